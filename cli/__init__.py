@@ -1,0 +1,69 @@
+"""The command line: arguments in, words out. Every command loads its own room, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from clipita import __version__
+from clipita.cli.failure import run_guarded
+
+# command -> (module, one line of help); the line is kept here so that `clipita --help` imports no command.
+COMMANDS = {
+    "init": ("init", "Write a commented clipita.toml to start from."),
+    "sample": ("sample", "Draw a sample shop: a catalogue with pictures."),
+    "catalogue": ("catalogue", "Look into a catalogue file before using it."),
+    "train": ("train", "Train CLIP-ITA on a catalogue."),
+    "export-onnx": ("export_onnx", "Export a trained model as an ONNX bundle."),
+    "opensearch": ("opensearch", "Run a local OpenSearch node, without Docker."),
+    "ingest": ("ingest", "Write products and their vectors into OpenSearch."),
+    "search": ("search", "Search the index by category or free text."),
+    "evaluate": ("evaluate", "Measure retrieval quality, offline and live."),
+    "demo": ("demo", "Do it all on a sample shop."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """The commands in the order in which one uses them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import the command's module and give its `command`."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"clipita.cli.{COMMANDS[cmd_name][0]}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """The command list, from the table above."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, "-V", "--version", prog_name="clipita")
+def group() -> None:
+    """Category search over product pictures, inside the OpenSearch you already have.
+
+    \b
+    Try it on a drawn sample shop:   clipita demo
+    On your own catalogue:           clipita init
+                                     clipita train
+                                     clipita export-onnx
+                                     clipita ingest --index products
+                                     clipita search "running shoes"
+
+    Settings come from flags, then the environment (CLIPITA_OPENSEARCH_URL …), then clipita.toml.
+    Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but some products were rejected.
+    """
+
+
+def main() -> None:
+    """Entry point of the `clipita` command."""
+    sys.exit(run_guarded(group, sys.argv[1:]))

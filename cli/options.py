@@ -1,0 +1,55 @@
+"""Options that several commands share, and the way they reach the configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from clipita import config
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+config_option = click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Settings file; default: clipita.toml here, if there is one.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts instead of a table.")
+device_option = click.option("--device", metavar="DEVICE", help="cpu, cuda or cuda:N; default cpu.")
+index_option = click.option("--index", metavar="ALIAS", help="Alias of the index; default: products.")
+url_option = click.option("--url", metavar="URL", help="OpenSearch to talk to; default: the local node.")
+
+
+def fields_options(command: Command) -> Command:
+    """Flags that map the catalogue's column names to ours; they override [fields] of clipita.toml."""
+    for flag, text in (
+        ("--image-field", "Column of the picture: bytes, file path or URL."),
+        ("--category-separator", "Splits a category path that is one string; default ' > '."),
+        ("--category-field", "Column of the category path."),
+        ("--title-field", "Column of the title."),
+        ("--id-field", "Column of the product id."),
+    ):
+        command = click.option(flag, metavar="NAME", help=text)(command)
+    return click.option(
+        "--attribute-field", "attribute_fields", metavar="NAME", multiple=True,
+        help="Column of attributes, a map or one value; may be repeated.",
+    )(command)  # fmt: skip
+
+
+def mapped_fields(fields: config.FieldsConfig, flags: dict[str, Any]) -> config.FieldsConfig:
+    """Apply what `fields_options` collected; pops its keys from `flags`."""
+    attributes = flags.pop("attribute_fields", ())
+    mapped: config.FieldsConfig = config.override(
+        fields,
+        id=flags.pop("id_field", None),
+        title=flags.pop("title_field", None),
+        category_path=flags.pop("category_field", None),
+        category_separator=flags.pop("category_separator", None),
+        image=flags.pop("image_field", None),
+        attributes=attributes or None,
+    )
+    return mapped

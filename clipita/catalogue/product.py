@@ -1,0 +1,116 @@
+"""What a catalogue is made of: products, categories and their tree."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+CategoryPath = tuple[str, ...]
+"""The names from the root down to a node; two branches may hold nodes of one name, so only the path identifies one."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSource:
+    """Where a product's picture is: its encoded bytes, or else a file path or URL.
+
+    Attributes:
+        data: the encoded file (JPEG, PNG, WebP …), or None.
+        location: a file path or an http(s) URL; informative only when `data` is given.
+    """
+
+    data: bytes | None = field(default=None, repr=False)
+    location: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """One item of a catalogue.
+
+    Attributes:
+        id: the shop's own identifier, unique in the catalogue and the document's `_id` in the index.
+        title: what the shop calls it, or None.
+        attributes: name to value, in the catalogue's order.
+        category_path: from the root to the assigned node; empty where the catalogue gives none.
+        image: its picture, or None.
+        extra: all other columns, kept as they are and written to the index.
+    """
+
+    id: str
+    title: str | None = None
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    category_path: CategoryPath = ()
+    image: ImageSource | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def attribute_texts(self) -> list[str]:
+        """One string an attribute, as the text tower reads it: `colour: Black`."""
+        return [f"{name}: {value}" for name, value in self.attributes.items()]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Category:
+    """A node of the shop's category tree."""
+
+    path: CategoryPath
+
+    @property
+    def name(self) -> str:
+        """The node's own name, which is its text as a query."""
+        return self.path[-1]
+
+    @property
+    def level(self) -> int:
+        """Depth in the tree; a root has level 1."""
+        return len(self.path)
+
+    def __str__(self) -> str:
+        return " > ".join(self.path)
+
+
+class CategoryTree:
+    """All categories of a catalogue, in a stable order (sorted by path).
+
+    Args:
+        paths: category paths of products; every prefix of a path is a node too. Empty paths are ignored.
+    """
+
+    def __init__(self, paths: Iterable[CategoryPath]) -> None:
+        self.products_by_node: Counter[CategoryPath] = Counter()
+        for path in paths:
+            self.products_by_node.update(path[:depth] for depth in range(1, len(path) + 1))
+        self.categories = [Category(path) for path in sorted(self.products_by_node)]
+        self._position = {category.path: position for position, category in enumerate(self.categories)}
+        self._parents = {path[:-1] for path in self.products_by_node}
+
+    def __len__(self) -> int:
+        return len(self.categories)
+
+    def __contains__(self, path: CategoryPath) -> bool:
+        return path in self._position
+
+    def position(self, path: CategoryPath) -> int:
+        """Index of the node in `categories`.
+
+        Raises:
+            KeyError: the tree has no such node.
+        """
+        return self._position[path]
+
+    def nodes_of(self, path: CategoryPath) -> list[int]:
+        """Indices of all nodes on a product's path, root first; nodes that the tree lacks are left out."""
+        prefixes = (path[:depth] for depth in range(1, len(path) + 1))
+        return [self._position[prefix] for prefix in prefixes if prefix in self._position]
+
+    def is_leaf(self, category: Category) -> bool:
+        """Whether no node lies below it."""
+        return category.path not in self._parents
+
+    def by_level(self) -> dict[int, list[Category]]:
+        """Categories grouped by level, level 1 (the roots) first."""
+        levels: dict[int, list[Category]] = {}
+        for category in self.categories:
+            levels.setdefault(category.level, []).append(category)
+        return dict(sorted(levels.items()))
