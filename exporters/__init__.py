@@ -1,0 +1,1 @@
+"""From a trained model to an ONNX bundle. Needs the `train` extra and ONNX Runtime."""

@@ -1,0 +1,1 @@
+"""CLIP-ITA in PyTorch: towers, heads, losses and checkpoints. Needs the `train` extra."""

@@ -1,0 +1,1 @@
+"""Training CLIP-ITA on a catalogue. Needs the `train` extra."""

@@ -1,0 +1,108 @@
+"""`clipita train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from clipita import config
+from clipita.cli import console
+from clipita.cli.options import config_option, fields_options, json_option, mapped_fields
+from clipita.errors import ConfigError, MissingExtraError
+
+
+@click.command("train")
+@click.argument("train_file", required=False, type=click.Path(path_type=Path))
+@click.option("--valid", type=click.Path(path_type=Path), help="Products to stop by; never the ones you report on.")
+@click.option("--run", type=click.Path(path_type=Path), help="Folder of the training; default runs/clip-ita.")
+@click.option("--tower", help="open_clip model, for instance ViT-B-32, or local-dir:/path, or hf-hub:org/name.")
+@click.option("--pretrained", help="Weights: an open_clip tag, or a checkpoint file.")
+@click.option("--tower-config", type=click.Path(path_type=Path), help="An open_clip model config (JSON) of your own.")
+@click.option("--modalities", help="What a product's vector is made of: ITA, or any of I, T, A, IT, IA, TA.")
+@click.option("--loss", type=click.Choice(["tree", "infonce"]), help="tree (default), or the paper's InfoNCE.")
+@click.option("--dim", type=click.IntRange(8, 4096), help="Length of a vector; default 256.")
+@click.option("--epochs", type=click.IntRange(1), help="Passes over the catalogue, at the most.")
+@click.option("--batch-size", type=click.IntRange(2), help="Products a step.")
+@click.option("--seed", type=int, help="Makes the training repeatable; default 0.")
+@click.option("--unfreeze/--freeze", default=None, help="Train the towers too (a GPU, or a small tower), or not.")
+@click.option("--cache", type=click.Path(path_type=Path), help="Where tower features are kept between trainings.")
+@click.option("--force", is_flag=True, help="Replace what the run folder holds.")
+@fields_options
+@json_option
+@config_option
+def command(
+    train_file: Path | None, valid: Path | None, config_file: Path | None, as_json: bool, force: bool, **flags: Any
+) -> int:
+    """Train CLIP-ITA on TRAIN_FILE: category names and products into one space.
+
+    The towers (pretrained encoders) stay frozen: what they say about your catalogue is computed once and kept in a
+    cache, and only the heads on top are learnt, in minutes on a CPU. Training stops when R-precision on the
+    validation products no longer rises. Interrupted, the same command goes on where it stopped.
+
+    \b
+    Example:
+      clipita train                                     with everything in clipita.toml
+      clipita train train.parquet --valid valid.parquet --tower ViT-B-32 --pretrained laion2b_s34b_b79k
+      clipita train --modalities IT --loss infonce --run runs/clip-it
+    """
+    settings = config.load(config_file)
+    fields = mapped_fields(settings.fields, flags)
+    files = _sources(settings, train_file, valid)
+    model = config.override(settings.model, **{name: flags.pop(name) for name in _MODEL_FLAGS})
+    training = config.override(settings.training, **flags)
+    try:
+        from clipita.training.prepare import Sources
+        from clipita.training.run import train
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(error.name or "torch", "train") from error
+    with console.progress("") as bar:
+        outcome = train(
+            Sources(*files, fields, settings.catalogue.image_root),
+            model,
+            training,
+            console.stages(bar),
+            lambda epoch: console.err().print(
+                f"Epoch {epoch.number}: loss {epoch.loss:.3f}, valid R-precision {epoch.r_precision:.1f}"
+                f"{' *' if epoch.best else ''} ({epoch.seconds:.1f} s)"
+            ),
+            force=force,
+        )
+    if outcome.rejected:
+        console.err().print(f"{outcome.rejected} rows could not be used: {training.run / 'rejected.jsonl'}")
+    result = {
+        "run": str(training.run),
+        "system": outcome.trained.name,
+        "products": outcome.products,
+        "categories": outcome.categories,
+        "rejected": outcome.rejected,
+        "epochs": outcome.epochs,
+        "resumed_epochs": outcome.resumed,
+        "best_epoch": outcome.best.number,
+        "valid R-precision": outcome.best.r_precision,
+    }
+    if as_json:
+        console.print_json(result)
+    else:
+        console.out().print(
+            f"Trained {result['system']} on {outcome.products:,} products of {outcome.categories} categories: "
+            f"valid R-precision {outcome.best.r_precision:.1f} (epoch {outcome.best.number} of {outcome.epochs}).\n"
+            f"The run is in {training.run}. Next: clipita export-onnx"
+        )
+    return 3 if outcome.rejected else 0
+
+
+_MODEL_FLAGS = ("tower", "pretrained", "tower_config", "modalities", "dim")
+
+
+def _sources(settings: config.Config, train_file: Path | None, valid: Path | None) -> tuple[Path, Path]:
+    train_path, valid_path = train_file or settings.catalogue.train, valid or settings.catalogue.valid
+    for path, name, flag in ((train_path, "train", "TRAIN_FILE"), (valid_path, "valid", "--valid FILE")):
+        if path is None:
+            raise ConfigError(
+                f"No {name} catalogue is named.", hint=f"Give {flag}, or set {name} in [catalogue] of clipita.toml."
+            )
+    assert train_path is not None
+    assert valid_path is not None
+    return train_path, valid_path

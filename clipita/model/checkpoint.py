@@ -1,0 +1,141 @@
+"""Trained models on disk. A checkpoint holds tensors and plain data only, and is loaded as such (no pickled code)."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from clipita.catalogue.product import CategoryPath
+from clipita.errors import CheckpointError
+from clipita.model.clip_ita import ClipIta, system_name
+from clipita.model.towers import Towers, TowerSource, build_towers
+
+FORMAT = 1
+CHECKPOINT = "checkpoint.pt"
+
+
+@dataclass
+class TrainedModel:
+    """A model and what is known about its training.
+
+    Attributes:
+        model: in evaluation mode.
+        categories: paths that training saw.
+        metrics: validation figures of the kept epoch, percent.
+        training: loss, epochs, seed, data and so on, for the manifest.
+        learnt_towers: whether the towers' weights were trained too.
+        pretrained_towers: whether the towers came with weights.
+    """
+
+    model: ClipIta
+    categories: list[CategoryPath]
+    metrics: dict[str, float]
+    training: dict[str, Any] = field(default_factory=dict)
+    learnt_towers: bool = False
+    pretrained_towers: bool = True
+
+    @property
+    def name(self) -> str:
+        """The system's name in tables."""
+        return system_name(self.model.modalities)
+
+
+def learnt_state(model: ClipIta, *, learnt_towers: bool) -> dict[str, torch.Tensor]:
+    """The weights that training changed: all of them, or everything but the towers'."""
+    return {
+        name: value.detach().clone()
+        for name, value in model.state_dict().items()
+        if learnt_towers or not name.startswith("towers.")
+    }
+
+
+def save_checkpoint(trained: TrainedModel, file: Path) -> None:
+    """Write a model so that a kill leaves the old file or the new one, never half of one."""
+    model = trained.model
+    content = {
+        "format": FORMAT,
+        "source": asdict(model.towers.source),
+        "towers_hash": None if trained.learnt_towers else model.towers.weights_hash(),
+        "model": {
+            "modalities": model.modalities,
+            "dim": model.dim,
+            "hidden": model.query_head[0].out_features,
+        },
+        "state": learnt_state(model, learnt_towers=trained.learnt_towers),
+        "categories": [list(path) for path in trained.categories],
+        "metrics": trained.metrics,
+        "training": trained.training,
+        "learnt_towers": trained.learnt_towers,
+        "pretrained_towers": trained.pretrained_towers,
+    }
+    save_atomically(content, file)
+
+
+def save_atomically(content: dict[str, Any], file: Path) -> None:
+    """torch.save through a temporary name.
+
+    Raises:
+        CheckpointError: the disk refuses.
+    """
+    draft = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        torch.save(content, draft)
+        draft.replace(file)
+    except (OSError, RuntimeError) as error:  # torch's zip writer reports a full disk as RuntimeError
+        draft.unlink(missing_ok=True)
+        raise CheckpointError(f"{file} cannot be written: {error}.", hint="Free some disk space and go on.") from error
+
+
+def read_file(file: Path) -> dict[str, Any]:
+    """Tensors and plain data of a file that `save_atomically` wrote.
+
+    Raises:
+        CheckpointError: missing, broken, or of another format.
+    """
+    try:
+        content = torch.load(file, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise CheckpointError(f"There is no trained model at {file}.", hint="Train one with: clipita train") from None
+    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{file} is broken: {error}.", hint="Train again with: clipita train --force") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise CheckpointError(f"{file} is not a checkpoint of this version.", hint="Train again: clipita train --force")
+    return content
+
+
+def load_run(run: Path, towers: Towers | None = None) -> TrainedModel:
+    """Read a run folder's model, its towers built anew from their source.
+
+    Args:
+        run: the folder that `clipita train` wrote.
+        towers: towers already built from the same source, to save the time.
+
+    Raises:
+        CheckpointError: no model there, a broken one, or frozen towers whose weights changed since the training.
+        TrainingError: the towers cannot be built.
+    """
+    content = read_file(run / CHECKPOINT)
+    source = TowerSource(**content["source"])
+    towers = towers or build_towers(source, seed=int(content["training"].get("seed", 0)))
+    if content["towers_hash"] is not None and content["towers_hash"] != towers.weights_hash():
+        raise CheckpointError(
+            f"The towers' weights ({source.tower}, {source.pretrained}) are not those that {run} was trained on.",
+            hint="Restore the checkpoint file that was used then, or train again: clipita train --force",
+        )
+    model = ClipIta(towers, **content["model"])
+    missing, unexpected = model.load_state_dict(content["state"], strict=False)
+    if unexpected or any(not name.startswith("towers.") for name in missing):
+        raise CheckpointError(f"{run / CHECKPOINT} does not fit its own configuration.")
+    return TrainedModel(
+        model.eval(),
+        [tuple(path) for path in content["categories"]],
+        content["metrics"],
+        content["training"],
+        content["learnt_towers"],
+        content["pretrained_towers"],
+    )

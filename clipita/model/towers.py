@@ -1,0 +1,277 @@
+"""The pretrained encoders, through open_clip: any model tag, a local config file and checkpoint, HF and timm towers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from clipita.config import ModelConfig
+from clipita.errors import MissingExtraError, TrainingError
+from clipita.model.tokenizer import convert_tokenizer
+from clipita.runtime.preprocess import ImageSpec, Tokenizer
+
+try:
+    import open_clip
+    from open_clip.hf_model import HFTextEncoder
+    from open_clip.transformer import TextTransformer, text_global_pool
+except ImportError:
+    raise MissingExtraError("open_clip_torch", "train") from None
+
+
+@dataclass(frozen=True)
+class TowerSource:
+    """Where towers come from; enough to build them again.
+
+    Attributes:
+        tower: open_clip model name, or a schema such as `local-dir:` or `hf-hub:`.
+        pretrained: weights tag or checkpoint file, or None.
+        config: an open_clip model config (the content of its JSON file), or None for a built-in model.
+    """
+
+    tower: str
+    pretrained: str | None
+    config: dict[str, Any] | None
+
+    @classmethod
+    def from_config(cls, model: ModelConfig) -> TowerSource:
+        """Read the settings' `tower`, `pretrained` and `tower_config`.
+
+        Raises:
+            TrainingError: the config file is missing or is not an open_clip model config.
+        """
+        if model.tower_config is None:
+            return cls(model.tower, model.pretrained, None)
+        try:
+            content = json.loads(model.tower_config.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise TrainingError(f"The tower config {model.tower_config} cannot be read: {error}.") from error
+        if "vision_cfg" not in content.get("model_cfg", content):
+            raise TrainingError(
+                f"{model.tower_config} is not an open_clip model config: it has no vision_cfg.",
+                hint="See open_clip's model_configs/*.json for the layout.",
+            )
+        _resolve_folders(content.get("model_cfg", content)["text_cfg"], model.tower_config.parent)
+        # A tag belongs to a built-in model; beside a config file only a checkpoint makes sense.
+        checkpoint = model.pretrained if model.pretrained and Path(model.pretrained).is_file() else None
+        return cls(model.tower_config.stem, checkpoint, content)
+
+    @property
+    def pretrained_text(self) -> bool:
+        """Whether the text tower's weights come from somewhere."""
+        text = (self.config or {}).get("model_cfg", self.config or {}).get("text_cfg", {})
+        return self.is_schema or self.pretrained is not None or "hf_model_name" in text
+
+    @property
+    def is_schema(self) -> bool:
+        """Whether `tower` says by itself where config and weights are."""
+        return ":" in self.tower and self.config is None
+
+
+def _resolve_folders(text_config: dict[str, Any], base: Path) -> None:
+    """Make Hugging Face folders that stand relative to the config file absolute; hub names stay."""
+    for key in ("hf_model_name", "hf_tokenizer_name"):
+        folder = base / str(text_config.get(key, ""))
+        if key in text_config and folder.is_dir():
+            text_config[key] = str(folder.resolve())
+
+
+class Towers(nn.Module):
+    """An image and a text encoder with everything that belongs to them.
+
+    Attributes:
+        source: where they came from.
+        image_dim: length of an image feature.
+        text_dim: length of a text feature.
+        image_spec: how pictures are prepared.
+        tokenizer: how texts are prepared.
+    """
+
+    image_mean: Tensor
+    image_std: Tensor
+
+    def __init__(self, model: Any, source: TowerSource, tokenizer: Tokenizer, image_spec: ImageSpec) -> None:
+        super().__init__()
+        self.source = source
+        self.image = model.visual
+        self.text = model.text
+        self.tokenizer = tokenizer
+        self.image_spec = image_spec
+        self.register_buffer("image_mean", torch.tensor(image_spec.mean), persistent=False)
+        self.register_buffer("image_std", torch.tensor(image_spec.std), persistent=False)
+        self.eval()
+        with torch.no_grad():
+            self.image_dim = self.encode_image(_blank(image_spec)).shape[1]
+            self.text_dim = self.encode_text(torch.from_numpy(tokenizer(["a"]))).shape[1]
+
+    @property
+    def shared_space(self) -> bool:
+        """Whether images and texts were pretrained into one space, as CLIP's are."""
+        return self.image_dim == self.text_dim and (self.source.pretrained is not None or self.source.is_schema)
+
+    def encode_image(self, pixels: Tensor) -> Tensor:
+        """Unit features of pictures.
+
+        Args:
+            pixels: uint8 [B, H, W, 3]; scaling and normalisation happen here, hence inside the exported graph.
+
+        Returns:
+            float32 [B, image_dim].
+        """
+        scaled = (pixels.to(torch.float32) / 255.0 - self.image_mean) / self.image_std
+        return nn.functional.normalize(self.image(scaled.permute(0, 3, 1, 2)), dim=-1)
+
+    def encode_text(self, ids: Tensor) -> Tensor:
+        """Unit features of texts.
+
+        Args:
+            ids: int64 [B, L], L up to the context length.
+
+        Returns:
+            float32 [B, text_dim].
+        """
+        return nn.functional.normalize(text_forward(self.text, ids), dim=-1)
+
+    def weights_hash(self) -> str:
+        """SHA-256 over all weights, 64 hex digits: tells whether features made earlier still hold."""
+        digest = hashlib.sha256()
+        for name, value in sorted(self.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+
+def build_towers(source: TowerSource, seed: int = 0) -> Towers:
+    """Create the towers and load their weights.
+
+    Args:
+        source: what to build.
+        seed: for weights that no checkpoint gives.
+
+    Raises:
+        TrainingError: the name is unknown, or the weights cannot be loaded.
+    """
+    torch.manual_seed(seed)
+    with tempfile.TemporaryDirectory() as folder, _quiet_libraries():
+        name, preprocess = _register(source, Path(folder))
+        try:
+            model = open_clip.create_model(
+                name,
+                pretrained=source.pretrained,
+                force_custom_text=True,
+                force_preprocess_cfg=preprocess,
+                pretrained_text=source.pretrained_text,
+            )
+            tokenizer = open_clip.get_tokenizer(name)
+        except (RuntimeError, OSError, KeyError, TypeError, ValueError, AssertionError) as error:
+            raise TrainingError(
+                f"The tower {source.tower} cannot be built: {error}",
+                hint="`python -c 'import open_clip; print(open_clip.list_pretrained())'` lists names and tags; "
+                "weights are downloaded once, so a first run needs the model hub or a local checkpoint.",
+            ) from error
+    if not hasattr(model, "text"):
+        raise TrainingError(f"The tower {source.tower} has no separate text encoder.")
+    converted = convert_tokenizer(
+        tokenizer, _context_length(tokenizer, model), ignores_padding=_ignores_padding(model.text)
+    )
+    return Towers(model, source, converted, _image_spec(open_clip.get_model_preprocess_cfg(model)))
+
+
+@contextmanager
+def _quiet_libraries() -> Iterator[None]:
+    """Keep remarks of the libraries (weights left out on purpose, their own progress bars) off our stderr."""
+    from transformers.utils import logging as transformers_logging
+
+    verbosity, level = transformers_logging.get_verbosity(), logging.root.manager.disable
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(level)
+        transformers_logging.set_verbosity(verbosity)
+        transformers_logging.enable_progress_bar()
+
+
+def text_forward(tower: nn.Module, ids: Tensor) -> Tensor:
+    """A text tower's output, without the padding that the batch does not need.
+
+    open_clip's TextTransformer takes the full context only. Its causal mask and its pooling at the end-of-text token
+    make later positions irrelevant, so a shorter sequence gives the same result.
+
+    Args:
+        tower: any text tower of open_clip.
+        ids: int64 [B, L].
+
+    Returns:
+        float32 [B, F], not normalised.
+    """
+    if not (isinstance(tower, TextTransformer) and _ignores_padding(tower)):
+        output: Tensor = tower(ids)
+        return output
+    length = ids.shape[1]
+    hidden = tower.token_embedding(ids) + tower.positional_embedding[:length]
+    hidden = tower.transformer(hidden, attn_mask=tower.attn_mask[:length, :length])
+    pooled = text_global_pool(
+        tower.ln_final(hidden), ids, pool_type=tower.pool_type, eos_token_id=getattr(tower, "eos_id", None)
+    )
+    if tower.text_projection is None:
+        return pooled
+    if isinstance(tower.text_projection, nn.Linear):
+        return torch.Tensor(tower.text_projection(pooled))
+    return pooled @ tower.text_projection
+
+
+def _ignores_padding(tower: nn.Module) -> bool:
+    if isinstance(tower, HFTextEncoder):
+        return True  # masks padding by itself
+    return (
+        isinstance(tower, TextTransformer)
+        and tower.attn_mask is not None
+        and tower.cls_emb is None
+        and tower.pool_type in {"argmax", "eos"}
+    )
+
+
+def _register(source: TowerSource, folder: Path) -> tuple[str, dict[str, Any] | None]:
+    """Make a config known to open_clip; gives the name to ask for and the preprocessing it brings."""
+    if source.config is None:
+        return source.tower, None
+    content = source.config
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
+    file = folder / f"{source.tower}-{digest}.json"
+    file.write_text(json.dumps(content.get("model_cfg", content)), encoding="utf-8")
+    open_clip.add_model_config(file)
+    return file.stem, content.get("preprocess_cfg")
+
+
+def _context_length(tokenizer: Any, model: Any) -> int:
+    return int(min(tokenizer.context_length, model.text.context_length or tokenizer.context_length))
+
+
+def _image_spec(preprocess: dict[str, Any]) -> ImageSpec:
+    size = preprocess["size"]
+    height, width = (size, size) if isinstance(size, int) else size
+    return ImageSpec(
+        height=int(height),
+        width=int(width),
+        resize=preprocess.get("resize_mode") or "shortest",
+        interpolation="bilinear" if preprocess.get("interpolation") == "bilinear" else "bicubic",
+        fill=int(preprocess.get("fill_color") or 0),
+        mean=tuple(preprocess["mean"]),
+        std=tuple(preprocess["std"]),
+    )
+
+
+def _blank(spec: ImageSpec) -> Tensor:
+    return torch.zeros((1, spec.height, spec.width, 3), dtype=torch.uint8)

@@ -1,0 +1,153 @@
+"""The model bundle: a folder with two ONNX graphs, a tokenizer and a manifest that vouches for them.
+
+::
+
+    model/
+      manifest.json    what it is: schema, fingerprint, files with SHA-256 and size, preprocessing, metrics
+      text.onnx        ids int64 [B, L] -> vector [B, D], features [B, F]
+      product.onnx     pixels, title and attributes -> vector [B, D], features [B, F]
+      tokenizer.json
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from clipita.catalogue.product import CategoryPath
+from clipita.errors import BundleError
+from clipita.runtime.preprocess import ImageSpec, TextSpec
+
+SCHEMA = 1
+MANIFEST = "manifest.json"
+TEXT_GRAPH = "text.onnx"
+PRODUCT_GRAPH = "product.onnx"
+TOKENIZER = "tokenizer.json"
+REQUIRED_FILES = (TEXT_GRAPH, PRODUCT_GRAPH, TOKENIZER)
+
+
+def hash_file(file: Path) -> str:
+    """SHA-256 of a file, as 64 hex digits."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def fingerprint_of(manifest: Mapping[str, Any]) -> str:
+    """SHA-256 over what decides a vector's value: the files, the preprocessing of pictures and texts, the dimension."""
+    decisive = {
+        "files": {name: entry["sha256"] for name, entry in manifest["files"].items()},
+        "image": manifest["image"],
+        "text": manifest["text"],
+        "dim": manifest["dim"],
+    }
+    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified bundle.
+
+    Attributes:
+        path: its folder.
+        manifest: manifest.json, parsed.
+    """
+
+    path: Path
+    manifest: Mapping[str, Any] = field(repr=False)
+
+    @classmethod
+    def load(cls, path: Path | str) -> Bundle:
+        """Read a bundle and verify every byte of it against its manifest.
+
+        Raises:
+            BundleError: no bundle there, a newer schema, a missing file, or a file that changed since its export.
+        """
+        path = Path(path)
+        manifest = _read_manifest(path)
+        for name in REQUIRED_FILES:
+            if name not in manifest["files"]:
+                raise BundleError(f"{path / MANIFEST} does not list {name}.", hint=_EXPORT_AGAIN)
+        for name, entry in manifest["files"].items():
+            _verify_file(path, name, entry)
+        if manifest["fingerprint"] != fingerprint_of(manifest):
+            raise BundleError(f"{path / MANIFEST} was changed: its fingerprint does not fit.", hint=_EXPORT_AGAIN)
+        return cls(path, manifest)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over what decides a vector's value, 64 hex digits."""
+        return str(self.manifest["fingerprint"])
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+        return int(self.manifest["dim"])
+
+    @property
+    def modalities(self) -> str:
+        """What a product's vector is made of: a subset of `ITA` (image, title, attributes)."""
+        return str(self.manifest["modalities"])
+
+    @property
+    def name(self) -> str:
+        """The system's name in tables: clip-i, clip-ia, …, clip-ita."""
+        return str(self.manifest["name"])
+
+    @property
+    def zero_shot(self) -> bool:
+        """Whether the towers came pretrained, so that their own features mean something without the heads."""
+        return bool(self.manifest["zero_shot"])
+
+    @property
+    def categories(self) -> list[CategoryPath]:
+        """The categories that training saw."""
+        return [tuple(path) for path in self.manifest["categories"]]
+
+    @property
+    def image_spec(self) -> ImageSpec:
+        """How pictures are prepared."""
+        return ImageSpec.from_json(self.manifest["image"])
+
+    @property
+    def text_spec(self) -> TextSpec:
+        """How texts are prepared."""
+        return TextSpec(**self.manifest["text"])
+
+
+_EXPORT_AGAIN = "Export it again with: clipita export-onnx"
+_KEYS = ("files", "fingerprint", "dim", "modalities", "name", "zero_shot", "categories", "image", "text")
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    file = path / MANIFEST
+    try:
+        manifest = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BundleError(f"{path} is not a model bundle: it has no {MANIFEST}.", hint=_EXPORT_AGAIN) from None
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{file} cannot be read: {error}.", hint=_EXPORT_AGAIN) from error
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("schema"), int):
+        raise BundleError(f"{file} is not a bundle's manifest.", hint=_EXPORT_AGAIN)
+    if manifest["schema"] > SCHEMA:
+        raise BundleError(
+            f"{path} has bundle schema {manifest['schema']}; this clipita reads up to {SCHEMA}.",
+            hint="Upgrade clipita, or export the model again with this version.",
+        )
+    missing = [key for key in _KEYS if key not in manifest]
+    if missing:
+        raise BundleError(f"{file} lacks: {', '.join(missing)}.", hint=_EXPORT_AGAIN)
+    return manifest
+
+
+def _verify_file(path: Path, name: str, entry: Mapping[str, Any]) -> None:
+    file = path / name
+    if Path(name).name != name or file.is_symlink():
+        raise BundleError(f"{path / MANIFEST} names {name!r}, which is not a plain file inside the bundle.")
+    if not file.is_file():
+        raise BundleError(f"{file} is missing.", hint=_EXPORT_AGAIN)
+    if file.stat().st_size != entry["bytes"] or hash_file(file) != entry["sha256"]:
+        raise BundleError(f"{file} changed since its export: its SHA-256 is not the manifest's.", hint=_EXPORT_AGAIN)

@@ -1,0 +1,179 @@
+"""Pictures and texts as the towers want them; one implementation for training, export and serving.
+
+The transforms are those of open_clip's `image_transform_v2` (inference) and tokenizers, without torch.
+"""
+
+from __future__ import annotations
+
+import html
+import string
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import ftfy
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+MAX_TEXT = 20_000
+"""Characters of a text that are looked at; the longest context of a tower holds a fraction of them."""
+
+
+@dataclass(frozen=True)
+class ImageSpec:
+    """How a picture becomes pixels.
+
+    Attributes:
+        height: rows of the result.
+        width: columns of the result.
+        resize: `shortest` fills the frame and crops, `longest` fits inside and pads, `squash` stretches.
+        interpolation: `bicubic` or `bilinear`.
+        fill: grey value of the padding, 0-255.
+        mean: a channel's mean after scaling to [0, 1]; applied inside the graph.
+        std: a channel's standard deviation, likewise.
+    """
+
+    height: int
+    width: int
+    resize: Literal["shortest", "longest", "squash"] = "shortest"
+    interpolation: Literal["bicubic", "bilinear"] = "bicubic"
+    fill: int = 0
+    mean: tuple[float, float, float] = (0.48145466, 0.4578275, 0.40821073)
+    std: tuple[float, float, float] = (0.26862954, 0.26130258, 0.27577711)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> ImageSpec:
+        """Inverse of `to_json`."""
+        return cls(**{**value, "mean": tuple(value["mean"]), "std": tuple(value["std"])})
+
+    def to_json(self) -> dict[str, Any]:
+        """The spec as it stands in a manifest."""
+        return asdict(self)
+
+
+def to_pixels(image: Image, spec: ImageSpec) -> npt.NDArray[np.uint8]:
+    """Resize and crop a picture.
+
+    Args:
+        image: a PIL picture of mode RGB.
+        spec: the frame and the way into it.
+
+    Returns:
+        uint8 [height, width, 3].
+    """
+    from PIL.Image import Resampling
+
+    resample = Resampling.BILINEAR if spec.interpolation == "bilinear" else Resampling.BICUBIC
+    resized = image.resize(_resized_size(image, spec), resample)
+    return _crop_or_pad(np.asarray(resized, dtype=np.uint8), spec)
+
+
+def _resized_size(image: Image, spec: ImageSpec) -> tuple[int, int]:
+    width, height = image.size
+    if spec.resize == "squash":
+        return spec.width, spec.height
+    if spec.resize == "shortest" and spec.width == spec.height:
+        # torchvision's Resize with one number truncates the longer side.
+        if width <= height:
+            return spec.width, max(1, int(spec.width * height / width))
+        return max(1, int(spec.height * width / height)), spec.height
+    ratios = (height / spec.height, width / spec.width)
+    ratio = max(ratios) if spec.resize == "longest" else min(ratios)
+    return max(1, round(width / ratio)), max(1, round(height / ratio))
+
+
+def _crop_or_pad(pixels: npt.NDArray[np.uint8], spec: ImageSpec) -> npt.NDArray[np.uint8]:
+    height, width = pixels.shape[:2]
+    missing_rows, missing_columns = max(0, spec.height - height), max(0, spec.width - width)
+    if missing_rows or missing_columns:
+        above, left = missing_rows // 2, missing_columns // 2
+        pixels = np.pad(
+            pixels,
+            ((above, missing_rows - above), (left, missing_columns - left), (0, 0)),
+            constant_values=spec.fill,
+        )
+        height, width = pixels.shape[:2]
+    top, left = round((height - spec.height) / 2.0), round((width - spec.width) / 2.0)
+    return np.ascontiguousarray(pixels[top : top + spec.height, left : left + spec.width])
+
+
+def _repair(text: str) -> str:
+    """Mend mojibake and HTML entities, and make white space single."""
+    return " ".join(html.unescape(html.unescape(ftfy.fix_text(text))).split())
+
+
+def _canonical(text: str) -> str:
+    bare = _repair(text).replace("_", " ").translate(str.maketrans("", "", string.punctuation))
+    return " ".join(bare.lower().split())
+
+
+CLEANERS: Mapping[str, Callable[[str], str]] = {
+    "lower": lambda text: _repair(text).lower(),
+    "whitespace": _repair,
+    "canonicalize": _canonical,
+}
+"""Text cleaning by the names that open_clip's tokenizers use."""
+
+
+@dataclass(frozen=True)
+class TextSpec:
+    """How a text becomes token ids.
+
+    Attributes:
+        clean: a key of CLEANERS.
+        context_length: the most tokens the tower takes, special ones included.
+        pad_id: fills the shorter rows of a batch.
+        pad_to: `longest` where the tower ignores padding (a causal or masked one), else `context`.
+    """
+
+    clean: Literal["lower", "whitespace", "canonicalize"]
+    context_length: int
+    pad_id: int
+    pad_to: Literal["longest", "context"]
+
+    def to_json(self) -> dict[str, Any]:
+        """The spec as it stands in a manifest."""
+        return asdict(self)
+
+
+class Tokenizer:
+    """Texts to token ids, with the `tokenizers` library alone.
+
+    Args:
+        definition: the tokenizer.json, as text.
+        spec: cleaning, truncation and padding.
+    """
+
+    def __init__(self, definition: str, spec: TextSpec) -> None:
+        from tokenizers import Tokenizer as Backend
+
+        self.definition = definition
+        self.spec = spec
+        self._clean = CLEANERS[spec.clean]
+        self._backend = Backend.from_str(definition)
+        self._backend.enable_truncation(max_length=spec.context_length)
+        self._backend.no_padding()
+
+    @classmethod
+    def load(cls, file: Path, spec: TextSpec) -> Tokenizer:
+        """Read a bundle's tokenizer.json."""
+        return cls(file.read_text(encoding="utf-8"), spec)
+
+    def __call__(self, texts: Sequence[str]) -> npt.NDArray[np.int64]:
+        """Token ids of a batch.
+
+        Returns:
+            int64 [len(texts), L]; L is the longest text's number of tokens, or the context length.
+        """
+        # A lone surrogate cannot be handed to the Rust side; U+FFFD stands for it.
+        clean = [self._clean(text[:MAX_TEXT].encode("utf-8", "replace").decode("utf-8")) for text in texts]
+        rows = [encoding.ids for encoding in self._backend.encode_batch(clean)]
+        length = self.spec.context_length if self.spec.pad_to == "context" else max(map(len, rows), default=1)
+        ids = np.full((len(rows), max(1, length)), self.spec.pad_id, dtype=np.int64)
+        for row, tokens in enumerate(rows):
+            ids[row, : len(tokens)] = tokens
+        return ids

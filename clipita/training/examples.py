@@ -1,0 +1,155 @@
+"""From a catalogue file to what training reads: texts, paths, and pictures as rows of a store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from clipita.catalogue.images import load_image
+from clipita.catalogue.product import CategoryPath, ImageSource, Product
+from clipita.catalogue.readers import CatalogueFile
+from clipita.catalogue.rejection import Rejection
+from clipita.errors import ImageError, TrainingError
+from clipita.runtime.preprocess import ImageSpec, to_pixels
+from clipita.training.store import RowStore, content_key
+
+CHUNK = 256
+Progress = Callable[[str, int, int | None], None]
+"""Called with a stage's name, how much of it is done, and its total when that is known."""
+EncodeImages = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.generic]]
+
+
+@dataclass
+class Examples:
+    """A split of the catalogue, without its pictures.
+
+    All lists have one entry a product. An image key of None means: no picture.
+    """
+
+    titles: list[str | None] = field(default_factory=list)
+    attributes: list[list[str]] = field(default_factory=list)
+    paths: list[CategoryPath] = field(default_factory=list)
+    image_keys: list[bytes | None] = field(default_factory=list)
+    rejected: list[Rejection] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def add(self, product: Product, image_key: bytes | None) -> None:
+        """Take over one product."""
+        self.titles.append(product.title)
+        self.attributes.append(product.attribute_texts)
+        self.paths.append(product.category_path)
+        self.image_keys.append(image_key)
+
+
+def read_examples(
+    catalogue: CatalogueFile,
+    images: RowStore | None,
+    spec: ImageSpec,
+    encode: EncodeImages,
+    progress: Progress,
+) -> Examples:
+    """Read a catalogue; pictures that the store lacks are decoded, encoded and added to it.
+
+    Args:
+        catalogue: the file.
+        images: where picture rows go, or None when the model reads no images.
+        spec: how pictures are prepared.
+        encode: uint8 [B, H, W, 3] -> rows of the store [B, width].
+        progress: told about every chunk.
+
+    Returns:
+        The products with a category; what cannot be used stands in `rejected`.
+
+    Raises:
+        CatalogueError: the file cannot be read as a whole.
+        TrainingError: no product in it can be used.
+    """
+    examples = Examples()
+    stage = f"Reading {catalogue.file.name}"
+    products = catalogue.numbered_products(examples.rejected.append)
+    done = 0
+    with ThreadPoolExecutor(2) as pool:
+        while chunk := list(islice(products, CHUNK)):
+            _add_chunk(examples, chunk, catalogue, images, spec, encode, pool)
+            done += len(chunk)
+            progress(stage, done, catalogue.rows)
+    if not examples.paths:
+        raise TrainingError(
+            f"{catalogue.file} has no product to train on: {len(examples.rejected)} rows were rejected, "
+            "the others have no category.",
+            hint=f"Look into it with: clipita catalogue check {catalogue.file}",
+        )
+    return examples
+
+
+def _add_chunk(
+    examples: Examples,
+    chunk: list[tuple[int, Product]],
+    catalogue: CatalogueFile,
+    images: RowStore | None,
+    spec: ImageSpec,
+    encode: EncodeImages,
+    pool: ThreadPoolExecutor,
+) -> None:
+    usable = [(row, product) for row, product in chunk if product.category_path]
+    keys = [_image_key(product.image) if images is not None else None for _, product in usable]
+    broken: dict[bytes, ImageError] = {}
+    if images is not None:
+        missing = {
+            key: product.image
+            for (_, product), key in zip(usable, keys, strict=True)
+            if key is not None and product.image is not None and key not in images
+        }
+        broken = _encode_missing(missing, images, spec, encode, pool)
+    for (row, product), key in zip(usable, keys, strict=True):
+        if key in broken:
+            examples.rejected.append(catalogue.rejection(row, product.id, broken[key]))
+        else:
+            examples.add(product, key)
+
+
+def _encode_missing(
+    missing: dict[bytes, ImageSource], images: RowStore, spec: ImageSpec, encode: EncodeImages, pool: ThreadPoolExecutor
+) -> dict[bytes, ImageError]:
+    """Decode and encode pictures; gives the errors of those that cannot be read."""
+    broken: dict[bytes, ImageError] = {}
+    keys, pixels = [], []
+    for key, decoded in zip(missing, pool.map(lambda source: _decode(source, spec), missing.values()), strict=True):
+        if isinstance(decoded, ImageError):
+            broken[key] = decoded
+        else:
+            keys.append(key)
+            pixels.append(decoded)
+    for start in range(0, len(keys), 64):
+        batch = slice(start, start + 64)
+        images.append(keys[batch], np.asarray(encode(np.stack(pixels[batch]))))
+    return broken
+
+
+def _decode(source: ImageSource, spec: ImageSpec) -> npt.NDArray[np.uint8] | ImageError:
+    try:
+        return to_pixels(load_image(source), spec)
+    except ImageError as error:
+        return error
+
+
+def _image_key(source: ImageSource | None) -> bytes | None:
+    if source is None:
+        return None
+    if source.data is not None:
+        return content_key(source.data)
+    location = source.location or ""
+    if "://" in location:
+        return content_key(location.encode())
+    try:
+        return content_key(Path(location).read_bytes())
+    except OSError:
+        return content_key(b"missing:" + location.encode())  # decoding reports it

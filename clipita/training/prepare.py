@@ -1,0 +1,169 @@
+"""Everything that happens before the first step: towers, both splits, and what the towers say about them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from clipita.catalogue.product import CategoryTree
+from clipita.catalogue.readers import CatalogueFile
+from clipita.catalogue.rejection import Rejection
+from clipita.config import FieldsConfig, ModelConfig, TrainingConfig
+from clipita.errors import TrainingError
+from clipita.model.clip_ita import parse_modalities
+from clipita.model.towers import Towers, TowerSource, build_towers
+from clipita.runtime.bundle import hash_file
+from clipita.training.examples import Examples, Progress, read_examples
+from clipita.training.splits import (
+    FrozenSplit,
+    FrozenTexts,
+    LearningSplit,
+    LearningTexts,
+    QueryTexts,
+    Split,
+    encode_texts,
+    text_key,
+)
+from clipita.training.store import RowStore
+
+
+@dataclass(frozen=True)
+class Data:
+    """What the training loop reads.
+
+    Attributes:
+        towers: the encoders.
+        tree: categories of the training split.
+        names: their distinct names, the queries.
+        train: products to learn from.
+        valid: products to stop by.
+        queries: the names' tower features.
+        rejected: rows of either file that cannot be used.
+    """
+
+    towers: Towers
+    tree: CategoryTree
+    names: list[str]
+    train: Split
+    valid: Split
+    queries: QueryTexts
+    rejected: list[Rejection]
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The catalogue files of a training.
+
+    Attributes:
+        train: products to learn from.
+        valid: products to stop by; never the ones that quality is reported on.
+        fields: their columns.
+        image_root: where relative image paths start.
+    """
+
+    train: Path
+    valid: Path
+    fields: FieldsConfig = field(default_factory=FieldsConfig)
+    image_root: Path | None = None
+
+    def describe(self) -> dict[str, Any]:
+        """Names and SHA-256 of the files, for the run folder and the manifest."""
+        return {
+            name: {"file": file.name, "sha256": hash_file(file)}
+            for name, file in (("train", self.train), ("valid", self.valid))
+            if file.is_file()
+        }
+
+
+def pretrained_source(model: ModelConfig, training: TrainingConfig) -> TowerSource:
+    """The towers' source; frozen towers without weights are refused, since nothing could be learnt on noise.
+
+    Raises:
+        TrainingError: the source cannot be read, or is random and frozen.
+    """
+    source = TowerSource.from_config(model)
+    if not source.pretrained_text and not training.unfreeze:
+        raise TrainingError(
+            f"The tower {source.tower} has no pretrained weights, and frozen random towers cannot learn.",
+            hint="Name weights with --pretrained (a tag or a checkpoint file), or train the towers with --unfreeze.",
+        )
+    return source
+
+
+@contextmanager
+def prepared_data(sources: Sources, model: ModelConfig, training: TrainingConfig, progress: Progress) -> Iterator[Data]:
+    """Read both splits and open the stores that they need for as long as the training lasts.
+
+    Raises:
+        TrainingError: no usable product, or the cache cannot be used.
+        CatalogueError: a file cannot be read.
+    """
+    source = pretrained_source(model, training)
+    progress("Building the towers", 0, None)
+    towers = build_towers(source, training.seed)
+    modalities = parse_modalities(model.modalities)
+    with ExitStack() as stack:
+        images = _open_images(stack, training, towers) if "I" in modalities else None
+        encode = (lambda pixels: pixels) if training.unfreeze else _image_encoder(towers)
+        examples = [
+            read_examples(
+                CatalogueFile(file, sources.fields, sources.image_root), images, towers.image_spec, encode, progress
+            )
+            for file in (sources.train, sources.valid)
+        ]
+        tree = CategoryTree(examples[0].paths)
+        names = sorted({category.name for category in tree.categories})
+        if training.unfreeze:
+            splits: list[Split] = [LearningSplit(split, modalities, images, towers) for split in examples]
+            queries: QueryTexts = LearningTexts(names, towers.tokenizer)
+        else:
+            texts = _encode_all_texts(stack, training, towers, examples, names, progress)
+            splits = [FrozenSplit(split, modalities, images, texts) for split in examples]
+            queries = FrozenTexts(torch.from_numpy(texts.gather([text_key(name) for name in names])).float())
+        rejected = [rejection for split in examples for rejection in split.rejected]
+        yield Data(towers, tree, names, splits[0], splits[1], queries, rejected)
+
+
+def cache_folder(training: TrainingConfig, towers: Towers) -> Path:
+    """Folder of everything that the same towers say; other weights or another frame get another folder."""
+    identity = f"{towers.weights_hash()} {towers.image_spec} {towers.tokenizer.spec} {towers.tokenizer.definition}"
+    return training.cache / hashlib.sha256(identity.encode()).hexdigest()[:16]
+
+
+def _open_images(stack: ExitStack, training: TrainingConfig, towers: Towers) -> RowStore:
+    if training.unfreeze:
+        # Pixels depend on the frame alone, so towers of any weights share them.
+        folder = training.cache / hashlib.sha256(str(towers.image_spec).encode()).hexdigest()[:16]
+        width = towers.image_spec.height * towers.image_spec.width * 3
+        return stack.enter_context(RowStore(folder, "pixels", width, np.uint8))
+    return stack.enter_context(RowStore(cache_folder(training, towers), "images", towers.image_dim, np.float16))
+
+
+def _image_encoder(towers: Towers) -> Any:
+    @torch.no_grad()
+    def encode(pixels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        return towers.encode_image(torch.from_numpy(pixels)).numpy()
+
+    return encode
+
+
+def _encode_all_texts(
+    stack: ExitStack,
+    training: TrainingConfig,
+    towers: Towers,
+    examples: list[Examples],
+    names: list[str],
+    progress: Progress,
+) -> RowStore:
+    store = stack.enter_context(RowStore(cache_folder(training, towers), "texts", towers.text_dim, np.float16))
+    texts = [title for split in examples for title in split.titles if title]
+    attributes = {text for split in examples for product in split.attributes for text in product}
+    encode_texts([*texts, *sorted(attributes), *names], towers, store, progress)
+    return store

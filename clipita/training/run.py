@@ -1,0 +1,160 @@
+"""A run folder: one training from its settings to its checkpoint.
+
+::
+
+    runs/clip-ita/
+      config.json      settings, data files with their SHA-256, seed
+      metrics.jsonl    one line an epoch
+      rejected.jsonl   products that could not be used, with the reason
+      checkpoint.pt    the best epoch's weights
+      last.pt          while it is unfinished: what the same command resumes from
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import clipita
+from clipita.config import ModelConfig, TrainingConfig
+from clipita.errors import CheckpointError, ConfigError
+from clipita.model.checkpoint import CHECKPOINT, TrainedModel, save_checkpoint
+from clipita.model.clip_ita import ClipIta
+from clipita.training.examples import Progress
+from clipita.training.prepare import Data, Sources, prepared_data
+from clipita.training.trainer import STATE, Epoch, Trainer
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a training gave.
+
+    Attributes:
+        trained: the model with the best epoch's weights.
+        best: that epoch.
+        epochs: how many were run in all.
+        resumed: how many of them an earlier, interrupted call had done.
+        products: in the training split.
+        categories: nodes of the tree.
+        rejected: rows that could not be used.
+    """
+
+    trained: TrainedModel
+    best: Epoch
+    epochs: int
+    resumed: int
+    products: int
+    categories: int
+    rejected: int
+
+
+def train(
+    sources: Sources,
+    model: ModelConfig,
+    training: TrainingConfig,
+    progress: Progress,
+    on_epoch: Callable[[Epoch], None],
+    *,
+    force: bool = False,
+) -> Outcome:
+    """Train a model into `training.run`, or go on where an interrupted call stopped.
+
+    Args:
+        sources: the catalogue.
+        model: towers, modalities, sizes.
+        training: loss, epochs, folders.
+        progress: told about long work.
+        on_epoch: told about every epoch.
+        force: throw away what the run folder holds.
+
+    Raises:
+        CheckpointError: the folder holds a finished training, or one with other settings.
+        TrainingError, CatalogueError: see `prepared_data`.
+    """
+    _check_settings(training)
+    folder = training.run
+    described = describe(sources, model, training)
+    identity = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
+    _clear_or_refuse(folder, force=force)
+    with prepared_data(sources, model, training, progress) as data:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "config.json").write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
+        (folder / "rejected.jsonl").write_bytes(b"".join(row.to_json_line() for row in data.rejected))
+        network = ClipIta(data.towers, model.modalities, model.dim, model.hidden, model.dropout)
+        pretrained = data.towers.source.pretrained_text
+        trainer = Trainer(network, data, training, folder, identity, pretrained_towers=pretrained)
+        resumed = trainer.resume()
+        best = trainer.run(progress, lambda epoch: _report(epoch, folder, on_epoch))
+        trained = TrainedModel(
+            network,
+            [category.path for category in data.tree.categories],
+            {"valid R-precision": best.r_precision},
+            _training_record(described, data, trainer, best),
+            training.unfreeze,
+            pretrained,
+        )
+        save_checkpoint(trained, folder / CHECKPOINT)
+        trainer.forget_state()
+    return Outcome(
+        trained,
+        best,
+        len(trainer.history),
+        resumed,
+        len(data.train.paths),
+        len(data.tree),
+        len(data.rejected),
+    )
+
+
+def describe(sources: Sources, model: ModelConfig, training: TrainingConfig) -> dict[str, Any]:
+    """Everything that decides the result, as plain data; two equal descriptions train the same model."""
+    settings = {key: value for key, value in asdict(training).items() if key not in {"run", "cache"}}
+    return {
+        "clipita": clipita.__version__,
+        "data": sources.describe(),
+        "fields": json.loads(json.dumps(asdict(sources.fields))),
+        "model": {key: str(value) if isinstance(value, Path) else value for key, value in asdict(model).items()},
+        "training": settings,
+    }
+
+
+def _training_record(described: dict[str, Any], data: Data, trainer: Trainer, best: Epoch) -> dict[str, Any]:
+    return {
+        **described["training"],
+        "data": described["data"],
+        "products": len(data.train.paths),
+        "epochs_run": len(trainer.history),
+        "best_epoch": best.number,
+        "clipita": described["clipita"],
+    }
+
+
+def _check_settings(training: TrainingConfig) -> None:
+    for name in ("epochs", "batch_size", "patience"):
+        if getattr(training, name) < 1:
+            raise ConfigError(f"training {name} is {getattr(training, name)}; it must be at least 1.")
+    if not 0 <= training.modality_dropout < 1:
+        raise ConfigError(f"training modality_dropout is {training.modality_dropout}; it must lie in [0, 1).")
+    if training.learning_rate <= 0:
+        raise ConfigError(f"training learning_rate is {training.learning_rate}; it must be positive.")
+
+
+def _clear_or_refuse(folder: Path, *, force: bool) -> None:
+    if force:
+        for name in (CHECKPOINT, STATE, "metrics.jsonl"):
+            (folder / name).unlink(missing_ok=True)
+    elif (folder / CHECKPOINT).exists():
+        raise CheckpointError(
+            f"{folder} holds a finished training.",
+            hint="Export it with `clipita export-onnx`, train into another folder with --run, or replace it: --force.",
+        )
+
+
+def _report(epoch: Epoch, folder: Path, on_epoch: Callable[[Epoch], None]) -> None:
+    with (folder / "metrics.jsonl").open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps(asdict(epoch)) + "\n")
+    on_epoch(epoch)

@@ -1,0 +1,210 @@
+"""The training loop: seeded, resumable, stopped early by validation R-precision."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from clipita.config import TrainingConfig
+from clipita.errors import CheckpointError
+from clipita.model.checkpoint import FORMAT, learnt_state, read_file, save_atomically
+from clipita.model.clip_ita import ClipIta, ProductFeatures
+from clipita.model.losses import infonce_loss, tree_loss
+from clipita.training.examples import Progress
+from clipita.training.prepare import Data
+from clipita.training.splits import name_matrix
+from clipita.training.validation import validate
+
+STATE = "last.pt"
+FINE_TUNING_RATE = 1e-5
+WARM_UP = 0.1
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One pass over the training split.
+
+    Attributes:
+        number: counted from 1.
+        loss: mean over its steps.
+        r_precision: on the validation split, percent.
+        seconds: how long it took.
+        best: whether it is the best so far.
+    """
+
+    number: int
+    loss: float
+    r_precision: float
+    seconds: float
+    best: bool
+
+
+class Trainer:
+    """Learns a model's heads (and towers, where they are not frozen).
+
+    Args:
+        model: fresh; its weights are changed.
+        data: the splits.
+        settings: how to learn.
+        run: folder for the state that a later call resumes from.
+        identity: settings and data as a hash; a state with another one is not resumed.
+        pretrained_towers: learning towers with weights get a rate that does not wipe these out.
+    """
+
+    def __init__(
+        self,
+        model: ClipIta,
+        data: Data,
+        settings: TrainingConfig,
+        run: Path,
+        identity: str,
+        *,
+        pretrained_towers: bool,
+    ) -> None:
+        self.model = model
+        self._data = data
+        self._settings = settings
+        self._state_file = run / STATE
+        self._identity = identity
+        self._train_paths = name_matrix(data.names, data.train.paths)
+        self._valid_paths = name_matrix(data.names, data.valid.paths)
+        model.towers.requires_grad_(settings.unfreeze)
+        self._steps = -(-len(data.train.paths) // settings.batch_size)
+        self._optimizer = torch.optim.AdamW(self._parameter_groups(pretrained_towers))
+        self._schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self._optimizer,
+            max_lr=[group["lr"] for group in self._optimizer.param_groups],
+            total_steps=self._steps * settings.epochs,
+            pct_start=WARM_UP,
+        )
+        self.history: list[Epoch] = []
+        self._best_state: dict[str, Tensor] = {}
+
+    @property
+    def best(self) -> Epoch:
+        """The epoch whose weights are kept."""
+        return max(self.history, key=lambda epoch: epoch.r_precision)
+
+    def resume(self) -> int:
+        """Take up a state that an interrupted call of the same settings and data left; gives the epochs it had done.
+
+        Raises:
+            CheckpointError: the state is of other settings or data.
+        """
+        if not self._state_file.exists():
+            return 0
+        content = read_file(self._state_file)
+        if content["identity"] != self._identity:
+            raise CheckpointError(
+                f"{self._state_file.parent} holds an unfinished training with other settings or data.",
+                hint="Finish that one, choose another folder with --run, or start over with --force.",
+            )
+        self.model.load_state_dict(content["state"], strict=False)
+        self._optimizer.load_state_dict(content["optimizer"])
+        self._schedule.load_state_dict(content["schedule"])
+        self._best_state = content["best_state"]
+        self.history = [Epoch(**epoch) for epoch in content["history"]]
+        return len(self.history)
+
+    def run(self, progress: Progress, on_epoch: Callable[[Epoch], None]) -> Epoch:
+        """Train until the last epoch or until validation stops improving; the model ends with the best weights."""
+        while len(self.history) < self._settings.epochs and not self._stalled():
+            epoch = self._one_epoch(len(self.history) + 1, progress)
+            self.history.append(epoch)
+            self._save()
+            on_epoch(epoch)
+        self.model.load_state_dict(self._best_state, strict=False)
+        self.model.eval()
+        return self.best
+
+    def forget_state(self) -> None:
+        """Remove what `resume` would take up; called once the checkpoint is written."""
+        self._state_file.unlink(missing_ok=True)
+
+    def _parameter_groups(self, pretrained_towers: bool) -> list[dict[str, Any]]:
+        rate, decay = self._settings.learning_rate, self._settings.weight_decay
+        heads = [*self.model.query_head.parameters(), *self.model.product_head.parameters()]
+        groups = [
+            {"params": heads, "lr": rate, "weight_decay": decay},
+            # The scale has to travel far in few steps, and decay would pull it towards a temperature of 1.
+            {"params": [self.model.log_scale], "lr": 10 * rate, "weight_decay": 0.0},
+        ]
+        if self._settings.unfreeze:
+            tower_rate = FINE_TUNING_RATE if pretrained_towers else rate
+            groups.append({"params": list(self.model.towers.parameters()), "lr": tower_rate, "weight_decay": decay})
+        return groups
+
+    def _stalled(self) -> bool:
+        return bool(self.history) and len(self.history) - self.best.number >= self._settings.patience
+
+    def _one_epoch(self, number: int, progress: Progress) -> Epoch:
+        started = time.monotonic()
+        # Seeding by epoch makes a resumed training draw what an unbroken one would have drawn.
+        torch.manual_seed(self._settings.seed * 100_003 + number)
+        self.model.train()
+        if not self._settings.unfreeze:
+            self.model.towers.eval()
+        total = torch.zeros(())
+        order = torch.randperm(len(self._data.train.paths))
+        for step, rows in enumerate(order.split(self._settings.batch_size), start=1):
+            total += self._step(rows)
+            progress(f"Epoch {number}/{self._settings.epochs}", step, self._steps)
+        r_precision = validate(self.model, self._data.valid, self._data.queries, self._valid_paths)
+        best = not self.history or r_precision > self.best.r_precision
+        if best:
+            self._best_state = learnt_state(self.model, learnt_towers=self._settings.unfreeze)
+        return Epoch(number, float(total) / self._steps, r_precision, time.monotonic() - started, best)
+
+    def _step(self, rows: Tensor) -> Tensor:
+        features = drop_modalities(self._data.train.features(self.model, rows), self._settings.modality_dropout)
+        products = self.model.product(features)
+        categories = self.model.query(self._data.queries.features(self.model))
+        on_path = self._train_paths[rows]
+        if self._settings.loss == "tree":
+            loss = tree_loss(products, categories, on_path, self.model.scale)
+        else:
+            # The paper's set-up "all": one node drawn from each product's path.
+            drawn = torch.multinomial(on_path.float(), 1).squeeze(1)
+            loss = infonce_loss(products, categories[drawn], self.model.scale)
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self._optimizer.step()
+        self._schedule.step()
+        return loss.detach()
+
+    def _save(self) -> None:
+        save_atomically(
+            {
+                "format": FORMAT,
+                "identity": self._identity,
+                "state": learnt_state(self.model, learnt_towers=self._settings.unfreeze),
+                "optimizer": self._optimizer.state_dict(),
+                "schedule": self._schedule.state_dict(),
+                "best_state": self._best_state,
+                "history": [asdict(epoch) for epoch in self.history],
+            },
+            self._state_file,
+        )
+
+
+def drop_modalities(features: ProductFeatures, share: float) -> ProductFeatures:
+    """Zero whole modalities of random products, so that a product which lacks one still gets a good vector.
+
+    Every modality is dropped with probability `share`, but no product loses all that it has.
+    """
+    parts = features.present
+    if share == 0 or len(parts) < 2:
+        return features
+    keep = torch.rand(len(parts), len(parts[0])) >= share
+    present = torch.stack([part.detach().abs().sum(dim=1) > 0 for part in parts])
+    keep |= ~(keep & present).any(dim=0)
+    masked = iter([part * kept.unsqueeze(1) for part, kept in zip(parts, keep, strict=True)])
+    return ProductFeatures(
+        *(None if part is None else next(masked) for part in (features.image, features.title, features.attributes))
+    )

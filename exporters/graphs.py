@@ -1,0 +1,177 @@
+"""The two ONNX graphs of a bundle.
+
+Text graph: `ids` int64 [B, L] -> `vector` [B, D], `features` [B, F].
+Product graph: `pixels` uint8 [B, H, W, 3], `has_image` bool [B], `title_ids` int64 [B, L], `has_title` bool [B],
+`attribute_ids` int64 [U, L'], `attribute_weights` float32 [B, U] -> `vector` [B, D], `features` [B, F]. Inputs of
+modalities that the model does not read are absent, and so is `features` where nothing of a product lies in the
+towers' own space. Everything has unit length.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from clipita.errors import ExportError
+from clipita.model.clip_ita import ClipIta
+
+OPSET = 18
+INPUTS = {"I": ("pixels", "has_image"), "T": ("title_ids", "has_title"), "A": ("attribute_ids", "attribute_weights")}
+
+
+class TextGraph(nn.Module):
+    """What text.onnx computes."""
+
+    def __init__(self, model: ClipIta) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        """Token ids [B, L] -> vector [B, D] and zero-shot features [B, F]."""
+        features = self.model.towers.encode_text(ids)
+        return self.model.query(features), features
+
+
+class ProductGraph(nn.Module):
+    """What product.onnx computes."""
+
+    def __init__(self, model: ClipIta) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self,
+        pixels: Tensor | None = None,
+        has_image: Tensor | None = None,
+        title_ids: Tensor | None = None,
+        has_title: Tensor | None = None,
+        attribute_ids: Tensor | None = None,
+        attribute_weights: Tensor | None = None,
+    ) -> tuple[Tensor, ...]:
+        """A batch as `clipita.runtime.encoders.assemble` makes it -> vector [B, D] and zero-shot features [B, F]."""
+        features = self.model.product_features(
+            pixels=pixels,
+            has_image=has_image,
+            title_ids=title_ids,
+            has_title=has_title,
+            attribute_ids=attribute_ids,
+            attribute_weights=attribute_weights,
+        )
+        zero_shot = self.model.zero_shot(features)
+        vector = self.model.product(features)
+        return (vector,) if zero_shot is None else (vector, zero_shot)
+
+
+def export_text(model: ClipIta, file: Path) -> None:
+    """Write text.onnx.
+
+    Raises:
+        ExportError: the text tower holds an operation that ONNX lacks.
+    """
+    ids = torch.from_numpy(model.towers.tokenizer(["running shoes", "a red dress with long sleeves"]))
+    length = _sequence(model, "length")
+    _export(TextGraph(model), {"ids": ids}, {"ids": {0: _dim("batch"), 1: length}}, ["vector", "features"], file)
+
+
+def export_product(model: ClipIta, example: Mapping[str, Tensor], file: Path) -> None:
+    """Write product.onnx.
+
+    Args:
+        model: in evaluation mode.
+        example: a batch of at least two products and three attributes, as `assemble` makes it.
+        file: where to.
+
+    Raises:
+        ExportError: a tower holds an operation that ONNX lacks.
+    """
+    names = [name for letter in model.modalities for name in INPUTS[letter]]
+    batch, attributes = _dim("batch"), _dim("attributes")
+    shapes: dict[str, dict[int, Any]] = {
+        "pixels": {0: batch},
+        "has_image": {0: batch},
+        "title_ids": {0: batch, 1: _sequence(model, "title_length")},
+        "has_title": {0: batch},
+        "attribute_ids": {0: attributes, 1: _sequence(model, "attribute_length")},
+        "attribute_weights": {0: batch, 1: attributes},
+    }
+    zero_shot = "T" in model.modalities or ("I" in model.modalities and model.towers.shared_space)
+    outputs = ["vector", "features"] if zero_shot else ["vector"]
+    _export(
+        ProductGraph(model),
+        {name: example[name] for name in names},
+        {name: shapes[name] for name in names},
+        outputs,
+        file,
+    )
+
+
+def _dim(name: str) -> Any:
+    return torch.export.Dim(name, min=1, max=65536)
+
+
+def _sequence(model: ClipIta, name: str) -> Any:
+    """A dynamic axis for tokens, where the tower does not need the full context."""
+    spec = model.towers.tokenizer.spec
+    return torch.export.Dim(name, min=2, max=spec.context_length) if spec.pad_to == "longest" else None
+
+
+def _export(
+    graph: nn.Module,
+    inputs: dict[str, Tensor],
+    shapes: dict[str, dict[int, Any]],
+    outputs: list[str],
+    file: Path,
+) -> None:
+    with _quiet_exporter(), torch.no_grad():
+        try:
+            program = torch.onnx.export(
+                graph.eval(),
+                kwargs=inputs,
+                dynamo=True,
+                opset_version=OPSET,
+                dynamic_shapes=shapes,
+                input_names=list(inputs),
+                output_names=outputs,
+                verbose=False,
+            )
+        except torch.onnx.OnnxExporterError as error:
+            raise ExportError(
+                f"{file.name} cannot be exported: {error}", hint="Does the tower run data-dependent Python code?"
+            ) from error
+    assert program is not None
+    _save(program, file)
+
+
+def _save(program: Any, file: Path) -> None:
+    """Write the graph in one file, without the exporter's stack traces: they hold paths of this machine."""
+    model = program.model
+    model.metadata_props.clear()
+    for node in model.graph.all_nodes():
+        node.metadata_props.clear()
+        node.doc_string = None
+    for function in model.functions.values():
+        for node in function.all_nodes():
+            node.metadata_props.clear()
+            node.doc_string = None
+    try:
+        program.save(file, external_data=False)
+    except OSError as error:
+        raise ExportError(f"{file} cannot be written: {error}.", hint="Free some disk space.") from error
+    except ValueError as error:  # protobuf holds at most 2 GiB in one message
+        raise ExportError(
+            f"{file.name} is larger than one ONNX file can be ({error}).", hint="Use smaller towers."
+        ) from error
+
+
+@contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """The exporter warns of its own internals, which a user can do nothing about."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
