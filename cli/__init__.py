@@ -13,15 +13,11 @@ from clipita.cli.failure import run_guarded
 # command -> (module, one line of help); the line is kept here so that `clipita --help` imports no command.
 COMMANDS = {
     "init": ("init", "Write a commented clipita.toml to start from."),
-    "sample": ("sample", "Draw a sample shop: a catalogue with pictures."),
     "catalogue": ("catalogue", "Look into a catalogue file before using it."),
     "train": ("train", "Train CLIP-ITA on a catalogue."),
     "export-onnx": ("export_onnx", "Export a trained model as an ONNX bundle."),
     "opensearch": ("opensearch", "Run a local OpenSearch node, without Docker."),
-    "ingest": ("ingest", "Write products and their vectors into OpenSearch."),
-    "search": ("search", "Search the index by category or free text."),
     "evaluate": ("evaluate", "Measure retrieval quality, offline and live."),
-    "demo": ("demo", "Do it all on a sample shop."),
 }
 
 

@@ -26,6 +26,11 @@ def err() -> Console:
     return Console(stderr=True, highlight=False)
 
 
+def note(text: str) -> None:
+    """A remark to stderr, on one line however narrow the terminal is; leaves a running progress bar whole."""
+    err().print(text, soft_wrap=True, markup=False)
+
+
 def progress(unit: str = "products") -> Progress:
     """A progress bar with count, rate and time left, on stderr; silent where stderr is no terminal."""
     from rich.progress import (

@@ -77,7 +77,7 @@ def command(
     if as_json:
         console.print_json(summary)
         return
-    console.out().print(
+    click.echo(
         f"Exported {bundle.name} ({bundle.dim} dimensions, {summary['bytes'] / 1e6:.0f} MB) to {bundle.path}.\n"
         f"ONNX agrees with PyTorch: lowest cosine {result.lowest_product:.6f} on {result.products} products, "
         f"{result.lowest_text:.6f} on {result.texts} category names.\n"

@@ -63,14 +63,14 @@ def command(
             model,
             training,
             console.stages(bar),
-            lambda epoch: console.err().print(
+            lambda epoch: console.note(
                 f"Epoch {epoch.number}: loss {epoch.loss:.3f}, valid R-precision {epoch.r_precision:.1f}"
                 f"{' *' if epoch.best else ''} ({epoch.seconds:.1f} s)"
             ),
             force=force,
         )
     if outcome.rejected:
-        console.err().print(f"{outcome.rejected} rows could not be used: {training.run / 'rejected.jsonl'}")
+        console.note(f"{outcome.rejected} rows could not be used: {training.run / 'rejected.jsonl'}")
     result = {
         "run": str(training.run),
         "system": outcome.trained.name,
@@ -85,7 +85,7 @@ def command(
     if as_json:
         console.print_json(result)
     else:
-        console.out().print(
+        click.echo(
             f"Trained {result['system']} on {outcome.products:,} products of {outcome.categories} categories: "
             f"valid R-precision {outcome.best.r_precision:.1f} (epoch {outcome.best.number} of {outcome.epochs}).\n"
             f"The run is in {training.run}. Next: clipita export-onnx"

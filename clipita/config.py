@@ -158,13 +158,12 @@ def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> 
     tables = _read_tables(path)
     base = (path or Path(CONFIG_FILE)).parent
     environ = os.environ if environ is None else environ
-    known = {section.name: section for section in dataclasses.fields(Config)}
+    known: dict[str, type] = typing.get_type_hints(Config)
     where = str(path or CONFIG_FILE)
     for name in tables:
         _check_known(name, known, f"{where}: unknown section [{name}]")
     sections = {}
-    for name, section in known.items():
-        section_type = type(section.default)
+    for name, section_type in known.items():
         values = _section_from_file(section_type, tables.get(name, {}), f"{where} [{name}]", base)
         values |= _section_from_environment(section_type, name, environ)
         sections[name] = section_type(**values)

@@ -1,5 +1,17 @@
 """The catalogue: products, their category tree, and the readers that bring them in."""
 
+from clipita.catalogue.images import load_image
 from clipita.catalogue.product import Category, CategoryPath, CategoryTree, ImageSource, Product
+from clipita.catalogue.readers import CatalogueFile
+from clipita.catalogue.rejection import Rejection
 
-__all__ = ["Category", "CategoryPath", "CategoryTree", "ImageSource", "Product"]
+__all__ = [
+    "CatalogueFile",
+    "Category",
+    "CategoryPath",
+    "CategoryTree",
+    "ImageSource",
+    "Product",
+    "Rejection",
+    "load_image",
+]

@@ -102,7 +102,8 @@ class Towers(nn.Module):
     def __init__(self, model: Any, source: TowerSource, tokenizer: Tokenizer, image_spec: ImageSpec) -> None:
         super().__init__()
         self.source = source
-        self.image = model.visual
+        # Pictures arrive as [B, H, W, 3]; convolutions that keep this order run up to twice as fast on a CPU.
+        self.image = model.visual.to(memory_format=torch.channels_last)
         self.text = model.text
         self.tokenizer = tokenizer
         self.image_spec = image_spec
@@ -225,11 +226,12 @@ def text_forward(tower: nn.Module, ids: Tensor) -> Tensor:
     pooled = text_global_pool(
         tower.ln_final(hidden), ids, pool_type=tower.pool_type, eos_token_id=getattr(tower, "eos_id", None)
     )
-    if tower.text_projection is None:
-        return pooled
     if isinstance(tower.text_projection, nn.Linear):
-        return torch.Tensor(tower.text_projection(pooled))
-    return pooled @ tower.text_projection
+        pooled = tower.text_projection(pooled)
+    elif tower.text_projection is not None:
+        pooled = pooled @ tower.text_projection
+    result: Tensor = pooled
+    return result
 
 
 def _ignores_padding(tower: nn.Module) -> bool:

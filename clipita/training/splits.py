@@ -70,7 +70,7 @@ class FrozenSplit:
     """
 
     def __init__(self, examples: Examples, modalities: str, images: RowStore | None, texts: RowStore) -> None:
-        self.paths = examples.paths
+        self.paths: Sequence[CategoryPath] = examples.paths
         self._image = self._title = self._attributes = None
         if "I" in modalities and images is not None:
             self._image = torch.from_numpy(images.gather(examples.image_keys))
@@ -98,7 +98,7 @@ class LearningSplit:
     """
 
     def __init__(self, examples: Examples, modalities: str, pixels: RowStore | None, towers: Towers) -> None:
-        self.paths = examples.paths
+        self.paths: Sequence[CategoryPath] = examples.paths
         self._modalities = modalities
         self._pixels = pixels
         self._frame = (towers.image_spec.height, towers.image_spec.width, 3)

@@ -152,7 +152,7 @@ class Trainer:
             self.model.towers.eval()
         total = torch.zeros(())
         order = torch.randperm(len(self._data.train.paths))
-        for step, rows in enumerate(order.split(self._settings.batch_size), start=1):
+        for step, rows in enumerate(torch.split(order, self._settings.batch_size), start=1):
             total += self._step(rows)
             progress(f"Epoch {number}/{self._settings.epochs}", step, self._steps)
         r_precision = validate(self.model, self._data.valid, self._data.queries, self._valid_paths)
@@ -173,7 +173,7 @@ class Trainer:
             drawn = torch.multinomial(on_path.float(), 1).squeeze(1)
             loss = infonce_loss(products, categories[drawn], self.model.scale)
         self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         self._optimizer.step()
         self._schedule.step()
         return loss.detach()

@@ -24,7 +24,7 @@ def validate(model: ClipIta, split: Split, queries: QueryTexts, relevant: Tensor
     """
     model.eval()
     rows = torch.arange(len(split.paths))
-    products = torch.cat([model.product(split.features(model, batch)) for batch in rows.split(BATCH)])
+    products = torch.cat([model.product(split.features(model, batch)) for batch in torch.split(rows, BATCH)])
     return mean_r_precision(model.query(queries.features(model)) @ products.T, relevant.T)
 
 

@@ -1,0 +1,52 @@
+# Everything runs from a virtual environment in .venv that these targets make by themselves.
+# Needed: Linux, Python 3.11 or newer with venv, and a package registry that pip can reach.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+SOURCES := clipita exporters opensearch cli tests benchmarks
+
+.PHONY: help demo test test-all lint types setup bench-fashion clean
+
+help:  ## what there is
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
+
+demo: setup  ## the whole road on a drawn sample shop, in a local OpenSearch
+	$(BIN)/clipita demo
+
+test: lint types  ## lint, types, and the tests that take minutes
+	$(BIN)/pytest -m "not slow"
+
+test-all: lint types  ## the slow, thorough tests too
+	$(BIN)/pytest
+
+lint: setup
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+
+# mypy skips packages that an editable install maps, so it looks at the built wheel; the count proves that it saw all.
+types: setup
+	rm -rf build/typed build/lib build/dist && mkdir -p build/typed
+	$(UV) build --quiet --wheel --out-dir build/dist --python $(BIN)/python .
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --target build/typed build/dist/*.whl
+	cd build/typed && ../../$(BIN)/mypy --config-file ../../pyproject.toml --python-executable ../../$(BIN)/python \
+	  --cache-dir ../../.mypy_cache -p clipita | tee ../types.txt
+	@grep -q "no issues found in $$(find clipita exporters opensearch cli -name '*.py' | wc -l) source files" build/types.txt
+
+setup: $(VENV)/installed  ## the virtual environment with everything that tests and demo need
+
+$(VENV)/installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "clipita needs Python 3.11 or newer; name one with: make PYTHON=python3.12 ..."; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	test -x $(UV) || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(UV) pip install --python $(BIN)/python --editable '.[cpu,train,local]' --group test --group lint
+	touch $@
+
+bench-fashion: setup  ## the real catalogue, from raw data to benchmarks/results/fashion.json
+	$(UV) pip install --quiet --python $(BIN)/python --group bench
+	$(BIN)/python benchmarks/fashion.py
+
+clean:  ## remove what was built here; caches of downloads stay
+	rm -rf build demo $(VENV)

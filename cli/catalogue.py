@@ -1,0 +1,149 @@
+"""`clipita catalogue check`."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from clipita import config
+from clipita.cli import console
+from clipita.cli.options import config_option, fields_options, json_option, mapped_fields
+from clipita.errors import UsageError
+
+if TYPE_CHECKING:
+    from clipita.catalogue.check import CheckReport
+    from clipita.catalogue.readers import OnReject
+    from clipita.catalogue.rejection import Rejection
+
+SOME_REJECTED = 3
+_SHOWN_ATTRIBUTES = 12
+
+
+@click.group("catalogue")
+def command() -> None:
+    """Look into a catalogue file before using it.
+
+    \b
+    Example:
+      clipita catalogue check products.parquet
+    """
+
+
+@command.command("check")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--image-root", type=click.Path(path_type=Path), help="Folder of relative image paths; default: FILE's.")
+@click.option("--images/--no-images", default=True, help="Decode every picture (default), or leave them unopened.")
+@click.option("--rejected", "rejected_file", type=click.Path(path_type=Path), help="Write every unusable row here.")
+@fields_options
+@json_option
+@config_option
+def check(
+    file: Path,
+    image_root: Path | None,
+    images: bool,
+    rejected_file: Path | None,
+    config_file: Path | None,
+    as_json: bool,
+    **flags: Any,
+) -> int:
+    """Read all of FILE and say what is missing, broken or odd.
+
+    FILE is Parquet, JSON Lines (.jsonl, .ndjson, .json) or CSV (.csv, .tsv); the text formats also as .gz. Each row is
+    a product with an id and at least one of title, picture and attributes; a category path makes it fit for training.
+
+    Nothing is written, except the rows that cannot be used, with the reasons, to --rejected.
+    Exit code 3 says that there are such rows.
+
+    \b
+    Example:
+      clipita catalogue check products.parquet
+      clipita catalogue check feed.csv --id-field sku --title-field name --category-separator /
+      clipita catalogue check feed.csv.gz --attribute-field brand --attribute-field colour
+      clipita catalogue check products.jsonl --no-images --json
+      clipita catalogue check products.jsonl --rejected rejected.jsonl
+    """
+    from clipita.catalogue.check import check_catalogue
+    from clipita.catalogue.readers import CatalogueFile
+
+    settings = config.load(config_file)
+    fields = mapped_fields(settings.fields, flags)
+    catalogue = CatalogueFile(file, fields, image_root or settings.catalogue.image_root)
+    with _rejections(rejected_file, file) as on_reject, console.progress("rows") as bar:
+        task = bar.add_task(f"Checking {file.name}", total=catalogue.rows, note="")
+        report = check_catalogue(
+            catalogue, images=images, on_reject=on_reject, on_rows=lambda rows: bar.update(task, completed=rows)
+        )
+    if as_json:
+        console.print_json(report.as_json())
+    else:
+        _print(report)
+    if report.clean:
+        return 0
+    unusable = report.rows - report.usable
+    told = f"; all of them are in {rejected_file}" if rejected_file else "; --rejected FILE writes them all"
+    click.echo(f"{unusable:,} of {report.rows:,} rows cannot be used{told}.", err=True)
+    return SOME_REJECTED
+
+
+@contextlib.contextmanager
+def _rejections(rejected_file: Path | None, catalogue_file: Path) -> Iterator[OnReject | None]:
+    """Writes rejections as they are found; the file appears even when there are none."""
+    if rejected_file is None:
+        yield None
+        return
+    try:
+        if rejected_file.exists() and rejected_file.samefile(catalogue_file):
+            raise UsageError(f"--rejected names the catalogue itself: {rejected_file}.", hint="Name another file.")
+        stream = rejected_file.open("wb")
+    except OSError as error:
+        raise UsageError(f"{rejected_file} cannot be written: {error.strerror}.", hint="Name another file.") from error
+
+    def write(rejection: Rejection) -> None:
+        stream.write(rejection.to_json_line())
+
+    with stream:
+        yield write
+
+
+def _print(report: CheckReport) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    def row(name: str, value: str) -> None:
+        table.add_row(name, escape(value))
+
+    table = Table(title=escape(report.file), show_header=False, title_justify="left")
+    row("rows", f"{report.rows:,}")
+    row("usable products", f"{report.usable:,}")
+    for kind, count in report.rejected.items():
+        row("rejected", f"{count:,}  {kind}")
+    row("broken pictures", "not looked at" if report.broken_images is None else f"{report.broken_images:,}")
+    for name, missing in report.missing.items():
+        row(f"without {name}", f"{missing.count:,}  ({missing.percent} %)")
+    if report.titles is not None:
+        titles = report.titles
+        row("title length", f"{titles.shortest} to {titles.longest:,} characters, median {titles.median:g}")
+    row("attributes", _attributes(report.attribute_names))
+    levels = ", ".join(f"level {level}: {count:,}" for level, count in report.tree.nodes_by_level.items())
+    row(
+        "categories", f"{report.tree.nodes:,}, of which leaves {report.tree.leaves:,}" + (f" ({levels})" * bool(levels))
+    )
+    for name, leaves in (("largest leaves", report.tree.largest), ("smallest leaves", report.tree.smallest)):
+        row(name, "\n".join(f"{count:,}  {category}" for category, count in leaves) or "none")
+    row("kept as they are", ", ".join(report.extra_columns) or "no other column")
+    console.out().print(table)
+    for remark in report.remarks:
+        console.out().print(f"Note: {escape(remark)}")
+    for rejection in report.examples:
+        id_ = f", id {rejection.id}" if rejection.id is not None else ""
+        console.out().print(escape(f"Row {rejection.row}{id_}: {rejection.reason}"), soft_wrap=True)
+
+
+def _attributes(names: dict[str, int]) -> str:
+    shown = [f"{name} {count:,}" for name, count in list(names.items())[:_SHOWN_ATTRIBUTES]]
+    more = len(names) - len(shown)
+    return (", ".join(shown) or "none") + (f" and {more:,} more" if more > 0 else "")

@@ -1,0 +1,150 @@
+"""The live part of `clipita evaluate`: what the index holds, and its rankings in all modes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from clipita.cli import console
+from clipita.config import OpenSearchConfig, SearchConfig
+from clipita.errors import ClusterError, QueryError
+from clipita.evaluation.encode import Model
+from clipita.evaluation.live import MODES, LiveRanking, Mode, rank_live
+from clipita.evaluation.offline import BM25
+from clipita.evaluation.protocol import System, SystemResult, TreeProtocol
+from clipita.opensearch import index as indices
+from clipita.opensearch.cluster import connect, guarded
+from clipita.opensearch.query import ID_FIELD
+from clipita.opensearch.search import ProductSearch
+
+if TYPE_CHECKING:
+    from opensearchpy import OpenSearch
+
+MAX_TERMS = 65_536
+"""`index.max_terms_count` as shipped: more ids than these cannot be a filter."""
+_IDS_AT_ONCE = 5_000
+_SHOWN_IDS = 3
+
+Remark = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class LiveResults:
+    """What the index gave.
+
+    Attributes:
+        results: a row for each mode.
+        facts: the index's name, its number of documents, and how they differ from the evaluated products.
+    """
+
+    results: list[SystemResult]
+    facts: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _FilteredSearch:
+    """Rankings of the evaluated products alone, made by the index itself."""
+
+    search: ProductSearch
+    ids: list[str] | None
+
+    def rank(self, query: str, *, mode: Mode, depth: int) -> list[str]:
+        filters = None if self.ids is None else {ID_FIELD: self.ids}
+        ids: list[str] = self.search.rank(query, mode=mode, depth=depth, filters=filters)
+        return ids
+
+
+def measure_live(
+    protocol: TreeProtocol,
+    models: Sequence[Model],
+    cluster: OpenSearchConfig,
+    search_config: SearchConfig,
+    device: str,
+    remark: Remark,
+) -> LiveResults:
+    """Ask the index all queries, in the modes lexical, vector and hybrid; without a model, lexical alone.
+
+    Raises:
+        ClusterError: no connection, no such index, vectors of another model, or none of the products is in it.
+    """
+    client = connect(cluster)
+    try:
+        index = indices.require(client, cluster.index)
+        if not index.complete:
+            remark(f"The index {cluster.index} is not whole: no ingest run came to its end there.")
+        # Of several models the one that made the index; otherwise the search itself says that none fits.
+        fitting = [model for model in models if model.bundle.fingerprint == index.fingerprint]
+        model = next(iter(fitting or models), None)
+        bundle: Any = None if model is None else model.bundle
+        search = ProductSearch(client, cluster.index, bundle, search_config, cluster, device)
+        facts = _compare(client, cluster.index, protocol, remark)
+        known = facts["documents_not_evaluated"] > 0 and len(protocol.ids) <= MAX_TERMS
+        ranker = _FilteredSearch(search, protocol.ids if known else None)
+        modes = MODES if model is not None else MODES[:1]
+        results = []
+        for mode in modes:
+            name = BM25 if model is None or mode == "lexical" else model.name
+            live = _rank(protocol, ranker, mode, facts["documents"], search_config.k)
+            _remark_cut(live, mode, remark)
+            fingerprint = None if mode == "lexical" else index.fingerprint
+            results.append(protocol.score(System(name, mode, "live", fingerprint), live.rankings))
+    finally:
+        client.close()
+    return LiveResults(results, {"index": cluster.index, "name": index.name, **facts})
+
+
+def _compare(client: OpenSearch, alias: str, protocol: TreeProtocol, remark: Remark) -> dict[str, Any]:
+    """How the index's documents differ from the evaluated products.
+
+    Raises:
+        ClusterError: none of the products is in the index.
+    """
+    with guarded(client, QueryError):
+        documents = int(client.count(index=alias)["count"])
+    present = _present(client, alias, protocol.ids)
+    missing = [product_id for product_id in protocol.ids if product_id not in present]
+    if not present:
+        raise ClusterError(
+            f"The index {alias} holds none of the {len(protocol.ids):,} evaluated products.",
+            hint=f"Ingest them first: clipita ingest CATALOGUE --index {alias}",
+        )
+    if missing:
+        remark(
+            f"{len(missing):,} of the {len(protocol.ids):,} evaluated products are NOT in the index {alias} "
+            f"({', '.join(missing[:_SHOWN_IDS])}{', …' if len(missing) > _SHOWN_IDS else ''}): live rows count them as "
+            f"not found. Ingest them with: clipita ingest CATALOGUE --index {alias}"
+        )
+    others = documents - len(present)
+    if others > 0:
+        remark(
+            f"The index {alias} holds {others:,} documents that are not in the evaluated catalogue: "
+            "they are left out of the live rankings."
+        )
+    return {"documents": documents, "documents_not_evaluated": others, "products_not_indexed": missing}
+
+
+def _present(client: OpenSearch, alias: str, ids: Sequence[str]) -> set[str]:
+    found: set[str] = set()
+    for start in range(0, len(ids), _IDS_AT_ONCE):
+        chunk = ids[start : start + _IDS_AT_ONCE]
+        body = {"query": {"ids": {"values": chunk}}, "size": len(chunk), "_source": False}
+        with guarded(client, QueryError):
+            answer = client.search(index=alias, body=body)
+        found.update(hit["_id"] for hit in answer["hits"]["hits"])
+    return found
+
+
+def _rank(protocol: TreeProtocol, ranker: _FilteredSearch, mode: Mode, documents: int, k: int) -> LiveRanking:
+    indexed = len(protocol.ids) if ranker.ids is not None else documents
+    with console.progress("queries") as bar:
+        task = bar.add_task(f"Searching, {mode}", total=len(protocol.queries), note="")
+        return rank_live(protocol, ranker, mode, indexed=indexed, least_depth=k, on_query=lambda: bar.advance(task))
+
+
+def _remark_cut(live: LiveRanking, mode: Mode, remark: Remark) -> None:
+    if live.truncated:
+        remark(
+            f"{mode}: a search returns 10,000 hits at most, which cuts {len(live.truncated)} queries short "
+            f"({', '.join(live.truncated[:_SHOWN_IDS])}): their R-precision is a lower bound."
+        )

@@ -1,0 +1,141 @@
+"""`clipita init`."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import textwrap
+import tomllib
+from collections.abc import Iterator, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import click
+
+from clipita import config
+from clipita.errors import UsageError
+
+_WIDTH = 100
+_SIBLINGS = {"valid": ("valid", "validation", "val", "dev"), "test": ("test",)}
+
+
+@click.command("init")
+@click.option("--catalogue", type=click.Path(path_type=Path), help="Catalogue file to fill the settings in from.")
+@click.option("--force", is_flag=True, help="Replace a clipita.toml that is already here.")
+def command(catalogue: Path | None, force: bool) -> None:
+    """Write clipita.toml: every setting, with its meaning and default.
+
+    All settings are commented out, so each keeps its default until you change it. With --catalogue the file's columns
+    are looked at, and the names of the id, title, category, picture and attributes are filled in; a train file's
+    siblings (train.parquet: valid.parquet, test.parquet) are filled in too. What was guessed is said; look it over.
+
+    \b
+    Example:
+      clipita init
+      clipita init --catalogue data/train.parquet
+      clipita train
+    """
+    target = Path(config.CONFIG_FILE)
+    if target.exists() and not force:
+        raise UsageError(f"{target} exists already.", hint="Replace it with: clipita init --force")
+    known: dict[str, dict[str, Any]] = {}
+    remarks: list[str] = []
+    if catalogue is not None:
+        from clipita.catalogue.guess import guess_fields
+
+        guess = guess_fields(catalogue)
+        known = {"fields": dict(guess.fields), "catalogue": _files(catalogue)}
+        remarks = [*guess.remarks, *_file_remarks(known["catalogue"])]
+    _write(target, render(known))
+    click.echo(f"Wrote {target}.")
+    for name, value in known.get("fields", {}).items():
+        click.echo(f"  {name} = {_toml(value)}", err=True)
+    for name, value in known.get("catalogue", {}).items():
+        click.echo(f"  {name} = {_toml(value)}", err=True)
+    for remark in remarks:
+        click.echo(f"Note: {remark}", err=True)
+
+
+def render(known: Mapping[str, Mapping[str, Any]]) -> str:
+    """The settings file's text.
+
+    Args:
+        known: section -> setting -> value; these are set, all others stand as comments with their defaults.
+    """
+    return "\n".join(_lines(known)) + "\n"
+
+
+def _lines(known: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    yield "# Settings of clipita. Order of precedence: flag, environment (CLIPITA_<SECTION>_<KEY>), this file, default."
+    yield "# A line such as `# dim = 256` shows a default; take the # away to change it."
+    defaults = config.Config()
+    for section in dataclasses.fields(defaults):
+        settings = getattr(defaults, section.name)
+        yield from ("", *_comment(_meanings()[section.name]["_"]), f"[{section.name}]")
+        for setting in dataclasses.fields(settings):
+            yield ""
+            yield from _setting(section.name, setting.name, getattr(settings, setting.name), known)
+
+
+def _setting(section: str, name: str, default: Any, known: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    described = _meanings()[section][name]
+    if isinstance(described, str):
+        described = {"meaning": described}
+    yield from _comment(described["meaning"])
+    chosen = known.get(section, {}).get(name)
+    if chosen is not None:
+        yield f"{name} = {_toml(chosen)}"
+    elif default is not None:
+        yield f"# {name} = {_toml(default)}"
+    elif "example" in described:
+        yield f"# Not set by default; for example: {name} = {_toml(described['example'])}"
+
+
+@functools.cache
+def _meanings() -> dict[str, Any]:
+    return tomllib.loads(resources.files(__package__).joinpath("template.toml").read_text(encoding="utf-8"))
+
+
+def _comment(text: str) -> list[str]:
+    return [f"# {line}" for line in textwrap.wrap(text, _WIDTH)]
+
+
+def _toml(value: Any) -> str:
+    """A setting's value as TOML, whose strings are JSON's."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_toml(item) for item in value)}]"
+    return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _files(catalogue: Path) -> dict[str, Path]:
+    """The catalogue file, and the valid and test files beside it that are named like it."""
+    files = {"train": catalogue}
+    for role, words in _SIBLINGS.items():
+        for word in words if "train" in catalogue.name else ():
+            sibling = catalogue.with_name(catalogue.name.replace("train", word))
+            if sibling.is_file():
+                files[role] = sibling
+                break
+    return files
+
+
+def _file_remarks(files: Mapping[str, Path]) -> Iterator[str]:
+    if "valid" not in files:
+        yield "no file of validation products was found; clipita train needs one: set valid under [catalogue]."
+
+
+def _write(target: Path, text: str) -> None:
+    """In one step, so that an interruption leaves the old file or the new one."""
+    draft = target.with_name(f".{target.name}.draft")
+    try:
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(target)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise UsageError(f"{target} cannot be written: {error.strerror}.", hint="Check the folder.") from error

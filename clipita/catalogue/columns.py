@@ -1,0 +1,72 @@
+"""Which column of an unknown catalogue is likely the title, the picture and so on, judged by its name."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+_WORD = re.compile(r"[A-Z]?[^\W\d_A-Z]+|[A-Z]+(?![^\W\d_A-Z])|\d+")
+
+
+@dataclass(frozen=True)
+class _Role:
+    """Names of a role: any of `words`, with any of `around` before or after it."""
+
+    words: frozenset[str]
+    around: frozenset[str]
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_GENERAL = "product item article main primary default"
+_ROLES = {
+    "id": _Role(
+        _words("id sku asin gtin ean upc code productid itemid"),
+        _words(f"{_GENERAL} parent number no shop"),
+    ),
+    "title": _Role(
+        _words("title titles name productname producttitle"),
+        _words(f"{_GENERAL} display text short full en"),
+    ),
+    "category_path": _Role(
+        _words("category categories breadcrumb breadcrumbs taxonomy categorypath"),
+        _words(f"{_GENERAL} google path paths tree name names full hierarchy"),
+    ),
+    "image": _Role(
+        _words("image images img picture pictures photo photos imageurl imagepath imurl"),
+        _words(f"{_GENERAL} url urls uri link path file filename src bytes data large name"),
+    ),
+    "attributes": _Role(
+        _words("attribute attributes attrs properties specs specifications details"),
+        _words(_GENERAL),
+    ),
+}
+
+
+def nearest(name: str, available: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """The available name most like the one given, upper and lower case alike; None where none is near."""
+    by_key = {candidate.casefold(): candidate for candidate in available}
+    found = difflib.get_close_matches(name.casefold(), by_key, n=1, cutoff=cutoff)
+    return by_key[found[0]] if found else None
+
+
+def likely_column(role: str, available: Collection[str], default: str) -> str | None:
+    """The column that most likely plays a role, or None.
+
+    Args:
+        role: a setting of [fields]: id, title, category_path, image or attributes.
+        available: the column names to choose from.
+        default: the role's usual name, which wins, and from which a misspelt name is recognised.
+    """
+    if default in available:
+        return default
+    names = _ROLES[role]
+    for candidate in available:
+        words = {word.casefold() for word in _WORD.findall(candidate)}
+        if words & names.words and words <= names.words | names.around:
+            return candidate
+    return nearest(default, available, cutoff=0.8)

@@ -1,0 +1,283 @@
+"""Their columns become our product: names are checked once a file, values once a row."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import dataclasses
+import functools
+import re
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from clipita.catalogue.columns import likely_column, nearest
+from clipita.catalogue.product import CategoryPath, ImageSource, Product
+from clipita.catalogue.values import clean, integer_text, jsonable, pairs, parse_json_cell, phrase, text
+from clipita.config import FieldsConfig
+from clipita.errors import FieldMappingError, ImageError, ProductError
+
+MAX_ID_BYTES = 512
+"""OpenSearch refuses an `_id` longer than 512 bytes (index API reference)."""
+MAX_LEVELS = 32
+MAX_CATEGORY_NAME = 1000
+MAX_LOCATION = 4096
+
+_DEFAULTS = FieldsConfig()
+_FLAGS = {
+    "id": "--id-field",
+    "title": "--title-field",
+    "category_path": "--category-field",
+    "image": "--image-field",
+    "attributes": "--attribute-field",
+}
+_SHOWN_COLUMNS = 30
+
+
+def resolve_columns(fields: FieldsConfig, available: Sequence[str], file: Path) -> FieldsConfig:
+    """Check the mapping against a file's columns.
+
+    The rule, so that no column is ever overlooked in silence:
+
+    1. The id's column must exist.
+    2. A column that was named by the user (it differs from the default) must exist.
+    3. A default column may be absent, as long as no other unused column looks like it: a file with `Title` or
+       `product_title` and no `title` is an error that says so. The empty string as the column's name (`image = ""`,
+       `--image-field ""`) states that the catalogue has none.
+    4. At least one of title, image and attributes must exist.
+
+    Returns:
+        The mapping without the columns that are absent: their names are empty.
+
+    Raises:
+        FieldMappingError: one of the four is broken; it lists the file's columns and the nearest name.
+    """
+    columns = set(available)
+    attributes = _resolve_attributes(fields, available, file)
+    roles = {"id": fields.id, "title": fields.title, "category_path": fields.category_path, "image": fields.image}
+    taken = {name for name in (*roles.values(), *attributes) if name in columns}
+    free = [name for name in available if name not in taken]
+    for role, name in roles.items():
+        if name not in columns:
+            _check_absent(role, name, available, free, file)
+            roles[role] = ""
+    if not attributes and fields.attributes == _DEFAULTS.attributes:
+        _check_absent("attributes", _DEFAULTS.attributes[0], available, free, file)
+    if not (roles["title"] or roles["image"] or attributes):
+        raise FieldMappingError(
+            f"{file} has no column for a title, a picture or attributes. {_listed(available)}",
+            hint="Name at least one of them with --title-field, --image-field or --attribute-field.",
+        )
+    return dataclasses.replace(fields, attributes=attributes, **roles)
+
+
+def row_to_product(row: Mapping[str, Any], fields: FieldsConfig) -> Product:
+    """One row as a product.
+
+    - id: text or a whole number, stripped.
+    - title: text; numbers are written out; blank is None.
+    - category path: a list of names, a JSON array in a string, or one string that is split at the separator (blanks
+      around the separator do not matter). Names are stripped. Blank names at the end are padding and dropped; a
+      blank name before another is an error, as the node cannot be guessed. No path at all is allowed.
+    - attributes: see `values.pairs`; blank values and names are dropped, values of one name joined with ", ".
+    - image: bytes, {"bytes", "path"} as Hugging Face datasets have it, a path, an http(s) URL, a base64 data: URI,
+      or a list of these, of which the first counts. Null is no image.
+    - everything else goes to `extra` as `values.jsonable` gives it; raw bytes, which JSON cannot hold, and a column
+      without a name, which OpenSearch refuses, are dropped.
+
+    A row without any of title, image and attributes is an error: nothing could be said about it.
+
+    Args:
+        row: column name to value.
+        fields: the mapping, as `resolve_columns` returned it.
+
+    Raises:
+        ProductError: the row gives no usable product; ImageError where the image column is at fault.
+    """
+    mapped = _mapped_columns(fields)
+    product = Product(
+        id=product_id(row, fields),
+        title=text(_cell(row, fields.title), fields.title),
+        attributes=_attributes(row, fields),
+        category_path=category_path(_cell(row, fields.category_path), fields),
+        image=image_source(_cell(row, fields.image), fields.image),
+        extra={
+            clean(name): jsonable(value, name)
+            for name, value in row.items()
+            if name and name not in mapped and not isinstance(value, bytes)
+        },
+    )
+    if product.title is None and product.image is None and not product.attributes:
+        raise ProductError("the product has nothing to go by: no title, no picture and no attribute")
+    return product
+
+
+def product_id(row: Mapping[str, Any], fields: FieldsConfig) -> str:
+    """The row's id.
+
+    Raises:
+        ProductError: missing, blank, neither text nor a whole number, longer than 512 bytes, or not encodable.
+    """
+    value = row.get(fields.id)
+    if isinstance(value, bytes):
+        value = text(value, fields.id)
+    found = value.strip() if isinstance(value, str) else integer_text(value)
+    if found is None and value is not None:
+        raise ProductError(f"the id is neither text nor a whole number: {fields.id} is {str(value)[:60]!r}")
+    if not found:
+        raise ProductError(f"the id is missing: {fields.id} is empty")
+    if clean(found) != found:
+        raise ProductError(f"the id holds a NUL or half a surrogate pair: {found[:60]!r}")
+    if len(found.encode()) > MAX_ID_BYTES:
+        raise ProductError(f"the id is longer than {MAX_ID_BYTES} bytes, OpenSearch's limit: {found[:40]}…")
+    return found
+
+
+def category_path(value: Any, fields: FieldsConfig) -> CategoryPath:
+    """A category cell as a path, root first; see `row_to_product` for the shapes it may have.
+
+    Raises:
+        ProductError: a blank name in the middle, a name that is no text, or a path or name beyond all sense.
+    """
+    column = fields.category_path
+    if isinstance(value, bytes):
+        value = text(value, column)
+    if isinstance(value, str):
+        value = parse_json_cell(value, list, column)
+    if isinstance(value, str):
+        # A separator of blanks alone cannot be stripped; any other is looked for without its blanks, so that
+        # " > " splits "Shoes>Boots" as well.
+        separator = fields.category_separator.strip() or fields.category_separator
+        value = value.split(separator) if separator else [value]
+    if value is None:
+        return ()
+    if not isinstance(value, list | tuple):
+        raise ProductError(f"the category path is neither a list nor text: {column} is {str(value)[:60]!r}")
+    if len(value) > MAX_LEVELS:
+        raise ProductError(f"the category path has more than {MAX_LEVELS} levels: {column} has {len(value)}")
+    names = [text(name, column) for name in value]
+    while names and names[-1] is None:
+        names.pop()
+    path = tuple(name for name in names if name is not None)
+    if len(path) != len(names):
+        raise ProductError(f"a category name is blank: {column} is {names!r}")
+    if any(len(name) > MAX_CATEGORY_NAME for name in path):
+        raise ProductError(f"a category name is longer than {MAX_CATEGORY_NAME} characters: {path[0][:60]}…")
+    return path
+
+
+def image_source(value: Any, column: str) -> ImageSource | None:
+    """An image cell as a source; locations stay as they are written.
+
+    Raises:
+        ImageError: a cell of another shape, or a data: URI that is not base64.
+    """
+    match value:
+        case None:
+            return None
+        case bytes():
+            return ImageSource(data=value) if value else None
+        case str():
+            return _source_from_text(value.strip(), column)
+        case Mapping() if "bytes" in value or "path" in value:
+            data, path = value.get("bytes"), value.get("path")
+            if isinstance(data, bytes) and data:
+                return ImageSource(data=data, location=path if isinstance(path, str) else None)
+            if data or not isinstance(path, str | None):
+                raise ImageError(f"the picture is of no known form: {column} holds bytes or a path of a wrong type")
+            return image_source(path, column)
+        case list() | tuple():
+            return next((image_source(item, column) for item in value if item), None)
+    raise ImageError(f"the picture is of no known form: {column} holds a {type(value).__name__}")
+
+
+def _cell(row: Mapping[str, Any], column: str) -> Any:
+    return row.get(column) if column else None
+
+
+def _source_from_text(location: str, column: str) -> ImageSource | None:
+    if not location:
+        return None
+    if location[:5].lower() == "data:":
+        return ImageSource(data=_decode_data_uri(location, column))
+    if len(location) > MAX_LOCATION:
+        raise ImageError(
+            f"the picture's location is longer than {MAX_LOCATION} characters: {column} is {location[:40]!r}…; "
+            "encoded bytes need 'data:image/jpeg;base64,' before them"
+        )
+    if clean(location) != location:
+        raise ImageError(f"the picture's location holds a NUL or half a surrogate pair: {location[:60]!r}")
+    return ImageSource(location=location)
+
+
+def _decode_data_uri(uri: str, column: str) -> bytes:
+    head, comma, body = uri.partition(",")
+    if not comma or not head.lower().endswith(";base64"):
+        raise ImageError(f"the picture is a data: URI without base64: {column} is {uri[:40]!r}")
+    try:
+        return base64.b64decode(re.sub(r"\s+", "", body), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ImageError(f"the picture's data: URI is not valid base64: {column}, {error}") from None
+
+
+def _attributes(row: Mapping[str, Any], fields: FieldsConfig) -> dict[str, str]:
+    collected: dict[str, list[str]] = {}
+    for column in fields.attributes:
+        value = row.get(column)
+        found = pairs(value, column)
+        for key, part in [(column, value)] if found is None else found:
+            words = phrase(part, column)
+            name = clean(key).strip()
+            if words and name and words not in collected.setdefault(name, []):
+                collected[name].append(words)
+    return {name: ", ".join(words) for name, words in collected.items() if words}
+
+
+@functools.lru_cache(maxsize=16)
+def _mapped_columns(fields: FieldsConfig) -> frozenset[str]:
+    return frozenset((fields.id, fields.title, fields.category_path, fields.image, *fields.attributes))
+
+
+def _resolve_attributes(fields: FieldsConfig, available: Sequence[str], file: Path) -> tuple[str, ...]:
+    named = tuple(name for name in fields.attributes if name)
+    for name in named:
+        if name not in available and fields.attributes != _DEFAULTS.attributes:
+            raise _no_column("attributes", name, available, file)
+    return tuple(name for name in named if name in available)
+
+
+def _check_absent(role: str, name: str, available: Sequence[str], free: Collection[str], file: Path) -> None:
+    default = _DEFAULTS.attributes[0] if role == "attributes" else getattr(_DEFAULTS, role)
+    if role != "id" and not name:
+        return
+    if role == "id" or name != default:
+        raise _no_column(role, name, available, file)
+    likely = likely_column(role, free, default)
+    if likely is not None:
+        raise FieldMappingError(
+            f"{file} has no column {name!r}, but {likely!r} looks like it.",
+            hint=f'{_way_to_set(role, likely)} If the catalogue has none: {_FLAGS[role]} "".',
+        )
+
+
+def _no_column(role: str, name: str, available: Sequence[str], file: Path) -> FieldMappingError:
+    near = nearest(name, available)
+    if near is None:
+        default = _DEFAULTS.attributes[0] if role == "attributes" else getattr(_DEFAULTS, role)
+        near = likely_column(role, available, default)
+    hint = f"Did you mean {near!r}? " if near else ""
+    return FieldMappingError(
+        f"{file} has no column {name!r} for the {role.replace('_', ' ')}. {_listed(available)}",
+        hint=hint + _way_to_set(role, near or "NAME"),
+    )
+
+
+def _way_to_set(role: str, name: str) -> str:
+    quoted = f'["{name}"]' if role == "attributes" else f'"{name}"'
+    return f'Use {_FLAGS[role]} "{name}", or {role} = {quoted} under [fields] in clipita.toml.'
+
+
+def _listed(available: Sequence[str]) -> str:
+    shown = ", ".join(available[:_SHOWN_COLUMNS])
+    more = len(available) - _SHOWN_COLUMNS
+    return f"Its columns are: {shown}{f' and {more} more' if more > 0 else ''}."

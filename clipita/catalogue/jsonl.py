@@ -1,0 +1,99 @@
+"""JSON Lines files as rows: one object a line, plain or gzipped."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import json
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from clipita.catalogue.lines import MAX_LINE, numbered_lines
+from clipita.catalogue.source import NumberedRow
+from clipita.errors import CatalogueError, ProductError
+
+SURVEYED_LINES = 1000
+"""Lines whose keys are taken for the file's columns; objects need not all have every key."""
+
+
+class JsonLinesSource:
+    """Rows of a JSON Lines file; blank lines do not count.
+
+    Args:
+        file: an existing file.
+
+    Raises:
+        CatalogueError: a JSON array, or no object among the first lines.
+    """
+
+    binary_columns: frozenset[str] = frozenset()
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self.columns = self._survey()
+
+    @functools.cached_property
+    def rows(self) -> int:
+        """Lines that are not blank; reads the file once."""
+        return sum(1 for _ in self._lines())
+
+    def records(self, leave_out: Collection[str] = ()) -> Iterator[NumberedRow]:
+        """All objects in order, with their line numbers.
+
+        Raises:
+            CatalogueError: the file breaks off (a truncated .gz).
+        """
+        for number, line in self._lines():
+            row = _parsed(line)
+            if isinstance(row, dict) and leave_out:
+                row = {name: value for name, value in row.items() if name not in leave_out}
+            yield number, row
+
+    def _lines(self) -> Iterator[tuple[int, bytes | None]]:
+        return ((number, line) for number, line in numbered_lines(self._file) if line is None or line.strip())
+
+    def _survey(self) -> list[str]:
+        columns: dict[str, None] = {}
+        lines = list(itertools.islice(self._lines(), 1))
+        if lines and (lines[0][1] or b"").lstrip().startswith(b"["):
+            raise CatalogueError(
+                f"{self._file} is a JSON array, not one object a line.",
+                hint=f"Convert it: jq -c '.[]' {self._file.name} > products.jsonl",
+            )
+        objects = 0
+        first_error = ""
+        for number, line in itertools.islice(self._lines(), SURVEYED_LINES):
+            row = _parsed(line)
+            if isinstance(row, ProductError):
+                first_error = first_error or f" (line {number}, {row.message})"
+                continue
+            objects += 1
+            columns.update(dict.fromkeys(row))
+        if lines and not objects:
+            raise CatalogueError(f"{self._file} is not JSON Lines: no object in its first lines{first_error}.")
+        return list(columns)
+
+
+def _parsed(line: bytes | None) -> dict[str, Any] | ProductError:
+    if line is None:
+        return ProductError(f"the line is too long: more than {MAX_LINE // 2**20} MB")
+    try:
+        value = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        value = _parsed_leniently(line)
+    if isinstance(value, ProductError | dict):
+        return value
+    return ProductError(f"the line is not a JSON object: it holds a {type(value).__name__}")
+
+
+def _parsed_leniently(line: bytes) -> Any:
+    """Python's own parser takes what many exporters write and RFC 8259 forbids: NaN, Infinity, lone surrogates."""
+    try:
+        return json.loads(line.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        return ProductError(f"the line is not UTF-8: {error.reason} at byte {error.start}")
+    except (ValueError, RecursionError) as error:
+        return ProductError(f"the line is not valid JSON: {error}")

@@ -1,0 +1,62 @@
+"""Lines of a text file, plain or gzipped, as bytes and with a limit on their length."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from clipita.errors import CatalogueError
+
+MAX_LINE = 50 * 2**20
+"""Bytes. A line holds one product; with its picture in base64 it may well take some megabytes."""
+
+_UTF8_BOM = b"\xef\xbb\xbf"
+_UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
+
+
+def numbered_lines(file: Path, limit: int = MAX_LINE) -> Iterator[tuple[int, bytes | None]]:
+    """Lines with their numbers, from 1, line ends included; None in place of a line longer than `limit` bytes.
+
+    Raises:
+        CatalogueError: the file cannot be opened, is UTF-16, or breaks off (a truncated .gz); with the line's number.
+    """
+    number = 0
+    try:
+        with _opened(file) as stream:
+            while line := stream.readline(limit + 1):
+                number += 1
+                if number == 1:
+                    line = _without_bom(line, file)
+                if len(line) > limit:
+                    _skip_rest(stream)
+                    yield number, None
+                else:
+                    yield number, line
+    except (EOFError, OSError, zlib.error) as error:
+        raise CatalogueError(
+            f"{file} cannot be read beyond line {number}: {error}.",
+            hint="The file is damaged or was not copied to its end; copy it again.",
+        ) from error
+
+
+def _opened(file: Path) -> BinaryIO:
+    if file.suffix.lower() == ".gz":
+        # Without a further buffer around it, which would swallow the good lines before a truncation.
+        return cast(BinaryIO, gzip.GzipFile(file, "rb"))
+    return file.open("rb", buffering=2**18)
+
+
+def _without_bom(line: bytes, file: Path) -> bytes:
+    if line.startswith(_UTF16_BOMS):
+        raise CatalogueError(
+            f"{file} is encoded as UTF-16.", hint=f"Convert it: iconv -f UTF-16 -t UTF-8 {file.name} > utf8-{file.name}"
+        )
+    return line.removeprefix(_UTF8_BOM)
+
+
+def _skip_rest(stream: BinaryIO) -> None:
+    while (piece := stream.readline(2**20)) and not piece.endswith(b"\n"):
+        pass

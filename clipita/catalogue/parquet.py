@@ -1,0 +1,142 @@
+"""Parquet files as rows, a small batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+from clipita.catalogue.source import NumberedRow
+from clipita.errors import CatalogueError, ProductError
+
+BATCH_ROWS = 64
+_READ_BUFFER = 2**20
+
+
+class _Unreadable:
+    """Stands in a column for a value that has no Python form (text that is not UTF-8, a date in the year 12000)."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+
+class ParquetSource:
+    """Rows of a Parquet file. Memory: one batch of `BATCH_ROWS` rows, and a buffer a column.
+
+    Args:
+        file: an existing file.
+
+    Raises:
+        CatalogueError: not Parquet, truncated, or with two columns of one name.
+    """
+
+    def __init__(self, file: Path) -> None:
+        import pyarrow as pa
+
+        self._file = file
+        self._errors = (pa.ArrowException, OSError)
+        with self._guarded(row=0), self._opened() as parquet:
+            schema = parquet.schema_arrow
+            self.rows: int = parquet.metadata.num_rows
+        self.columns: list[str] = list(schema.names)
+        self.binary_columns = frozenset(field.name for field in schema if _holds_bytes(field.type))
+        twice = {name for name in self.columns if self.columns.count(name) > 1}
+        if twice:
+            raise CatalogueError(f"{file} has more than one column of the name {', '.join(sorted(twice))}.")
+
+    def records(self, leave_out: Collection[str] = ()) -> Iterator[NumberedRow]:
+        """All rows in order, numbered from 1.
+
+        Raises:
+            CatalogueError: a damaged page; it names the last good row.
+        """
+        names = [name for name in self.columns if name not in leave_out]
+        number = 0
+        with self._guarded(row=0):
+            parquet = self._opened()
+        with parquet:
+            batches = parquet.iter_batches(BATCH_ROWS, columns=names if leave_out else None, use_threads=False)
+            while True:
+                with self._guarded(number):
+                    batch = next(batches, None)
+                    columns = [] if batch is None else [_values(batch.column(name)) for name in names]
+                if batch is None:
+                    return
+                for cells in zip(*columns, strict=True):
+                    number += 1
+                    yield number, _row(names, cells)
+
+    def _opened(self) -> Any:
+        import pyarrow.parquet as pq
+
+        return pq.ParquetFile(self._file, buffer_size=_READ_BUFFER, pre_buffer=False)
+
+    def _guarded(self, row: int) -> _Guard:
+        return _Guard(self._file, row, self._errors)
+
+
+class _Guard:
+    """Turns Arrow's errors into one that names the file and the last good row."""
+
+    def __init__(self, file: Path, row: int, errors: tuple[type[Exception], ...]) -> None:
+        self._file, self._row, self._errors = file, row, errors
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, self._errors):
+            where = f" beyond row {self._row}" if self._row else " as Parquet"
+            raise CatalogueError(
+                f"{self._file} cannot be read{where}: {str(error).splitlines()[0].rstrip('.')}.",
+                hint="The file is damaged, was not copied to its end, or is of another format.",
+            ) from error
+
+
+def _row(names: list[str], cells: tuple[Any, ...]) -> dict[str, Any] | ProductError:
+    for name, cell in zip(names, cells, strict=True):
+        if isinstance(cell, _Unreadable):
+            return ProductError(f"a value cannot be read: {name}, {cell.error}")
+    return dict(zip(names, cells, strict=True))
+
+
+def _holds_bytes(type_: Any) -> bool:
+    import pyarrow.types as kinds
+
+    if kinds.is_binary(type_) or kinds.is_large_binary(type_) or kinds.is_fixed_size_binary(type_):
+        return True
+    return any(_holds_bytes(type_.field(position).type) for position in range(type_.num_fields))
+
+
+def _values(column: Any) -> list[Any]:
+    column = _simplified(column)
+    try:
+        values: list[Any] = column.to_pylist()
+    except (ValueError, OverflowError):
+        return [_value(scalar) for scalar in column]
+    return values
+
+
+def _value(scalar: Any) -> Any:
+    try:
+        return scalar.as_py()
+    except (ValueError, OverflowError) as error:
+        return _Unreadable(error)
+
+
+def _simplified(column: Any) -> Any:
+    """Types that Python cannot hold, as the nearest ones it can: nanoseconds as microseconds, float32 by its digits."""
+    import pyarrow as pa
+    import pyarrow.types as kinds
+
+    type_ = column.type
+    if kinds.is_float32(type_) or kinds.is_float16(type_):
+        # By way of text: a price stored as float32 is 28.12 to the shop, not 28.1200008392334.
+        return column.cast(pa.float32()).cast(pa.string()).cast(pa.float64())
+    if kinds.is_timestamp(type_) and type_.unit == "ns":
+        return column.cast(pa.timestamp("us", tz=type_.tz), safe=False)
+    if kinds.is_time64(type_) and type_.unit == "ns":
+        return column.cast(pa.time64("us"), safe=False)
+    if kinds.is_duration(type_) and type_.unit == "ns":
+        return column.cast(pa.duration("us"), safe=False)
+    return column

@@ -1,0 +1,39 @@
+"""What the readers of the file formats have in common: a file as numbered rows of named cells."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+from clipita.errors import ProductError
+
+Row = Mapping[str, Any]
+NumberedRow = tuple[int, Row | ProductError]
+"""The row's number from 1 (the line of a text file), and its cells or what makes them unreadable."""
+
+
+class Source(Protocol):
+    """One catalogue file.
+
+    Attributes:
+        columns: names of the columns, in the file's order.
+        binary_columns: those among them that hold raw bytes.
+        rows: how many rows there are, unreadable ones included.
+    """
+
+    @property
+    def columns(self) -> Sequence[str]: ...  # noqa: D102 - described above
+
+    @property
+    def binary_columns(self) -> Collection[str]: ...  # noqa: D102
+
+    @property
+    def rows(self) -> int: ...  # noqa: D102
+
+    def records(self, leave_out: Collection[str] = ()) -> Iterator[NumberedRow]:
+        """All rows in order, without the columns in `leave_out`.
+
+        Raises:
+            CatalogueError: the file breaks off or is damaged; it says where.
+        """
+        ...

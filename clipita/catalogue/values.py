@@ -1,0 +1,211 @@
+"""Cell values, as Parquet, JSON and CSV hold them, turned into text or into what JSON can hold."""
+
+from __future__ import annotations
+
+import datetime
+import math
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from clipita.errors import ProductError
+
+MAX_DEPTH = 20
+"""Nesting of an extra field; OpenSearch's own limit (index.mapping.depth.limit) is 20 too."""
+
+_EXACT_INTEGERS = 2**53
+_LONGEST_INTEGER = 2**63
+_SURROGATES = re.compile("[\ud800-\udfff]")
+_LOOKS_LIKE_JSON = {dict: re.compile(r"\{\s*['\"].*\}", re.DOTALL), list: re.compile(r"\[\s*['\"].*\]", re.DOTALL)}
+
+
+def clean(value: str) -> str:
+    """The string without what UTF-8 and tokenizers cannot carry: NULs become spaces, lone surrogates U+FFFD."""
+    if "\0" in value:
+        value = value.replace("\0", " ")
+    return value if value.isascii() else _SURROGATES.sub("\ufffd", value)
+
+
+def text(value: Any, column: str) -> str | None:
+    """A scalar as stripped text; None for null, NaN, infinities and blank strings.
+
+    Raises:
+        ProductError: the value is a list, an object, or bytes that are not UTF-8.
+    """
+    match value:
+        case None:
+            return None
+        case str():
+            return clean(value).strip() or None
+        case bool():
+            return "true" if value else "false"
+        case int():
+            return str(value)
+        case float():
+            return _float_text(value)
+        case Decimal():
+            return format(value.normalize(), "f") if value.is_finite() else None
+        case bytes():
+            return _decoded(value, column)
+        case datetime.date() | datetime.time():
+            return value.isoformat()
+        case UUID():
+            return str(value)
+    raise ProductError(f"{column} is not text: it holds {_describe(value)}")
+
+
+def phrase(value: Any, column: str, depth: int = 0) -> str | None:
+    """A value of any shape as one phrase: lists joined with ", ", objects as "key: value, key: value".
+
+    Raises:
+        ProductError: something inside cannot be text, or is nested deeper than `MAX_DEPTH`.
+    """
+    if depth > MAX_DEPTH:
+        raise ProductError(f"a field is nested too deeply: {column} has more than {MAX_DEPTH} levels")
+    if isinstance(value, Mapping):
+        parts = [(str(key), phrase(part, column, depth + 1)) for key, part in value.items()]
+        return ", ".join(f"{clean(key)}: {part}" for key, part in parts if part) or None
+    if isinstance(value, list | tuple):
+        phrases = (phrase(part, column, depth + 1) for part in value)
+        return ", ".join(part for part in phrases if part) or None
+    return text(value, column)
+
+
+def pairs(value: Any, column: str) -> list[tuple[str, Any]] | None:
+    """The (name, value) pairs of a map-like cell; None where the cell is no map.
+
+    Map-like are: an object, a list of [name, value], a list of {"name" or "key", "value"} objects, and a string that
+    holds a JSON object.
+
+    Raises:
+        ProductError: a string that is meant as an object and is not JSON, such as a printed Python dict.
+    """
+    if isinstance(value, str):
+        value = parse_json_cell(value, dict, column)
+    if isinstance(value, Mapping):
+        return [(str(name), part) for name, part in value.items()]
+    if isinstance(value, list) and value:
+        found = [_pair(item) for item in value]
+        if all(pair is not None for pair in found):
+            return [pair for pair in found if pair is not None]
+    return None
+
+
+def parse_json_cell(value: str, shape: type[dict[str, Any]] | type[list[Any]], column: str) -> Any:
+    """A string cell that holds a JSON object or array, parsed; every other string as it is.
+
+    Raises:
+        ProductError: the string begins and ends like the shape asked for and is not JSON.
+    """
+    stripped = value.strip()
+    if not stripped.startswith("{" if shape is dict else "["):
+        return value
+    try:
+        parsed = orjson.loads(stripped)
+    except orjson.JSONDecodeError as error:
+        if _LOOKS_LIKE_JSON[shape].fullmatch(stripped):
+            raise ProductError(f"{column} is not valid JSON: {stripped[:60]!r} ({error})") from None
+        return value
+    return parsed if isinstance(parsed, shape) else value
+
+
+def jsonable(value: Any, column: str, depth: int = 0) -> Any:
+    """A value as JSON and OpenSearch can hold it.
+
+    NaN and infinities become None; dates ISO 8601; decimals numbers; durations seconds; maps objects; integers beyond
+    64 bits floats; bytes None.
+
+    Raises:
+        ProductError: nested deeper than `MAX_DEPTH`, or of a type that has no JSON form.
+    """
+    if depth > MAX_DEPTH:
+        raise ProductError(f"a field is nested too deeply: {column} has more than {MAX_DEPTH} levels")
+    match value:
+        case None | bool() | bytes():
+            return value if isinstance(value, bool) else None
+        case str():
+            return clean(value)
+        case int():
+            return value if -_LONGEST_INTEGER <= value < _LONGEST_INTEGER else _float_of(value, column)
+        case float():
+            return value if math.isfinite(value) else None
+        case Decimal():
+            return _number(value)
+        case datetime.date() | datetime.time():
+            return value.isoformat()
+        case datetime.timedelta():
+            return value.total_seconds()
+        case UUID():
+            return str(value)
+        case Mapping():
+            return {clean(str(key)): jsonable(part, column, depth + 1) for key, part in value.items()}
+        case list() | tuple():
+            return _jsonable_list(value, column, depth)
+    raise ProductError(f"a field has no JSON form: {column} holds {_describe(value)}")
+
+
+def integer_text(value: Any) -> str | None:
+    """A whole number as its digits; None for everything else and for floats too large to be exact."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT_INTEGERS:
+        return str(int(value))
+    if isinstance(value, Decimal) and value.is_finite() and value == value.to_integral_value():
+        return str(int(value))
+    return None
+
+
+def _jsonable_list(value: list[Any] | tuple[Any, ...], column: str, depth: int) -> Any:
+    # Arrow gives a map as a list of 2-tuples, and gives tuples for nothing else.
+    if value and all(isinstance(item, tuple) and len(item) == 2 for item in value):
+        return {clean(str(key)): jsonable(part, column, depth + 1) for key, part in value}
+    return [jsonable(item, column, depth + 1) for item in value]
+
+
+def _pair(item: Any) -> tuple[str, Any] | None:
+    if isinstance(item, list | tuple) and len(item) == 2 and isinstance(item[0], str):
+        return item[0], item[1]
+    if isinstance(item, Mapping) and len(item) == 2 and "value" in item:
+        name = item.get("name", item.get("key"))
+        return (name, item["value"]) if isinstance(name, str) else None
+    return None
+
+
+def _float_text(value: float) -> str | None:
+    if not math.isfinite(value):
+        return None
+    return integer_text(value) or repr(value)
+
+
+def _float_of(value: int, column: str) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        raise ProductError(f"a field has no JSON form: {column} holds a number of {len(str(value))} digits") from None
+
+
+def _number(value: Decimal) -> int | float | None:
+    if not value.is_finite():
+        return None
+    whole = value == value.to_integral_value() and abs(value) < _LONGEST_INTEGER
+    # A decimal(10, 2) stays a float for 12.00 as for 12.50: one column, one type in the index.
+    return int(value) if whole and value.as_tuple().exponent == 0 else float(value)
+
+
+def _decoded(value: bytes, column: str) -> str | None:
+    try:
+        return clean(value.decode("utf-8")).strip() or None
+    except UnicodeDecodeError as error:
+        raise ProductError(f"{column} is not UTF-8 text: {error.reason} at byte {error.start}") from None
+
+
+def _describe(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "an object"
+    return "a list" if isinstance(value, list | tuple) else f"a {type(value).__name__}"

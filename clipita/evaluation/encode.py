@@ -1,0 +1,182 @@
+"""One pass over a catalogue: products for the protocol, and their vectors from every model under test."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, Protocol
+
+import numpy as np
+
+from clipita.catalogue.product import Product
+from clipita.catalogue.readers import CatalogueFile
+from clipita.catalogue.rejection import Rejection
+from clipita.errors import BundleError, ProductError
+from clipita.evaluation.protocol import Vectors
+
+BATCH = 64
+_THREADS = 8
+
+
+class Bundle(Protocol):
+    """What is asked of `clipita.runtime.Bundle`, which this room does not import: it runs without onnxruntime."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Identifies the model."""
+
+    @property
+    def modalities(self) -> str:
+        """What a product's vector is made of."""
+
+    @property
+    def zero_shot(self) -> bool:
+        """Whether the towers are pretrained."""
+
+
+class ProductEncoder(Protocol):
+    """What is asked of `clipita.runtime.ProductEncoder`."""
+
+    def prepare(self, product: Product) -> Any:
+        """Decode the picture and pick the texts."""
+
+    def encode(self, inputs: Sequence[Any]) -> Vectors:
+        """Unit vectors, float32 [len(inputs), dim]."""
+
+    def features(self, inputs: Sequence[Any]) -> Vectors:
+        """Zero-shot vectors, float32 [len(inputs), F]."""
+
+
+class TextEncoder(Protocol):
+    """What is asked of `clipita.runtime.TextEncoder`."""
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """Unit vectors, float32 [len(texts), dim]."""
+
+    def features(self, texts: Sequence[str]) -> Vectors:
+        """Zero-shot vectors, float32 [len(texts), F]."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A bundle with its encoders, under the name that the tables give it."""
+
+    name: str
+    bundle: Bundle
+    text: TextEncoder
+    product: ProductEncoder
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """The products that every system is measured on, sorted by id.
+
+    Attributes:
+        products: without picture bytes, so that a large catalogue fits into memory.
+        vectors: one array a model, float32 [products, dim].
+        zero_shot: one array a model, float32 [products, F]; None where its towers were trained from scratch.
+    """
+
+    products: list[Product]
+    vectors: list[Vectors] = field(repr=False)
+    zero_shot: list[Vectors | None] = field(repr=False)
+
+
+def encode_catalogue(
+    catalogue: CatalogueFile,
+    models: Sequence[Model],
+    *,
+    kept_columns: Iterable[str] = (),
+    on_reject: Callable[[Rejection], None],
+    on_products: Callable[[int], None] = lambda _: None,
+) -> Evaluated:
+    """Read a catalogue and encode it with all models at once.
+
+    A product that one model cannot encode (a broken picture) is left out for all systems, so that they are compared
+    on the same products.
+
+    Args:
+        catalogue: an opened catalogue.
+        models: none is fine: the lexical baseline needs no vectors.
+        kept_columns: columns of the shop's own that are kept in memory.
+        on_reject: is called for every product that is left out.
+        on_products: is called with the number of products done since the last call.
+
+    Raises:
+        CatalogueError: the file breaks off or is damaged half-way.
+        BundleError: a model gives vectors that are not finite.
+    """
+    kept = set(kept_columns)
+    products: list[Product] = []
+    parts: list[list[Vectors]] = [[] for _ in models]
+    zero_shot_parts: list[list[Vectors]] = [[] for _ in models]
+    with ThreadPoolExecutor(_THREADS) as threads:
+        for chunk in _chunks(catalogue.numbered_products(on_reject), BATCH):
+            usable, inputs = _prepare(chunk, models, catalogue, on_reject, threads)
+            products.extend(_slim(product, kept) for product in usable)
+            if usable:
+                for index, model in enumerate(models):
+                    parts[index].append(_finite(model.product.encode(inputs[index]), model))
+                    if model.bundle.zero_shot:
+                        zero_shot_parts[index].append(_finite(model.product.features(inputs[index]), model))
+            on_products(len(chunk))
+    order = sorted(range(len(products)), key=lambda position: products[position].id)
+    return Evaluated(
+        [products[position] for position in order],
+        [_ordered(part, order) for part in parts],
+        [_ordered(part, order) if part else None for part in zero_shot_parts],
+    )
+
+
+def _prepare(
+    chunk: Sequence[tuple[int, Product]],
+    models: Sequence[Model],
+    catalogue: CatalogueFile,
+    on_reject: Callable[[Rejection], None],
+    threads: Executor,
+) -> tuple[list[Product], list[list[Any]]]:
+    def prepare(product: Product) -> list[Any] | ProductError:
+        try:
+            return [model.product.prepare(product) for model in models]
+        except ProductError as error:
+            return error
+
+    usable: list[Product] = []
+    inputs: list[list[Any]] = [[] for _ in models]
+    prepared = threads.map(prepare, [product for _, product in chunk])
+    for (row, product), outcome in zip(chunk, prepared, strict=True):
+        if isinstance(outcome, ProductError):
+            on_reject(catalogue.rejection(row, product.id, outcome))
+            continue
+        usable.append(product)
+        for column, item in zip(inputs, outcome, strict=True):
+            column.append(item)
+    return usable, inputs
+
+
+def _slim(product: Product, kept: set[str]) -> Product:
+    extra = {name: value for name, value in product.extra.items() if name in kept}
+    return dataclasses.replace(product, image=None, extra=extra)
+
+
+def _finite(vectors: Vectors, model: Model) -> Vectors:
+    if not np.isfinite(vectors).all():
+        raise BundleError(
+            f"The model {model.name} gives vectors that are not finite.",
+            hint="Its training diverged or its precision is too low: train or export it again.",
+        )
+    return vectors
+
+
+def _ordered(parts: list[Vectors], order: list[int]) -> Vectors:
+    joined: Vectors = np.concatenate(parts) if parts else np.zeros((0, 1), dtype=np.float32)
+    return joined[order]
+
+
+def _chunks(items: Iterable[tuple[int, Product]], size: int) -> Iterator[list[tuple[int, Product]]]:
+    iterator = iter(items)
+    while chunk := list(islice(iterator, size)):
+        yield chunk

@@ -1,0 +1,211 @@
+"""What is asked and what counts as right: category queries over a catalogue, and how rankings are scored.
+
+Setup "tree": a product is relevant to every category on its path, so each node of the evaluated catalogue's tree is
+asked, from the roots (most general) to the leaves (most specific). The query is the category's name and nothing
+else. Nodes of one name in several branches are therefore ONE query, whose relevant products are those below any of
+them: no system that reads text could tell them apart, and asking twice would punish each for the other's products.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from clipita.catalogue.product import Category, CategoryPath, CategoryTree, Product
+from clipita.errors import CatalogueError
+from clipita.evaluation import metrics
+
+SETUP = "tree"
+SUBSET = "all"
+
+Positions = npt.NDArray[np.int64]
+"""Positions of products in the evaluated catalogue, best first."""
+
+Vectors = npt.NDArray[np.float32]
+
+_SCORES_AT_ONCE = 16_000_000  # 64 MB of float32
+
+
+@dataclass(frozen=True)
+class CategoryQuery:
+    """One category name as a query.
+
+    Attributes:
+        text: the name.
+        paths: the nodes of that name, sorted.
+        level: depth of the shallowest of them; roots have 1.
+        leaf: whether none of them has nodes below it.
+        relevant: positions of the relevant products, ascending.
+    """
+
+    text: str
+    paths: tuple[CategoryPath, ...]
+    level: int
+    leaf: bool
+    relevant: Positions = field(repr=False)
+
+    @property
+    def depth(self) -> int:
+        """Ranks that the measures look at."""
+        return max(metrics.DEPTH, len(self.relevant))
+
+
+@dataclass(frozen=True)
+class System:
+    """What was measured.
+
+    Attributes:
+        name: `bm25`, `zero-shot`, or the model's name (`clip-ita`).
+        mode: `lexical`, `vector` or `hybrid`.
+        where: `offline` (all products, exact) or `live` (the index).
+        model: the bundle's fingerprint, or None where no model takes part.
+    """
+
+    name: str
+    mode: str
+    where: str
+    model: str | None = None
+
+    @property
+    def key(self) -> str:
+        """Identifies the system in a report."""
+        return f"{self.name}/{self.mode}/{self.where}"
+
+
+@dataclass(frozen=True)
+class SystemResult:
+    """A system's rankings and measures.
+
+    Attributes:
+        rankings: one a query; as deep as the query's `depth`, or less where the system found less.
+        measures: measure name to its values in percent, float64 [queries].
+    """
+
+    system: System
+    rankings: Sequence[Positions] = field(repr=False)
+    measures: Mapping[str, npt.NDArray[np.float64]] = field(repr=False)
+
+    def mean(self, name: str, chosen: Iterable[int] | None = None) -> float:
+        """Mean of a measure over all queries, or over the chosen ones (at least one)."""
+        values = self.measures[name]
+        return float(np.mean(values if chosen is None else values[list(chosen)]))
+
+
+class TreeProtocol:
+    """The queries of a catalogue and their relevant products, in setup "tree".
+
+    Products are kept sorted by id: positions and the order of products with equal scores then depend neither on the
+    order of the file nor on the machine.
+
+    Raises:
+        CatalogueError: no product has a category, or two products have one id.
+    """
+
+    def __init__(self, products: Iterable[Product]) -> None:
+        self.products = sorted(products, key=lambda product: product.id)
+        self.ids = [product.id for product in self.products]
+        self.positions = {product_id: position for position, product_id in enumerate(self.ids)}
+        if len(self.positions) < len(self.ids):
+            twice = next(first for first, second in zip(self.ids, self.ids[1:], strict=False) if first == second)
+            raise CatalogueError(
+                f"The product id {twice!r} stands more than once in the evaluated catalogue.",
+                hint="Ids must be unique: they are the documents' ids in the index.",
+            )
+        self.queries = list(_queries([product.category_path for product in self.products]))
+        if not self.queries:
+            raise CatalogueError(
+                f"None of the {len(self.ids)} products has a category, so there is nothing to ask.",
+                hint="Check --category-field and --category-separator.",
+            )
+
+    def score(self, system: System, rankings: Sequence[Positions]) -> SystemResult:
+        """Measure a system's rankings, one for each of `queries`.
+
+        Raises:
+            ValueError: the number of rankings is not the number of queries.
+        """
+        rows = []
+        relevant = np.zeros(len(self.ids), dtype=bool)
+        for query, ranking in zip(self.queries, rankings, strict=True):
+            relevant[:] = False
+            relevant[query.relevant] = True
+            rows.append(metrics.measure(relevant[ranking], len(query.relevant)))
+        columns = {name: np.array([row[name] for row in rows]) for name in metrics.MEASURES}
+        return SystemResult(system, rankings, columns)
+
+    def rank_vectors(self, query_vectors: Vectors, product_vectors: Vectors) -> list[Positions]:
+        """Rank all products by inner product, exactly.
+
+        Args:
+            query_vectors: float32 [queries, D], in the order of `queries`.
+            product_vectors: float32 [products, D], in the order of `products`.
+        """
+        batch = max(1, _SCORES_AT_ONCE // max(1, len(product_vectors)))
+
+        def scores_of(start: int) -> npt.NDArray[np.float32]:
+            return query_vectors[start : start + batch] @ product_vectors.T
+
+        return [
+            top(scores, self.queries[start + offset].depth)
+            for start in range(0, len(self.queries), batch)
+            for offset, scores in enumerate(scores_of(start))
+        ]
+
+    def rank_scores(self, score: Callable[[str], npt.NDArray[np.float32]]) -> list[Positions]:
+        """Rank all products by a function of the query's text.
+
+        Args:
+            score: gives float32 [products], in the order of `products`; -inf where a product is not found.
+        """
+        return [top(score(query.text), query.depth) for query in self.queries]
+
+    def groups(self) -> dict[str, list[int]]:
+        """Indices of queries by level, the paper's most general and most specific ones named as such."""
+        groups: dict[str, list[int]] = {}
+        for level in sorted({query.level for query in self.queries}):
+            name = "general (level 1, roots)" if level == 1 else f"level {level}"
+            groups[name] = [index for index, query in enumerate(self.queries) if query.level == level]
+        leaves = [index for index, query in enumerate(self.queries) if query.leaf]
+        if leaves:
+            groups["specific (leaves)"] = leaves
+        return groups
+
+
+def top(scores: npt.NDArray[np.float32], depth: int) -> Positions:
+    """Positions of the highest scores, best first; equal scores in ascending position; -inf is not found.
+
+    Raises:
+        ValueError: a score is NaN, which has no place in an order.
+    """
+    if np.isnan(scores).any():
+        raise ValueError("a score is not a number")
+    found = np.flatnonzero(scores > -np.inf)
+    if depth < len(found):
+        values = scores[found]
+        lowest = np.partition(values, len(values) - depth)[len(values) - depth]
+        found = found[values >= lowest]
+    order = np.argsort(-scores[found], kind="stable")
+    ranking: Positions = found[order][:depth].astype(np.int64, copy=False)
+    return ranking
+
+
+def _queries(paths: Sequence[CategoryPath]) -> Iterator[CategoryQuery]:
+    tree = CategoryTree(paths)
+    nodes: dict[str, list[Category]] = {}
+    for category in tree.categories:
+        nodes.setdefault(category.name, []).append(category)
+    below: dict[str, set[int]] = {name: set() for name in nodes}
+    for position, path in enumerate(paths):
+        for name in path:
+            below[name].add(position)
+    for name, categories in sorted(nodes.items()):
+        yield CategoryQuery(
+            text=name,
+            paths=tuple(category.path for category in categories),
+            level=min(category.level for category in categories),
+            leaf=all(tree.is_leaf(category) for category in categories),
+            relevant=np.array(sorted(below[name]), dtype=np.int64),
+        )

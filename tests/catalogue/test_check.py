@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import orjson
+import PIL.Image
+import pytest
+
+from clipita.catalogue import CatalogueFile, Rejection
+from clipita.catalogue.check import CheckReport, check_catalogue
+
+
+def jpeg(colour: str = "red") -> bytes:
+    stream = io.BytesIO()
+    PIL.Image.new("RGB", (20, 20), colour).save(stream, "JPEG")
+    return stream.getvalue()
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    """Ten rows: four good, two with broken pictures, four rejected."""
+    (tmp_path / "good.jpg").write_bytes(jpeg())
+    (tmp_path / "cut.jpg").write_bytes(jpeg()[:200])
+    rows = [
+        {"product_id": 1, "title": "Red shoe", "category_path": ["Footwear", "Shoes"], "image": "good.jpg", "price": 1},
+        {"product_id": 2, "title": "Boot", "category_path": ["Footwear", "Boots"], "attributes": {"colour": "Red"}},
+        {"product_id": 3, "title": None, "category_path": ["Footwear", "Shoes"], "image": "good.jpg"},
+        {"product_id": 4, "title": "Mystery", "image": "good.jpg", "attributes": {"colour": "Red", "size": 4}},
+        {"product_id": 5, "title": "Cut", "category_path": ["Hats"], "image": "cut.jpg"},
+        {"product_id": 6, "title": "Gone", "category_path": ["Hats"], "image": "none.jpg"},
+        {"product_id": 1, "title": "Again"},
+        {"product_id": 2, "title": "Again"},
+        {"title": "No id"},
+        {"product_id": 9, "title": "Gap", "category_path": ["Hats", None, "Caps"]},
+    ]
+    file = tmp_path / "shop.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return file
+
+
+def test_counts(shop: Path) -> None:
+    seen: list[Rejection] = []
+    steps: list[int] = []
+    report = check_catalogue(CatalogueFile(shop), on_reject=seen.append, on_rows=steps.append)
+    assert (report.rows, report.usable, report.duplicates, report.broken_images) == (10, 4, 2, 2)
+    assert report.rejected == {"the id occurs twice": 2, "the id is missing": 1, "a category name is blank": 1}
+    assert {name: (missing.count, missing.percent) for name, missing in report.missing.items()} == {
+        "title": (1, 16.67),
+        "image": (1, 16.67),
+        "attributes": (4, 66.67),
+        "category": (1, 16.67),
+    }
+    assert report.attribute_names == {"colour": 2, "size": 1}
+    assert report.titles is not None
+    assert (report.titles.shortest, report.titles.median, report.titles.longest) == (3, 4.0, 8)
+    assert report.tree.nodes_by_level == {1: 2, 2: 2}
+    assert (report.tree.nodes, report.tree.leaves) == (4, 3)
+    assert report.tree.largest[0] in {("Footwear > Shoes", 2), ("Hats", 2)}
+    assert report.tree.smallest[0] == ("Footwear > Boots", 1)
+    assert report.extra_columns == ["price"]
+    assert not report.clean
+    assert sorted(rejection.row for rejection in seen) == [5, 6, 7, 8, 9, 10]
+    assert steps[-1] == 10
+    broken = {r.id: r for r in report.examples if r.reason.startswith("the picture")}
+    assert broken["5"].row == 5
+    assert "cannot be decoded" in broken["5"].reason
+    assert "does not exist" in broken["6"].reason
+
+
+def test_report_survives_json(shop: Path) -> None:
+    report = orjson.loads(orjson.dumps(check_catalogue(CatalogueFile(shop)).as_json()))
+    assert report["tree"]["nodes_by_level"] == {"1": 2, "2": 2}
+    assert report["examples"][0]["reason"]
+
+
+def test_without_images_none_is_opened(shop: Path) -> None:
+    report = check_catalogue(CatalogueFile(shop), images=False)
+    assert report.broken_images is None
+    assert report.usable == 6
+
+
+def checked(file: Path, text: str) -> CheckReport:
+    file.write_text(text)
+    return check_catalogue(CatalogueFile(file))
+
+
+def test_overlooked_separator_is_remarked(tmp_path: Path) -> None:
+    report = checked(tmp_path / "a.csv", "product_id,title,category_path\n1,a,Shoes/Boots\n2,b,Shoes/Sandals\n")
+    assert any('--category-separator "/"' in remark for remark in report.remarks)
+
+
+def test_catalogue_without_categories_is_remarked(tmp_path: Path) -> None:
+    report = checked(tmp_path / "a.csv", "product_id,title\n1,a\n")
+    assert report.clean
+    assert report.tree.nodes == 0
+    assert any("cannot be trained on" in remark for remark in report.remarks)
+
+
+def test_all_rejected(tmp_path: Path) -> None:
+    report = checked(tmp_path / "a.csv", "product_id,title\n,a\n,b\n")
+    assert (report.rows, report.usable, report.titles) == (2, 0, None)
+    assert report.rejected == {"the id is missing": 2}
+
+
+def test_examples_are_few(tmp_path: Path) -> None:
+    report = checked(tmp_path / "a.csv", "product_id,title\n" + ",a\n" * 1000)
+    assert report.rejected == {"the id is missing": 1000}
+    assert [rejection.row for rejection in report.examples] == [2, 3, 4, 5, 6]

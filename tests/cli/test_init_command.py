@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import dataclasses
+import re
+import tomllib
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from clipita import config
+from clipita.catalogue import CatalogueFile
+from clipita.cli import group
+from clipita.cli.failure import run_guarded
+from clipita.cli.init import render
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def clipita(*arguments: object) -> int:
+    return run_guarded(group, [str(argument) for argument in arguments])
+
+
+def write_parquet(file: Path, **columns: list[object]) -> None:
+    pq.write_table(pa.table(columns), file)
+
+
+def test_as_written_all_defaults_hold() -> None:
+    assert clipita("init") == 0
+    assert config.load(environ={}) == config.Config()
+
+
+def test_every_setting_uncommented_gives_its_default(here: Path) -> None:
+    text = re.sub(r"(?m)^# (?=[a-z_]+ = )", "", render({}))
+    tables = tomllib.loads(text)
+    for section in dataclasses.fields(config.Config):
+        settings = getattr(config.Config(), section.name)
+        with_default = {name for name, value in dataclasses.asdict(settings).items() if value is not None}
+        assert set(tables[section.name]) == with_default
+    (here / "all.toml").write_text(text)
+    assert config.load(Path("all.toml"), environ={}) == config.Config()
+
+
+def test_every_setting_has_a_meaning_and_no_text_is_left_over() -> None:
+    meanings = tomllib.loads((Path(__file__).parents[2] / "cli/template.toml").read_text())
+    assert set(meanings) == {section.name for section in dataclasses.fields(config.Config)}
+    for section in dataclasses.fields(config.Config):
+        settings = getattr(config.Config(), section.name)
+        assert set(meanings[section.name]) - {"_"} == {setting.name for setting in dataclasses.fields(settings)}
+
+
+def test_examples_of_settings_without_default_are_valid() -> None:
+    text = re.sub(r"(?m)^# Not set by default; for example: ", "", render({}))
+    Path("examples.toml").write_text(text)
+    settings = config.load(Path("examples.toml"), environ={})
+    assert settings.opensearch.url == "https://search.internal:9200"
+    assert settings.catalogue.valid == Path("valid.parquet")
+
+
+def test_the_password_stays_out() -> None:
+    assert not re.search(r"(?m)^#? ?password =", render({}))
+    assert "CLIPITA_OPENSEARCH_PASSWORD" in render({})
+
+
+def test_an_existing_file_is_kept_without_force(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "clipita.toml").write_text("[model]\ndim = 64\n")
+    assert clipita("init") == 2
+    assert "--force" in capsys.readouterr().err
+    assert config.load(environ={}).model.dim == 64
+    assert clipita("init", "--force") == 0
+    assert config.load(environ={}).model.dim == 256
+    assert [file.name for file in here.iterdir()] == ["clipita.toml"]
+
+
+def test_filled_in_from_a_catalogue(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "data").mkdir()
+    for name in ("train", "validation", "test"):
+        write_parquet(
+            here / f"data/my-{name}.parquet",
+            sku=["1"],
+            Name=['5" shoe'],
+            categories=["A | B"],
+            photo=["1.jpg"],
+            brand=["x"],
+        )
+    assert clipita("init", "--catalogue", "data/my-train.parquet") == 0
+    settings = config.load(environ={})
+    assert settings.fields == config.FieldsConfig(
+        id="sku", title="Name", category_path="categories", category_separator=" | ", attributes=(), image="photo"
+    )
+    assert settings.catalogue.train == Path("data/my-train.parquet")
+    assert settings.catalogue.valid == Path("data/my-validation.parquet")
+    assert settings.catalogue.test == Path("data/my-test.parquet")
+    (product,) = CatalogueFile(settings.catalogue.train, settings.fields).products()
+    assert (product.id, product.category_path, product.extra) == ("1", ("A", "B"), {"brand": "x"})
+    assert "no column looks like the attributes" in capsys.readouterr().err
+
+
+def test_the_usual_names_need_no_change(here: Path) -> None:
+    write_parquet(
+        here / "products.parquet",
+        product_id=["1"],
+        title=["a"],
+        category_path=[["A"]],
+        image=["1.jpg"],
+        attributes=["{}"],
+    )
+    assert clipita("init", "--catalogue", "products.parquet") == 0
+    assert config.load(environ={}).fields == config.FieldsConfig()
+
+
+def test_what_cannot_be_guessed_is_said(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_parquet(here / "products.parquet", key=["1"], title=["a"])
+    assert clipita("init", "--catalogue", "products.parquet") == 0
+    err = capsys.readouterr().err
+    assert "no column looks like the id; the columns are: key, title" in err
+    assert "validation products" in err
+
+
+def test_odd_file_names_survive_toml(here: Path) -> None:
+    odd = here / 'my "best" \\ tra\u00efn.jsonl'
+    odd.write_text('{"product_id": 1, "title": "a"}\n')
+    assert clipita("init", "--catalogue", odd.name) == 0
+    assert config.load(environ={}).catalogue.train == Path(odd.name)
+
+
+def test_a_broken_catalogue_writes_nothing(here: Path) -> None:
+    assert clipita("init", "--catalogue", "none.parquet") == 1
+    assert list(here.iterdir()) == []
+
+
+def test_a_folder_in_the_way(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "clipita.toml").mkdir()
+    assert clipita("init", "--force") == 2
+    assert "cannot be written" in capsys.readouterr().err
+    assert [file.name for file in here.iterdir()] == ["clipita.toml"]
