@@ -17,6 +17,8 @@ COMMANDS = {
     "train": ("train", "Train CLIP-ITA on a catalogue."),
     "export-onnx": ("export_onnx", "Export a trained model as an ONNX bundle."),
     "opensearch": ("opensearch", "Run a local OpenSearch node, without Docker."),
+    "ingest": ("ingest", "Write products and their vectors into OpenSearch."),
+    "search": ("search", "Search the index by category or free text."),
     "evaluate": ("evaluate", "Measure retrieval quality, offline and live."),
 }
 
