@@ -13,6 +13,7 @@ import click
 
 from clipita import __version__, config
 from clipita.cli import console
+from clipita.cli.files import STDOUT, check_targets, write
 from clipita.cli.options import config_option, device_option, fields_options, mapped_fields, url_option
 from clipita.errors import ConfigError, UsageError
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from clipita.evaluation.protocol import SystemResult, TreeProtocol
 
 SOME_REJECTED = 3
-STDOUT = Path("-")
 _SHOWN_REJECTIONS = 5
 
 
@@ -78,7 +78,7 @@ def command(
     source = catalogue_file or settings.catalogue.test
     if source is None:
         raise ConfigError("No catalogue is named.", hint="Give CATALOGUE, or set test in [catalogue] of clipita.toml.")
-    _check_targets(source, json_file, report_file)
+    check_targets(source, json_file, report_file)
     session = _Session(settings, device or settings.ingest.device)
     catalogue = CatalogueFile(source, fields, image_root or settings.catalogue.image_root)
     models = session.open_models(bundles)
@@ -99,9 +99,9 @@ def command(
     else:
         _print_table(document["rows"])
     if json_file is not None and json_file != STDOUT:
-        _write(json_file, _json_bytes(document))
+        write(json_file, _json_bytes(document))
     if report_file is not None:
-        _write(report_file, session.report(catalogue, protocol, results, document).encode())
+        write(report_file, session.report(catalogue, protocol, results, document).encode())
         click.echo(f"The report is in {report_file}.", err=True)
     return SOME_REJECTED if session.rejections else 0
 
@@ -236,38 +236,10 @@ class _Session:
         return render(page, small)
 
 
-def _check_targets(source: Path, *targets: Path | None) -> None:
-    """Refuse before the work what could not be written after it."""
-    for target in targets:
-        if target is None or target == STDOUT:
-            continue
-        if not target.absolute().parent.is_dir():
-            raise UsageError(f"{target} cannot be written: there is no folder {target.parent}.", hint="Make it first.")
-        if target.is_dir():
-            raise UsageError(f"{target} is a folder.", hint="Name a file in it.")
-        if target.exists() and source.exists() and target.samefile(source):
-            raise UsageError(f"{target} is the catalogue itself.", hint="Name another file.")
-
-
 def _json_bytes(document: dict[str, Any]) -> bytes:
     import orjson
 
     return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
-
-
-def _write(file: Path, content: bytes) -> None:
-    """Write through a neighbour, so that an interrupted run leaves an earlier file whole."""
-    try:
-        if file.exists() and not file.is_file():
-            # A pipe or a device must be written into, not replaced.
-            file.write_bytes(content)
-            return
-        file = file.resolve()
-        neighbour = file.with_name(f".{file.name}.partial")
-        neighbour.write_bytes(content)
-        neighbour.replace(file)
-    except OSError as error:
-        raise UsageError(f"{file} cannot be written: {error.strerror}.", hint="Name another file.") from error
 
 
 def _print_table(rows: Sequence[dict[str, Any]]) -> None:

@@ -10,10 +10,13 @@ import click
 
 from clipita import config
 from clipita.cli import console
+from clipita.cli.files import check_targets, write
 from clipita.cli.options import config_option, device_option, index_option, json_option, url_option
 from clipita.errors import UsageError
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from clipita.opensearch.results import SearchPage
 
 BOUNDS = {"<=": "lte", ">=": "gte", "<": "lt", ">": "gt"}
@@ -27,6 +30,7 @@ BOUNDS = {"<=": "lte", ">=": "gte", "<": "lt", ">": "gt"}
 @click.option("--page", type=click.IntRange(1), default=1, help="Page, from 1.")
 @click.option("--size", type=click.IntRange(1), help="Products a page; default 24.")
 @click.option("--model", type=click.Path(path_type=Path), help="The bundle's folder; default model.")
+@click.option("--html", "html_file", metavar="FILE", type=click.Path(path_type=Path), help="A page with the pictures.")
 @index_option
 @url_option
 @device_option
@@ -40,6 +44,7 @@ def command(
     page: int,
     size: int | None,
     model: Path | None,
+    html_file: Path | None,
     index: str | None,
     url: str | None,
     device: str | None,
@@ -55,7 +60,9 @@ def command(
       clipita search "running shoes"
       clipita search kurtas --filter brand=Fabindia --filter 'price<=80' --facet brand --page 2
       clipita search kettles --mode lexical --json
+      clipita search kurtas --facet colour --html kurtas.html
     """
+    check_targets(None, html_file)
     settings = config.load(config_file)
     cluster = config.override(settings.opensearch, url=url, index=index)
     from clipita.opensearch.search import ProductSearch
@@ -65,9 +72,22 @@ def command(
     search = ProductSearch(
         None, cluster.index, bundle, settings.search, cluster, device=device or settings.ingest.device
     )
-    found = search(query, mode=wanted, filters=parse_filters(filters), facets=facets, size=size, page=page)
+    found = search(
+        query,
+        mode=wanted,
+        filters=parse_filters(filters),
+        facets=facets,
+        size=size,
+        page=page,
+        thumbnails=html_file is not None,
+    )
     for remark in found.remarks:
         console.note(remark)
+    if html_file is not None:
+        from clipita.opensearch.page import render
+
+        write(html_file, render(found, query, cluster.index).encode())
+        console.note(f"The page is in {html_file}.")
     if as_json:
         console.print_json(found.to_json())
     else:
@@ -106,9 +126,15 @@ def _print(found: SearchPage) -> None:
     for rank, hit in enumerate(found.hits, start=first):
         category = " > ".join(hit.source.get("category_path") or [])
         price = hit.source.get("price")
-        table.add_row(
-            str(rank), f"{hit.score:.3f}", hit.id, hit.title or "", category, "" if price is None else f"{price}"
-        )
+        cells = (hit.id, hit.title or "", category, "" if price is None else f"{price}")
+        table.add_row(str(rank), f"{hit.score:.3f}", *(_plain(cell) for cell in cells))
     console.out().print(table)
     for name, values in found.facets.items():
-        click.echo(f"{name}: " + ", ".join(f"{entry.value} ({entry.count:,})" for entry in values))
+        click.echo(f"{name}: " + ", ".join(f"{_plain(str(entry.value))} ({entry.count:,})" for entry in values))
+
+
+def _plain(text: str) -> Text:
+    """A catalogue's words as they are: neither rich's markup nor a terminal's control sequences take effect."""
+    from rich.text import Text
+
+    return Text("".join(character if character.isprintable() else " " for character in text))

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from clipita.errors import UsageError
 from clipita.opensearch.content import attribute_key
-from clipita.opensearch.query import VECTOR_FIELD
+from clipita.opensearch.query import VECTOR_FIELD, FilterValue
 
 HIDDEN = (VECTOR_FIELD, "clipita", "image")
+NUMBERS = frozenset(
+    ("byte", "short", "integer", "long", "unsigned_long", "half_float", "float", "double", "scaled_float")
+)
+WORDS = frozenset(("text", "keyword", "match_only_text", "search_as_you_type"))
 
 
 class FieldNames:
@@ -52,15 +57,38 @@ class FieldNames:
         """The paths to match words in; a boost (`title^3`) stays.
 
         Raises:
-            UsageError: the index has no such field.
+            UsageError: the index has no such field, or it holds no words.
         """
         paths = []
         for name in names:
             bare, mark, boost = name.partition("^")
             if mark and not _is_positive_number(boost):
                 raise UsageError(f"The search field {name} has no proper boost.", hint="Write it as title^3.")
-            paths.append(self._find(bare) + mark + boost)
+            path = self._find(bare)
+            if self.types[path] not in WORDS:
+                texts = sorted(name for name, kind in self.types.items() if kind == "text")
+                raise UsageError(
+                    f"The search field {bare} is of type {self.types[path]}, which holds no words.",
+                    hint=f"Use some of: {', '.join(texts)}.",
+                )
+            paths.append(path + mark + boost)
         return tuple(paths)
+
+    def check_numbers(self, name: str, value: FilterValue) -> None:
+        """Refuse what can never match a numeric field, which the cluster would refuse without naming the field.
+
+        Raises:
+            UsageError: a value or bound that is no number, for a field of numbers.
+        """
+        if self.types[self.exact(name)] not in NUMBERS:
+            return
+        if isinstance(value, Mapping):
+            given = [bound for key, bound in value.items() if key != "exists"]
+        else:
+            given = list(value) if isinstance(value, Collection) and not isinstance(value, str) else [value]
+        for one in given:
+            if not _is_number(one):
+                raise UsageError(f"The filter on {name} is {one!r}.", hint=f"{name} holds numbers: write one.")
 
     def has(self, name: str) -> bool:
         """Whether a name can be resolved."""
@@ -97,7 +125,11 @@ class FieldNames:
 
 
 def _is_positive_number(text: str) -> bool:
+    return _is_number(text) and float(text) > 0
+
+
+def _is_number(value: Any) -> bool:
     try:
-        return float(text) > 0
-    except ValueError:
+        return math.isfinite(float(value))
+    except (TypeError, ValueError, OverflowError):
         return False

@@ -35,8 +35,9 @@ LEXICAL_SCRIPT = "params.weight * _score / (_score + params.pivot)"
 VECTOR_SCRIPT = "params.weight * Math.max(0, _score - 1)"
 RANGE_KEYS = ("gt", "gte", "lt", "lte")
 
-# The analyzer makes a token of each character of scripts that are written without spaces, so each counts as a word.
-_WORD = re.compile(r"[^\W\u0e00-\U0010ffff]+|\w")
+# The analyzer makes a token of each character of scripts that are written without spaces, and of each emoji (Lucene's
+# StandardTokenizer), so each counts as a word.
+_WORD = re.compile(r"[^\W\u0e00-\U0010ffff]+|[©®\u0e00-\U0010ffff]")
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,12 +67,19 @@ class SearchPage:
         return dataclasses.asdict(self)
 
 
-def read_page(answer: Mapping[str, Any], mode: Mode, page: int, size: int, remarks: tuple[str, ...] = ()) -> SearchPage:
-    """A `_search` answer as a page."""
+def read_page(
+    answer: Mapping[str, Any],
+    mode: Mode,
+    page: int,
+    size: int,
+    facets: Iterable[str] = (),
+    remarks: tuple[str, ...] = (),
+) -> SearchPage:
+    """A `_search` answer as a page; the cluster gives facets in an order of its own, `facets` is the one asked for."""
     return SearchPage(
         hits=[_hit(hit) for hit in answer["hits"]["hits"]],
         total=answer["hits"]["total"]["value"],
-        facets={name: _facet(facet["buckets"]) for name, facet in answer.get("aggregations", {}).items()},
+        facets={name: _facet(answer["aggregations"][name]["buckets"]) for name in facets},
         took_ms=answer["took"],
         mode=mode,
         page=page,

@@ -108,7 +108,7 @@ class ProductSearch:
             query, mode, filters, facets, size=size, page=page, thumbnails=thumbnails, **options
         )
         answer = self._send(search_body(arguments))
-        return read_page(answer, arguments.mode, arguments.page, arguments.size, _remarks(arguments))
+        return read_page(answer, arguments.mode, arguments.page, arguments.size, arguments.facets, _remarks(arguments))
 
     def body(
         self,
@@ -169,6 +169,8 @@ class ProductSearch:
         settings = dataclasses.asdict(self.config) | given
         mode = mode or self.config.mode
         names = self._names_for([*(filters or {}), *facets, *(name.partition("^")[0] for name in settings["fields"])])
+        for name, value in (filters or {}).items():
+            names.check_numbers(name, value)
         settings |= {
             "mode": mode,
             "filters": {names.exact(name): value for name, value in (filters or {}).items()},

@@ -93,6 +93,7 @@ def loaded_by(code: str) -> set[str]:
     [
         "import clipita",
         "import clipita.catalogue, clipita.config, clipita.errors",
+        "import clipita.opensearch",
         "from clipita.cli import group; group.main(['--help'], standalone_mode=False)",
     ],
 )

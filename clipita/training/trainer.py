@@ -76,7 +76,7 @@ class Trainer:
         self._valid_paths = name_matrix(data.names, data.valid.paths)
         model.towers.requires_grad_(settings.unfreeze)
         self._steps = -(-len(data.train.paths) // settings.batch_size)
-        self._optimizer = torch.optim.AdamW(self._parameter_groups(pretrained_towers))
+        self._optimizer = torch.optim.AdamW(self._parameter_groups(pretrained_towers), fused=True)
         self._schedule = torch.optim.lr_scheduler.OneCycleLR(
             self._optimizer,
             max_lr=[group["lr"] for group in self._optimizer.param_groups],

@@ -1,0 +1,97 @@
+"""A page of results as one HTML file: no script, and nothing loaded but the pictures that the shop holds as URLs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from html import escape
+from importlib.resources import files
+from string import Template
+
+from clipita.opensearch.results import FacetValue, Hit, SearchPage
+
+MODE_NAMES = {"lexical": "BM25 alone", "vector": "the vector alone", "hybrid": "hybrid: BM25 and vector"}
+
+_URL = re.compile(r"https?://[^\s]+", re.IGNORECASE)
+# Base64 of a JPEG, as ingest writes it; another program may have written into the index too.
+_JPEG = re.compile(r"/9j/[A-Za-z0-9+/]+={0,2}")
+
+
+def render(page: SearchPage, query: str, index: str) -> str:
+    """The page.
+
+    Args:
+        page: hits with thumbnails, where pictures are wanted that are no URLs.
+        query: what was searched.
+        index: the alias.
+    """
+    # Template.substitute reads its placeholders once: a product titled "${style}" stays those characters.
+    return _asset("page.html").substitute(
+        title=escape(f"{_shortened(query)} – {index}"),
+        style=_asset("page.css").template,
+        kicker=escape(f"{index} · {MODE_NAMES[page.mode]}"),
+        query=escape(_shortened(query)),
+        count=escape(_count(page)),
+        remarks="".join(f'<p class="note">{escape(remark)}</p>' for remark in page.remarks),
+        layout="split" if page.facets else "plain",
+        facets=_facets(page.facets.items()),
+        grid=_grid(page),
+    )
+
+
+def image_address(hit: Hit) -> str | None:
+    """What an `img` element shows of a product: its thumbnail, else its picture's http(s) URL; None without either."""
+    if hit.thumbnail is not None and _JPEG.fullmatch(hit.thumbnail):
+        return f"data:image/jpeg;base64,{hit.thumbnail}"
+    location = hit.source.get("image")
+    return location if isinstance(location, str) and _URL.fullmatch(location) else None
+
+
+def _asset(name: str) -> Template:
+    return Template(files("clipita.opensearch").joinpath(name).read_text(encoding="utf-8"))
+
+
+def _shortened(text: str, longest: int = 200) -> str:
+    return text if len(text) <= longest else text[:longest] + "…"
+
+
+def _count(page: SearchPage) -> str:
+    if not page.total:
+        return f"No product matches. {page.took_ms} ms."
+    if not page.hits:
+        return f"{page.total:,} products; page {page.page} lies beyond the last. {page.took_ms} ms."
+    first = (page.page - 1) * page.size + 1
+    return f"{first:,}–{first + len(page.hits) - 1:,} of {page.total:,} products, {page.took_ms} ms"
+
+
+def _facets(facets: Iterable[tuple[str, list[FacetValue]]]) -> str:
+    sections = []
+    for name, values in facets:
+        rows = "".join(f"<li><span>{escape(str(entry.value))}</span><b>{entry.count:,}</b></li>" for entry in values)
+        sections.append(f"<section><h2>{escape(name)}</h2><ul>{rows or '<li>none</li>'}</ul></section>")
+    return f'<aside class="facets" aria-label="Facets">{"".join(sections)}</aside>' if sections else ""
+
+
+def _grid(page: SearchPage) -> str:
+    if not page.hits:
+        return '<p class="empty">Nothing to show.</p>'
+    return f'<ol class="grid" aria-label="Products">{"".join(_card(hit) for hit in page.hits)}</ol>'
+
+
+def _card(hit: Hit) -> str:
+    name = escape(hit.title or hit.id)
+    address = image_address(hit)
+    picture = (
+        f'<div class="picture"><img src="{escape(address)}" alt="{name}" loading="lazy"></div>'
+        if address
+        else '<div class="picture none">no picture</div>'
+    )
+    path = hit.source.get("category_path")
+    where = " › ".join(str(part) for part in path) if isinstance(path, list) else ""
+    price = hit.source.get("price")
+    return (
+        f'<li>{picture}<div class="words"><span class="name">{name}</span>'
+        f'<span class="where">{escape(where)}</span><div class="foot">'
+        f'<span class="price">{"" if price is None else escape(str(price))}</span>'
+        f'<span class="score" title="score">{hit.score:.3f}</span></div></div></li>'
+    )
