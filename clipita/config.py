@@ -111,17 +111,23 @@ class IngestConfig:
     """How products are written.
 
     `thumbnails` keeps a small JPEG in documents whose image came as bytes. `bulk_documents` is the most that one bulk
-    request holds. `patience` is how many seconds in a row a busy or absent cluster is waited for.
+    request holds, `bulk_threads` how many are sent at once. `patience` is how many seconds in a row a busy or absent
+    cluster is waited for. `prune_limit` is the largest share of an index that is removed without being forced.
     """
 
     batch_size: int = 64
     device: str = "cpu"
     engine: Literal["auto", "lucene", "faiss"] = "auto"
+    precision: Literal["fp32", "fp16", "byte", "binary"] = "fp32"
+    m: int | None = None
+    ef_construction: int | None = None
     shards: int = 1
     replicas: int = 0
     thumbnails: bool = True
     bulk_documents: int = 500
+    bulk_threads: int = 2
     patience: float = 120.0
+    prune_limit: float = 0.1
     rejected: Path = Path("rejected.jsonl")
 
 

@@ -21,6 +21,7 @@
     │   ├── AuthenticationError       user, password or rights
     │   ├── ClusterVersionError       too old, or not OpenSearch
     │   ├── IndexMissingError         no such index or alias
+    │   ├── IndexLockedError          another ingest writes to this alias
     │   ├── IndexReadOnlyError        the cluster blocks writes (disk watermark)
     │   ├── FingerprintError          index and bundle come from different models
     │   └── QueryError                the cluster refused a search
@@ -126,6 +127,10 @@ class ClusterVersionError(ClusterError):
 
 class IndexMissingError(ClusterError):
     """No such index or alias."""
+
+
+class IndexLockedError(ClusterError):
+    """Another ingest writes to the alias, or took it over while this one was held up."""
 
 
 class IndexReadOnlyError(ClusterError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import opensearchpy
 import orjson
@@ -17,6 +17,9 @@ MAX_DOCUMENTS = 500
 MAX_BYTES = 5_000_000
 """A bulk of a few megabytes is what OpenSearch's own guide advises; http.max_content_length is 100 MB."""
 TOO_LARGE = 413
+VERSION_CONFLICT = 409
+CONFLICT = "version conflict"
+"""Reported for a guarded document that somebody else changed meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +28,17 @@ class Document:
 
     Attributes:
         id: its `_id`.
-        line: the document as one line of JSON.
+        line: the document as one line of JSON; for `update` the body of an update, for `delete` nothing.
+        routing: its routing value, or None.
+        action: `index` writes it whole, `update` writes fields of a document that must be there, `delete` removes it.
+        guard: sequence number and primary term that the stored one must have.
     """
 
     id: str
     line: bytes = field(repr=False)
+    routing: str | None = None
+    action: Literal["index", "update", "delete"] = "index"
+    guard: tuple[int, int] | None = None
 
     @property
     def size(self) -> int:
@@ -101,7 +110,7 @@ class BulkWriter:
 
     def _send(self, chunk: Sequence[Document]) -> list[Document]:
         """Send one request; gives back what has to be sent again."""
-        body = b"".join(_action(document.id) + document.line + b"\n" for document in chunk)
+        body = b"".join(part for document in chunk for part in _lines(document))
         try:
             # Without require_alias an index that was deleted meanwhile would be made anew, without our mapping.
             answer = self._client.bulk(body=body, index=self._alias, require_alias=True)
@@ -133,12 +142,14 @@ class BulkWriter:
         again: list[Document] = []
         status = 0
         for document, item in zip(chunk, items, strict=True):
-            result = item["index"]
+            (result,) = item.values()
             error = result.get("error")
             if error is None:
                 self._on_done(document, None)
             elif is_block(error.get("type")) or error.get("type") == "index_not_found_exception":
                 raise translate(_as_exception(result), address_of(self._client))
+            elif result["status"] == VERSION_CONFLICT and document.guard is not None:
+                self._on_done(document, CONFLICT)
             elif result["status"] in RETRIABLE:
                 status = result["status"]
                 again.append(document)
@@ -159,8 +170,19 @@ class BulkWriter:
             raise translate(error, address_of(self._client)) from error
 
 
-def _action(id_: str) -> bytes:
-    return orjson.dumps({"index": {"_id": id_}}) + b"\n"
+def _lines(document: Document) -> tuple[bytes, ...]:
+    return (_action(document),) if document.action == "delete" else (_action(document), document.line, b"\n")
+
+
+def _action(document: Document) -> bytes:
+    action: dict[str, Any] = {"_id": document.id}
+    if document.routing is not None:
+        action["routing"] = document.routing
+    if document.guard is not None:
+        action["if_seq_no"], action["if_primary_term"] = document.guard
+    elif document.action == "update":
+        action["retry_on_conflict"] = 5
+    return orjson.dumps({document.action: action}) + b"\n"
 
 
 def _reason(error: dict[str, Any]) -> str:

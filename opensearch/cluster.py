@@ -18,6 +18,8 @@ from clipita.opensearch.local import LocalNode
 __all__ = ["OLDEST", "Capabilities", "address_of", "capabilities", "connect", "guarded", "translate"]
 
 OLDEST = (2, 13, 0)
+CONNECTIONS = 16
+"""Kept open at most, for as many threads that share a client."""
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 DEFAULT_PORTS = {"http": 9200, "https": 443}
 
@@ -81,6 +83,7 @@ def connect(config: OpenSearchConfig) -> OpenSearch:
         timeout=config.timeout,
         max_retries=0,
         retry_on_timeout=False,
+        pool_maxsize=CONNECTIONS,
         # On loopback there is no network to spare, and gzip at Python's level 9 takes longer than the transfer.
         http_compress=address.host not in LOOPBACK,
     )

@@ -53,8 +53,14 @@ class Draft:
     document_hash: str
 
 
-def make_draft(product: Product, fingerprint: str, thumbnails: bool) -> Draft:
+def make_draft(product: Product, fingerprint: str, thumbnails: bool, stored: Mapping[str, Any] | None = None) -> Draft:
     """Read the picture's bytes, lay out the document and hash both.
+
+    Args:
+        product: what is encoded.
+        fingerprint: of the model.
+        thumbnails: whether documents keep one.
+        stored: the shop's own document, which then stands in the place of one that is laid out from the product.
 
     Raises:
         ProductError: nothing to make a vector from, or a field that cannot stand in a document.
@@ -62,7 +68,7 @@ def make_draft(product: Product, fingerprint: str, thumbnails: bool) -> Draft:
     if not (product.title or product.attributes or product.image):
         raise ProductError("the product is empty: it has neither title nor attributes nor picture")
     product = _with_picture(product)
-    source = _source(product)
+    source = _source(product) if stored is None else kept_source(stored, product.id)
     content = _content_hash(product, fingerprint)
     whole = _digest(source, content.encode(), f"{DOCUMENT_VERSION} {thumbnails}".encode())
     return Draft(product, source, content, whole)
@@ -73,10 +79,10 @@ def clashing_column(names: Iterable[str]) -> str | None:
     return next((name for name in names if name.split(".")[0] in OURS), None)
 
 
-def document_line(
+def our_fields(
     draft: Draft, vector: npt.NDArray[np.float32] | Sequence[float], fingerprint: str, thumbnail: str | None
 ) -> bytes:
-    """The whole document as one line of JSON.
+    """The fields that clipita adds, as a JSON object.
 
     Args:
         draft: the shop's fields.
@@ -91,9 +97,12 @@ def document_line(
     }
     if thumbnail is not None:
         marks["thumbnail"] = thumbnail
-    ours = orjson.dumps({VECTOR_FIELD: vector, "clipita": marks}, option=orjson.OPT_SERIALIZE_NUMPY)
-    # Both are non-empty JSON objects: joined at their braces they are one, and the shop's part is written only once.
-    return draft.source[:-1] + b"," + ours[1:]
+    return orjson.dumps({VECTOR_FIELD: vector, "clipita": marks}, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def with_fields(source: bytes, ours: bytes) -> bytes:
+    """Two JSON objects as one, `ours` not empty: joined at their braces, so that neither is written twice."""
+    return ours if source == b"{}" else source[:-1] + b"," + ours[1:]
 
 
 def make_thumbnail(product: Product) -> str | None:
@@ -109,6 +118,12 @@ def make_thumbnail(product: Product) -> str | None:
     stream = io.BytesIO()
     picture.save(stream, "JPEG", quality=THUMBNAIL_QUALITY)
     return base64.b64encode(stream.getvalue()).decode("ascii")
+
+
+def kept_source(stored: Mapping[str, Any], id_: str) -> bytes:
+    """A document of the shop's own index as JSON, without what clipita adds, and with the id to sort by."""
+    kept = {name: value for name, value in stored.items() if name not in (VECTOR_FIELD, "clipita")}
+    return orjson.dumps({ID_FIELD: id_, **kept}, option=_JSON)
 
 
 def attribute_key(name: str) -> str:

@@ -1,59 +1,87 @@
-"""A catalogue into the index: read, compare, encode, write.
+"""A catalogue, or the shop's own index, into an index with vectors: one run from its lock to the swap of the alias.
 
-::
-
-    rows ─> drafts ─> stored hashes (mget) ─┬─ same document ──────────────────────────────> unchanged
-            (hashes)                        ├─ same content, other fields ─ stored vector ─┐
-                                            └─ new or other content ─ decode ─ encode ─────┴─> bulk
-
-Pictures are decoded in a few threads and bulks are written in another, while this one encodes. Every queue in between
-is bounded. Writing is idempotent: after any interruption the same command finishes the work.
+Writing is idempotent: after any interruption the same call goes on from where this one stopped.
 """
 
 from __future__ import annotations
 
-import hashlib
-import itertools
-import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from opensearchpy import OpenSearch
 
 from clipita.catalogue.readers import CatalogueFile
-from clipita.catalogue.rejection import Rejection
 from clipita.config import IngestConfig
-from clipita.errors import ClusterError, FieldMappingError, ProductError
-from clipita.opensearch import index as indices
-from clipita.opensearch.bulk import BulkWriter, Document
+from clipita.errors import ClusterError, UsageError
+from clipita.opensearch.aliases import swap_alias
 from clipita.opensearch.cluster import capabilities
-from clipita.opensearch.content import OURS, Draft, clashing_column, document_line, make_draft, make_thumbnail
+from clipita.opensearch.documents import Layout
+from clipita.opensearch.from_index import IndexSource
+from clipita.opensearch.index import update_meta, write_alias
+from clipita.opensearch.loading import loading
+from clipita.opensearch.lock import AliasLock
 from clipita.opensearch.mapping import choose_engine
+from clipita.opensearch.metrics import Clock, StageTimes
 from clipita.opensearch.outcomes import IngestReport, Ledger, Outcome
-from clipita.opensearch.query import VECTOR_FIELD
+from clipita.opensearch.pipeline import Pipeline
+from clipita.opensearch.prune import prune
 from clipita.opensearch.retry import Backoff, Remark
-from clipita.opensearch.stages import EncodeStage, Item, WriteStage
+from clipita.opensearch.sources import FileSource
+from clipita.opensearch.target import Target, Targets
+from clipita.opensearch.verify import check_copy
 from clipita.runtime import Bundle, ProductEncoder
 
-LOOKUP = 256
-"""Products compared with the index at a time."""
-MAX_THREADS = 8
+CATCH_UPS = 5
+"""How often what was written to the shop's index meanwhile is taken over before the copy is compared with it."""
 
-Progress = Callable[[int, int], None]
-"""Told how many products have an outcome, and how many the catalogue has."""
+Progress = Callable[[int, int | None], None]
+"""Told how many products have an outcome, and how many there are, where that is known."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a run goes about it.
+
+    Attributes:
+        new_index: build a new index beside the present one and switch over when it is whole.
+        in_place: add vectors to the documents that are there, and change nothing else.
+        prune: remove products that left the catalogue.
+        force: remove them whatever their share.
+    """
+
+    new_index: bool = False
+    in_place: bool = False
+    prune: bool = False
+    force: bool = False
+
+    def check(self, copying: bool) -> None:
+        """Refuse what does not go together.
+
+        Raises:
+            UsageError: it does not.
+        """
+        if self.in_place and self.new_index:
+            raise UsageError("--in-place and --new-index exclude each other.", hint="Choose one.")
+        if self.prune and (self.in_place or copying):
+            raise UsageError(
+                "--prune removes what left a catalogue; documents of the shop's own index are the shop's to remove.",
+                hint="Leave --prune out.",
+            )
 
 
 class Ingest:
-    """One run over a catalogue.
+    """One run.
 
     Args:
         client: connected, see `cluster.connect`.
         bundle: the model.
         config: batch size, device, engine, shards and so on.
         alias: the name that searches use.
-        new_index: build a new index beside the present one and switch over when it is whole.
+        new_index: see `Options`.
+        in_place: see `Options`.
+        prune: see `Options`.
+        force: see `Options`.
         progress: told of every batch.
         remark: told of waits and other noteworthy events, in sentences.
 
@@ -69,6 +97,9 @@ class Ingest:
         *,
         alias: str = "products",
         new_index: bool = False,
+        in_place: bool = False,
+        prune: bool = False,
+        force: bool = False,
         progress: Progress | None = None,
         remark: Remark | None = None,
     ) -> None:
@@ -76,236 +107,177 @@ class Ingest:
         self._bundle = bundle
         self._config = config
         self._alias = alias
-        self._new_index = new_index
+        self._options = Options(new_index, in_place, prune, force)
         self._progress = progress or (lambda *_: None)
         self._remark = remark or (lambda _: None)
+        self._backoff = Backoff(self._remark, config.patience)
+        self._clock = Clock()
         self.report: IngestReport | None = None
 
-    def run(self, files: Sequence[CatalogueFile]) -> IngestReport:
-        """Go through the files, in their order.
+    @property
+    def times(self) -> StageTimes:
+        """What the time went into so far."""
+        return self._clock.times
+
+    def run(self, source: Sequence[CatalogueFile] | IndexSource) -> IngestReport:
+        """Go through the products.
+
+        Args:
+            source: catalogue files, in their order, or the shop's index.
 
         Raises:
+            UsageError: options that exclude each other; more products left the catalogue than `prune` may remove.
             FieldMappingError: a column bears a name of ours.
+            IndexLockedError: another run writes to the alias.
             FingerprintError: the index belongs to another model and `new_index` is not set.
             IndexReadOnlyError: the cluster blocks writes.
-            ClusterError: it refused, or stayed busy or away for too long. What was written stays, and the same call
-                goes on from there.
+            ClusterError: it refused, or stayed busy or away for too long; or a copy does not agree with its original.
+                What was written stays, and the same call goes on from there.
             KeyboardInterrupt: passed on after what was under way has been written.
         """
-        _check_columns(files)
+        products = source if isinstance(source, IndexSource) else FileSource(source)
+        self._options.check(copying=isinstance(products, IndexSource))
         engine = choose_engine(self._config.engine, capabilities(self._client))
         encoder = ProductEncoder(self._bundle, self._config.device)
-        with Ledger(self._config.rejected) as ledger:
-            target = indices.open_for_ingest(
-                self._client, self._alias, self._bundle, engine, self._config, new_index=self._new_index
-            )
-            behind = self._behind()
-            work = _Work(self._client, indices.write_alias(target.name), encoder, self._config, ledger, self._remark)
-            backoff = Backoff(self._remark, self._config.patience)
-            started = time.monotonic()
+        with Ledger(self._config.rejected) as ledger, AliasLock(self._client, self._alias, self._backoff) as lock:
+            target = self._target(products, engine)
+            run = _Run(self, products, target, encoder, ledger, lock)
             try:
-                with indices.loading(self._client, target.name, backoff):
-                    self._go_through(files, work)
+                with loading(self._client, target.name, engine, self._backoff, building=target.building):
+                    run.write()
                 ledger.check()
-                replaced = self._finish(target.name, behind, ledger, backoff)
+                run.finish()
             except BaseException:
-                self.report = self._describe(target.name, work, time.monotonic() - started, finished=False)
+                self.report = run.describe(finished=False)
                 raise
-            self.report = self._describe(target.name, work, time.monotonic() - started, True, replaced)
+            self.report = run.describe(finished=True)
         return self.report
 
-    def _go_through(self, files: Sequence[CatalogueFile], work: _Work) -> None:
-        total = sum(file.rows for file in files)
-        self._progress(0, total)
-        with work:
-            for batch in _batches(_items(files, work.ledger), LOOKUP):
-                work.take(batch, lambda: self._progress(work.ledger.done, total))
-            work.finish(lambda: self._progress(work.ledger.done, total))
-
-    def _behind(self) -> str | None:
-        """The index that the alias points at while this run begins."""
-        present = indices.find(self._client, self._alias)
-        return None if present is None else present.name
-
-    def _finish(self, name: str, behind: str | None, ledger: Ledger, backoff: Backoff) -> str | None:
-        counts = ledger.counts
-        if not counts[Outcome.WRITTEN] + counts[Outcome.UPDATED] + counts[Outcome.UNCHANGED]:
-            raise ClusterError(
-                f"Not one of {ledger.seen} products is in the index {name}.",
-                hint=f"The reasons are in {ledger.file}.",
-            )
-        indices.mark_complete(self._client, name, backoff)
-        return backoff.call(self._client, lambda: indices.swap_alias(self._client, self._alias, name, behind))
-
-    def _describe(
-        self, name: str, work: _Work, seconds: float, finished: bool, replaced: str | None = None
-    ) -> IngestReport:
-        ledger = work.ledger
-        return IngestReport(
-            alias=self._alias,
-            index=name,
-            fingerprint=self._bundle.fingerprint,
-            counts=ledger.counts,
-            reasons=ledger.reasons,
-            encoded=work.encoded,
-            seconds=seconds,
-            finished=finished,
-            replaced=replaced,
-        )
+    def _target(self, products: FileSource | IndexSource, engine: str) -> Target:
+        targets = Targets(self._client, self._alias, self._bundle, engine, self._config, products.total)
+        if self._options.in_place:
+            return targets.in_place()
+        if isinstance(products, IndexSource):
+            return targets.for_copy(products, self._options.new_index)
+        return targets.for_catalogue(self._options.new_index)
 
 
-class _Work:
-    """The stages of one run, and the threads they use."""
+class _Run:
+    """What `Ingest.run` does once it has its index."""
 
     def __init__(
         self,
-        client: OpenSearch,
-        name: str,
+        ingest: Ingest,
+        products: FileSource | IndexSource,
+        target: Target,
         encoder: ProductEncoder,
-        config: IngestConfig,
         ledger: Ledger,
-        remark: Remark,
+        lock: AliasLock,
     ) -> None:
-        self.ledger = ledger
-        self._client = client
-        self._name = name
-        self._config = config
-        self._fingerprint = encoder.bundle.fingerprint
-        self._backoff = Backoff(remark, config.patience)
-        self._pool = ThreadPoolExecutor(min(MAX_THREADS, (os.cpu_count() or 1) + 1), "decode")
-        # Its own Backoff: waits of the writing thread and of this one are counted apart.
-        self._write = WriteStage(
-            lambda done: BulkWriter(client, name, done, Backoff(remark, config.patience), config.bulk_documents),
-            ledger,
-            config.bulk_documents,
-        )
-        self._encode = EncodeStage(encoder, self._pool, self._write, ledger, config)
+        # The class is a part of Ingest that lives as long as one call.
+        self._client = ingest._client
+        self._config = ingest._config
+        self._options = ingest._options
+        self._alias = ingest._alias
+        self._progress = ingest._progress
+        self._remark = ingest._remark
+        self._backoff = ingest._backoff
+        self._clock = ingest._clock
+        self._products = products
+        self._target = target
+        self._encoder = encoder
+        self._ledger = ledger
+        self._lock = lock
+        self._started = time.monotonic()
+        self._encoded = 0
+        self._pruned = 0
+        self._replaced: str | None = None
 
     @property
-    def encoded(self) -> int:
-        """Vectors made."""
-        return self._encode.encoded
+    def _copying(self) -> IndexSource | None:
+        source = self._products
+        return source if isinstance(source, IndexSource) and self._target.name != source.name else None
 
-    def __enter__(self) -> _Work:
-        return self
+    def write(self) -> None:
+        """Everything that changes documents."""
+        name = write_alias(self._target.name)
+        total = self._products.total
+        layout = Layout(self._target.way, self._encoder.bundle.fingerprint)
+        pipeline = Pipeline(
+            self._client, name, self._encoder, self._config, layout=layout, ledger=self._ledger, lock=self._lock,
+            remark=self._remark, clock=self._clock, empty=self._is_empty(),
+        )  # fmt: skip
+        self._progress(0, total)
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=True)
-        # After Ctrl-C what is encoded is still written; after an error of the cluster there is nowhere to write it.
-        self._write.close(flush=kind is None or issubclass(kind, KeyboardInterrupt))
+        def step() -> None:
+            self._encoded = pipeline.encoded
+            self._progress(self._ledger.done, total)
 
-    def take(self, batch: Sequence[Item], on_step: Callable[[], None]) -> None:
-        """Send a batch of products through the stages, as far as the queues have room."""
-        drafted = self._drafts(batch)
-        stored = self._stored([item.product.id for item, _ in drafted], "clipita.content_hash,clipita.document_hash")
-        refreshed: list[tuple[Item, Draft]] = []
-        for item, draft in drafted:
-            marks = stored.get(item.product.id, {}).get("clipita", {})
-            if marks.get("document_hash") == draft.document_hash:
-                self.ledger.count(Outcome.UNCHANGED)
-            elif marks.get("content_hash") == draft.content_hash:
-                refreshed.append((item, draft))
-            else:
-                self._encode.put(item, draft)
-                if self._encode.full and self._encode.step():
-                    on_step()
-        self._refresh(refreshed)
-        on_step()
+        with pipeline:
+            seen = self._copying.last_seq_no() if self._copying else 0
+            pipeline.run(self._products, step)
+            if self._copying:
+                self._catch_up(self._copying, pipeline, seen, step)
+        step()
+        if self._options.prune and isinstance(self._products, FileSource):
+            self._pruned = prune(
+                self._client, name, self._products.ids, self._backoff,
+                limit=self._config.prune_limit, force=self._options.force,
+            )  # fmt: skip
 
-    def finish(self, on_step: Callable[[], None]) -> None:
-        """Empty all queues."""
-        while self._encode.step():
-            on_step()
-        self._write.flush()
-        on_step()
-
-    def _drafts(self, batch: Sequence[Item]) -> list[tuple[Item, Draft]]:
-        drafts = self._pool.map(lambda item: _draft(item, self._fingerprint, self._config.thumbnails), batch)
-        usable: list[tuple[Item, Draft]] = []
-        for item, draft in zip(batch, drafts, strict=True):
-            if isinstance(draft, ProductError):
-                self.ledger.leave_out(item.rejection(draft.message))
-            else:
-                usable.append((item, draft))
-        return usable
-
-    def _refresh(self, changed: Sequence[tuple[Item, Draft]]) -> None:
-        """Write documents whose vector is still right, with that vector."""
-        stored = self._stored([item.product.id for item, _ in changed], f"{VECTOR_FIELD},clipita")
-        for item, draft in changed:
-            source = stored.get(item.product.id, {})
-            marks = source.get("clipita", {})
-            # Another ingest may have written the product between the two requests.
-            if VECTOR_FIELD not in source or marks.get("content_hash") != draft.content_hash:
-                self._encode.put(item, draft)
-                continue
-            try:
-                thumbnail = self._thumbnail(draft, marks)
-            except ProductError as error:
-                self.ledger.leave_out(item.rejection(error.message))
-                continue
-            line = document_line(draft, source[VECTOR_FIELD], self._fingerprint, thumbnail)
-            self._write.put(item, Document(item.product.id, line), Outcome.UPDATED)
-
-    def _thumbnail(self, draft: Draft, marks: Mapping[str, Any]) -> str | None:
-        """The stored thumbnail where the content is the same; made only when an earlier run made none."""
-        if not self._config.thumbnails:
-            return None
-        return marks.get("thumbnail") or make_thumbnail(draft.product)
-
-    def _stored(self, ids: Sequence[str], fields: str) -> dict[str, dict[str, Any]]:
-        """Fields of the documents that are there, by id; the index's present state, refreshed or not."""
-        if not ids:
-            return {}
-        answer = self._backoff.call(
-            self._client,
-            lambda: self._client.mget(body={"ids": list(ids)}, index=self._name, _source_includes=fields),
-        )
-        return {found["_id"]: found["_source"] for found in answer["docs"] if found.get("found")}
-
-
-def _check_columns(files: Sequence[CatalogueFile]) -> None:
-    for file in files:
-        clashing = clashing_column(file.extra_columns)
-        if clashing is not None:
-            raise FieldMappingError(
-                f"{file.file} has a column {clashing!r}, a name that clipita writes itself.",
-                hint="Rename it in the catalogue, or map it under [fields] in clipita.toml. "
-                f"Taken are: {', '.join(OURS)}.",
+    def finish(self) -> None:
+        """Make the index the one that is searched."""
+        counts = self._ledger.counts
+        if not counts[Outcome.WRITTEN] + counts[Outcome.UPDATED] + counts[Outcome.UNCHANGED]:
+            raise ClusterError(
+                f"Not one of {self._ledger.seen} products is in the index {self._target.name}.",
+                hint=f"The reasons are in {self._ledger.file}.",
             )
+        self._lock.check()
+        if self._target.way == "in place":
+            return
+        copied = self._copying
+        if copied is not None:
+            check_copy(self._client, copied, self._target.name, self._backoff)
+        # Where the alias led to the original, all its other aliases lead on to the copy too.
+        carried = copied.aliases if copied is not None and self._target.behind == copied.name else {}
+        carried = (
+            {alias: options for alias, options in carried.items() if alias != write_alias(copied.name)}
+            if copied
+            else {}
+        )
+        client, name, behind = self._client, self._target.name, self._target.behind
+        replaced = behind if behind != name else None
+        self._backoff.call(client, lambda: update_meta(client, name, state="complete", replaced=replaced))
+        self._replaced = self._backoff.call(client, lambda: swap_alias(client, self._alias, name, behind, carried))
 
+    def describe(self, finished: bool) -> IngestReport:
+        """What was done so far."""
+        return IngestReport(
+            alias=self._alias,
+            index=self._target.name,
+            fingerprint=self._encoder.bundle.fingerprint,
+            counts=self._ledger.counts,
+            reasons=self._ledger.reasons,
+            encoded=self._encoded,
+            seconds=time.monotonic() - self._started,
+            finished=finished,
+            replaced=self._replaced,
+            pruned=self._pruned,
+            late=self._ledger.late,
+            times=self._clock.times,
+        )
 
-def _draft(item: Item, fingerprint: str, thumbnails: bool) -> Draft | ProductError:
-    try:
-        return make_draft(item.product, fingerprint, thumbnails)
-    except ProductError as error:
-        return error
+    def _is_empty(self) -> bool:
+        client, name = self._client, self._target.name
+        self._backoff.call(client, lambda: client.indices.refresh(index=name))
+        return int(self._backoff.call(client, lambda: client.count(index=name))["count"]) == 0
 
-
-def _items(files: Sequence[CatalogueFile], ledger: Ledger) -> Iterator[Item]:
-    """All usable products of all files, each id once; the ledger gets the others."""
-
-    def reject(rejection: Rejection) -> None:
-        ledger.see()
-        ledger.leave_out(rejection)
-
-    first_files: dict[bytes, int] = {}
-    for number, file in enumerate(files):
-        for row, product in file.numbered_products(reject):
-            ledger.see()
-            item = Item(product, str(file.file), row)
-            # A reader sees repetitions in its own file only.
-            first = first_files.setdefault(_key(product.id), number) if len(files) > 1 else number
-            if first == number:
-                yield item
-            else:
-                ledger.leave_out(item.rejection(f"the id occurs twice: {files[first].file} has it already"))
-
-
-def _key(id_: str) -> bytes:
-    return hashlib.blake2b(id_.encode(), digest_size=16).digest()
-
-
-def _batches(items: Iterator[Item], size: int) -> Iterator[list[Item]]:
-    while batch := list(itertools.islice(items, size)):
-        yield batch
+    def _catch_up(self, source: IndexSource, pipeline: Pipeline, seen: int, step: Callable[[], None]) -> None:
+        """Take over what was written to the original while it was copied."""
+        for _ in range(CATCH_UPS):
+            latest = source.last_seq_no()
+            if latest == seen:
+                return
+            pipeline.run_late(source.changed_since(seen), step)
+            seen = latest

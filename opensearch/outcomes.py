@@ -6,7 +6,7 @@ import dataclasses
 import enum
 import threading
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -15,6 +15,7 @@ import orjson
 
 from clipita.catalogue.rejection import Rejection
 from clipita.errors import UsageError
+from clipita.opensearch.metrics import StageTimes
 
 
 class Outcome(enum.StrEnum):
@@ -48,6 +49,9 @@ class IngestReport:
         seconds: from the first row to the last refresh.
         finished: whether the whole catalogue was gone through.
         replaced: the index that was behind the alias before and is kept, or None.
+        pruned: products removed because they left the catalogue.
+        late: products of the shop's index that were taken over once more, as they changed while it was copied.
+        times: what the encoding thread spent its time on.
     """
 
     alias: str
@@ -59,6 +63,9 @@ class IngestReport:
     seconds: float
     finished: bool
     replaced: str | None = None
+    pruned: int = 0
+    late: int = 0
+    times: StageTimes = field(default_factory=StageTimes)
 
     @property
     def products(self) -> int:
@@ -92,6 +99,8 @@ class Ledger:
     def __init__(self, file: Path) -> None:
         self.file = file
         self.seen = 0
+        self._late: Counter[Outcome] | None = None
+        self._late_seen = 0
         self._counts: Counter[Outcome] = Counter()
         self._reasons: Counter[str] = Counter()
         self._lock = threading.Lock()
@@ -110,18 +119,26 @@ class Ledger:
     def see(self) -> None:
         """A row of the catalogue was read."""
         with self._lock:
-            self.seen += 1
+            if self._late is None:
+                self.seen += 1
+            else:
+                self._late_seen += 1
 
     def count(self, outcome: Outcome) -> None:
         """A product reached its end in the index."""
         with self._lock:
-            self._counts[outcome] += 1
+            (self._counts if self._late is None else self._late)[outcome] += 1
+
+    def begin_late(self) -> None:
+        """Products that come from here on were counted already, and are taken once more as they changed since."""
+        with self._lock:
+            self._late = self._late or Counter()
 
     def leave_out(self, rejection: Rejection, outcome: Outcome = Outcome.REJECTED) -> None:
         """A product is not in the index as the catalogue has it; the reason goes to the file at once."""
         line = orjson.dumps(dataclasses.asdict(rejection) | {"outcome": outcome.value})
         with self._lock:
-            self._counts[outcome] += 1
+            (self._counts if self._late is None else self._late)[outcome] += 1
             self._reasons[rejection.kind] += 1
             self._stream.write(line + b"\n")
             self._stream.flush()
@@ -131,6 +148,11 @@ class Ledger:
         """Products by outcome, all five outcomes present."""
         with self._lock:
             return {outcome: self._counts[outcome] for outcome in Outcome}
+
+    @property
+    def late(self) -> int:
+        """Products that were taken once more."""
+        return self._late_seen
 
     @property
     def done(self) -> int:
@@ -155,7 +177,8 @@ class Ledger:
         Raises:
             RuntimeError: the sum is off, which is a defect of this program.
         """
-        if self.done != self.seen:
+        late = sum((self._late or {}).values())
+        if self.done != self.seen or late != self._late_seen:
             raise RuntimeError(f"{self.seen} products were read, but {self.done} have an outcome: {self.counts}")
 
 

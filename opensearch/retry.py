@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -28,11 +29,17 @@ class Backoff:
         remark: is told of every wait.
         patience: seconds, counted from the first failure in a row.
         first_wait: seconds.
+        ended: once set, there is no more waiting.
     """
 
     def __init__(
-        self, remark: Remark | None = None, patience: float = PATIENCE, first_wait: float = FIRST_WAIT
+        self,
+        remark: Remark | None = None,
+        patience: float = PATIENCE,
+        first_wait: float = FIRST_WAIT,
+        ended: threading.Event | None = None,
     ) -> None:
+        self._ended = ended or threading.Event()
         self._remark = remark
         self._first_wait = first_wait
         self._patience = patience
@@ -55,15 +62,14 @@ class Backoff:
         if self._failures == 0:
             self._since = now
         left = self._since + self._patience - now
-        if left <= 0:
+        if left <= 0 or self._ended.is_set():
             return False
         longest = min(LONGEST_WAIT, self._first_wait * 2 ** min(self._failures, 10))
         self._failures += 1
         seconds = min(left, longest * self._random.uniform(0.5, 1.0))
         if self._remark is not None:
             self._remark(f"OpenSearch: {cause}; trying again in {seconds:.1f} s.")
-        time.sleep(seconds)
-        return True
+        return not self._ended.wait(seconds)
 
     def call(self, client: opensearchpy.OpenSearch, request: Callable[[], T]) -> T:
         """Send a request that may safely be sent twice, again and again while the cluster is busy.

@@ -2,74 +2,85 @@
 
 from __future__ import annotations
 
+import queue
+import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
 
 from clipita.catalogue.product import Product
-from clipita.catalogue.rejection import Rejection
 from clipita.config import IngestConfig
 from clipita.errors import ProductError
-from clipita.opensearch.bulk import MAX_BYTES, BulkWriter, Document, OnDone
-from clipita.opensearch.content import Draft, document_line, make_thumbnail
+from clipita.opensearch.bulk import CONFLICT, MAX_BYTES, BulkWriter, Document, OnDone
+from clipita.opensearch.content import Draft, make_thumbnail
+from clipita.opensearch.documents import Layout
+from clipita.opensearch.items import Item
+from clipita.opensearch.metrics import Clock
 from clipita.opensearch.outcomes import Ledger, Outcome
 from clipita.runtime import ProductEncoder, ProductInput
 
 AHEAD = 4
 """Batches of the encoder that are decoded ahead."""
-BULKS_UNDER_WAY = 2
+POLL_SECONDS = 0.2
+LINGER_SECONDS = 1.0
+"""A batch that a slow source does not fill is encoded after so long."""
+
+Prepared = tuple[ProductInput, str | None]
+Waiting = tuple[Item, Draft, "Future[Prepared]"]
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
-    """A product and where it stands."""
-
-    product: Product = field(repr=False)
-    file: str
-    row: int
-
-    def rejection(self, reason: str) -> Rejection:
-        """Why it is left out."""
-        return Rejection(self.file, self.row, self.product.id, reason)
+class Stopped(Exception):  # noqa: N818 - a signal between threads, no error
+    """The run is over; threads that wait for room in a queue give up."""
 
 
 class WriteStage:
-    """Collects documents into bulks and writes them in a thread of its own.
+    """Collects documents into bulks and writes them in threads of its own; safe to use from several threads.
 
     Args:
-        make_writer: gives the writer, which reports every document to the function it gets.
+        make_writer: gives a writer, which reports every document to the function it gets; called once a thread.
         ledger: gets each document's outcome.
-        max_documents: documents that are collected before they are handed to the writer.
+        config: size of a bulk, and how many are written at once.
+        clock: gets the time that the encoding thread waits.
     """
 
-    def __init__(self, make_writer: Callable[[OnDone], BulkWriter], ledger: Ledger, max_documents: int) -> None:
-        self._max_documents = max_documents
-        self._buffered = 0
+    def __init__(
+        self, make_writer: Callable[[OnDone], BulkWriter], ledger: Ledger, config: IngestConfig, clock: Clock
+    ) -> None:
         self._ledger = ledger
-        self._writer = make_writer(self._done)
-        self._thread = ThreadPoolExecutor(1, "bulk")
-        self._expected: dict[str, tuple[Item, Outcome]] = {}
+        self._clock = clock
+        self._max_documents = config.bulk_documents
+        self._parallel = config.bulk_threads
+        self._writers: queue.SimpleQueue[BulkWriter] = queue.SimpleQueue()
+        for _ in range(self._parallel):
+            self._writers.put(make_writer(self._done))
+        self._threads = ThreadPoolExecutor(self._parallel, "bulk")
+        self._lock = threading.Lock()
+        self._expected: dict[str, tuple[Item, Outcome, str | None]] = {}
         self._buffer: list[Document] = []
+        self._buffered = 0
         self._under_way: deque[Future[None]] = deque()
         self._broken = False
+        self.conflicts: list[Item] = []
 
-    def put(self, item: Item, document: Document, outcome: Outcome) -> None:
+    def put(self, item: Item, document: Document, outcome: Outcome, problem: str | None = None) -> None:
         """Queue a document; waits while too much is under way.
 
         Args:
             item: where it comes from.
             document: what to write.
             outcome: what to count once it is written.
+            problem: why it has no vector; it then counts as left out for this reason.
 
         Raises:
             ClusterError: an earlier bulk failed for good.
         """
-        self._expected[document.id] = (item, outcome)
-        self._buffer.append(document)
-        self._buffered += document.size
-        if len(self._buffer) >= self._max_documents or self._buffered >= MAX_BYTES:
-            self._submit()
+        with self._lock:
+            self._expected[document.id] = (item, outcome, problem)
+            self._buffer.append(document)
+            self._buffered += document.size
+            if len(self._buffer) >= self._max_documents or self._buffered >= MAX_BYTES:
+                self._submit()
 
     def flush(self) -> None:
         """Write what is queued and wait for it.
@@ -77,46 +88,57 @@ class WriteStage:
         Raises:
             ClusterError: a bulk failed for good.
         """
-        if self._buffer:
-            self._submit()
-        while self._under_way:
-            self._under_way.popleft().result()
+        with self._lock:
+            if self._buffer:
+                self._submit()
+            while self._under_way:
+                self._under_way.popleft().result()
 
     def close(self, flush: bool) -> None:
-        """End the thread; what is queued is written first, or dropped."""
+        """End the threads; what is queued is written first, or dropped."""
         try:
             if flush:
                 self.flush()
         finally:
             self._broken = True
-            self._thread.shutdown(wait=True, cancel_futures=True)
+            self._threads.shutdown(wait=True, cancel_futures=True)
 
     def _submit(self) -> None:
-        while len(self._under_way) >= BULKS_UNDER_WAY:
-            self._under_way.popleft().result()
+        with self._clock.spent("write"):
+            while len(self._under_way) > self._parallel:
+                self._under_way.popleft().result()
         documents, self._buffer, self._buffered = self._buffer, [], 0
-        self._under_way.append(self._thread.submit(self._write, documents))
+        self._under_way.append(self._threads.submit(self._write, documents))
 
     def _write(self, documents: list[Document]) -> None:
         # After one bulk failed for good the next would wait for the same cluster just as long.
         if self._broken:
             return
+        writer = self._writers.get()
         try:
-            self._writer.write(documents)
+            writer.write(documents)
         except BaseException:
             self._broken = True
             raise
+        finally:
+            self._writers.put(writer)
 
     def _done(self, document: Document, refusal: str | None) -> None:
-        item, outcome = self._expected.pop(document.id)
-        if refusal is None:
-            self._ledger.count(outcome)
-        else:
+        item, outcome, problem = self._expected.pop(document.id)
+        if refusal == CONFLICT:
+            self.conflicts.append(item)
+        elif refusal is not None:
             self._ledger.leave_out(item.rejection(refusal), Outcome.FAILED)
+        elif problem is not None:
+            self._ledger.leave_out(item.rejection(problem))
+        else:
+            self._ledger.count(outcome)
 
 
 class EncodeStage:
     """Decodes pictures in a pool, ahead of the encoder, and hands finished documents to the writer.
+
+    `put` is called by one thread and `step` by another.
 
     Args:
         encoder: the model.
@@ -124,51 +146,108 @@ class EncodeStage:
         write: the next stage.
         ledger: gets what cannot be encoded.
         config: batch size and thumbnails.
+        layout: makes documents.
+        clock: gets the time spent.
     """
 
     def __init__(
-        self, encoder: ProductEncoder, pool: ThreadPoolExecutor, write: WriteStage, ledger: Ledger, config: IngestConfig
+        self,
+        encoder: ProductEncoder,
+        pool: ThreadPoolExecutor,
+        write: WriteStage,
+        ledger: Ledger,
+        config: IngestConfig,
+        layout: Layout,
+        clock: Clock,
     ) -> None:
         self._encoder = encoder
         self._pool = pool
         self._write = write
         self._ledger = ledger
         self._config = config
-        self._queue: deque[tuple[Item, Draft, Future[tuple[ProductInput, str | None]]]] = deque()
+        self._layout = layout
+        self._clock = clock
+        self._queue: queue.Queue[Waiting | None] = queue.Queue(AHEAD * config.batch_size)
+        self._stop = threading.Event()
+        self._ended = False
         self.encoded = 0
 
-    @property
-    def full(self) -> bool:
-        """Whether to encode before putting more."""
-        return len(self._queue) >= AHEAD * self._config.batch_size
+    def begin(self) -> None:
+        """Products will be put (again)."""
+        self._ended = False
 
     def put(self, item: Item, draft: Draft) -> None:
-        """Queue a product; its picture begins to be decoded."""
-        self._queue.append((item, draft, self._pool.submit(self._prepare, draft.product)))
+        """Queue a product, whose picture begins to be decoded; waits while the queue is full.
+
+        Raises:
+            Stopped: the run is over.
+        """
+        self._enqueue((item, draft, self._pool.submit(self._prepare, draft.product)))
+
+    def end(self) -> None:
+        """Nothing more will be put.
+
+        Raises:
+            Stopped: the run is over.
+        """
+        self._enqueue(None)
+
+    def stop(self) -> None:
+        """Wake a thread that waits in `put`."""
+        self._stop.set()
 
     def step(self) -> bool:
         """Encode one batch.
 
         Returns:
-            False when the queue was empty.
+            False when everything was encoded.
         """
-        if not self._queue:
-            return False
+        batch = self._next_batch()
         ready: list[tuple[Item, Draft, ProductInput, str | None]] = []
-        while self._queue and len(ready) < self._config.batch_size:
-            item, draft, future = self._queue.popleft()
-            try:
-                ready.append((item, draft, *future.result()))
-            except ProductError as error:
-                self._ledger.leave_out(item.rejection(error.message))
-        vectors = self._encoder.encode([prepared for _, _, prepared, _ in ready])
+        with self._clock.spent("decode"):
+            for item, draft, future in batch:
+                try:
+                    ready.append((item, draft, *future.result()))
+                except ProductError as error:
+                    self._without_vector(item, draft, error.message)
+        with self._clock.spent("encode"):
+            vectors = self._encoder.encode([prepared for _, _, prepared, _ in ready])
         self.encoded += len(ready)
-        fingerprint = self._encoder.bundle.fingerprint
         for (item, draft, _, thumbnail), vector in zip(ready, vectors, strict=True):
-            line = document_line(draft, vector, fingerprint, thumbnail)
-            self._write.put(item, Document(item.product.id, line), Outcome.WRITTEN)
-        return True
+            self._write.put(item, self._layout.encoded(item, draft, vector, thumbnail), Outcome.WRITTEN)
+        return not self._ended
 
-    def _prepare(self, product: Product) -> tuple[ProductInput, str | None]:
+    def _next_batch(self) -> list[Waiting]:
+        batch: list[Waiting] = []
+        deadline = time.monotonic() + LINGER_SECONDS
+        with self._clock.spent("read"):
+            while len(batch) < self._config.batch_size and not self._ended:
+                try:
+                    entry = self._queue.get(timeout=max(0.0, deadline - time.monotonic()))
+                except queue.Empty:
+                    break
+                if entry is None:
+                    self._ended = True
+                else:
+                    batch.append(entry)
+        return batch
+
+    def _without_vector(self, item: Item, draft: Draft, problem: str) -> None:
+        document = self._layout.without_vector(item, draft)
+        if document is None:
+            self._ledger.leave_out(item.rejection(problem))
+        else:
+            self._write.put(item, document, Outcome.REJECTED, problem)
+
+    def _enqueue(self, entry: Waiting | None) -> None:
+        while not self._stop.is_set():
+            try:
+                self._queue.put(entry, timeout=POLL_SECONDS)
+            except queue.Full:
+                continue
+            return
+        raise Stopped
+
+    def _prepare(self, product: Product) -> Prepared:
         prepared = self._encoder.prepare(product)
         return prepared, make_thumbnail(product) if self._config.thumbnails else None

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import re
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from clipita.catalogue.fields import product_id, resolve_columns, row_to_product
+from clipita.catalogue.ids import IdTable
 from clipita.catalogue.product import Product
 from clipita.catalogue.rejection import Rejection
 from clipita.catalogue.source import Row, Source
@@ -85,7 +85,7 @@ class CatalogueFile:
 
     def numbered_products(self, on_reject: OnReject | None = None) -> Iterator[tuple[int, Product]]:
         """The same as `products`, each with its row (see `Rejection.row`)."""
-        first_rows: dict[bytes, int] = {}
+        first_rows = IdTable()
         for number, row in self._source.records(self.dropped_columns):
             try:
                 product = self._product(row)
@@ -167,10 +167,8 @@ def _check_readable(file: Path) -> None:
         raise CatalogueError(f"{file} is empty.", hint="Give a file with at least one row.")
 
 
-def _check_new(id_: str, number: int, first_rows: dict[bytes, int]) -> None:
-    # A digest is 16 bytes for an id of up to 512: millions of ids stay small.
-    digest = hashlib.blake2b(id_.encode(), digest_size=16).digest()
-    first = first_rows.setdefault(digest, number)
+def _check_new(id_: str, number: int, first_rows: IdTable) -> None:
+    first = first_rows.setdefault(id_, number)
     if first != number:
         raise ProductError(f"the id occurs twice: row {first} has it already")
 

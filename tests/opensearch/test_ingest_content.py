@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from PIL import Image
 
 from clipita.catalogue.product import ImageSource, Product
 from clipita.errors import ProductError
-from clipita.opensearch.content import clashing_column, document_line, make_draft, make_thumbnail
+from clipita.opensearch.content import clashing_column, make_draft, make_thumbnail, our_fields, with_fields
 
 MODEL = "a" * 64
 
@@ -36,7 +37,8 @@ PRODUCT = Product(
 
 def test_document() -> None:
     draft = make_draft(PRODUCT, MODEL, thumbnails=True)
-    document = orjson.loads(document_line(draft, np.array([0.6, 0.8], np.float32), MODEL, "dGh1bWI="))
+    ours = our_fields(draft, np.array([0.6, 0.8], np.float32), MODEL, "dGh1bWI=")
+    document = orjson.loads(with_fields(draft.source, ours))
     assert document == {
         "product_id": "p1",
         "title": "Red shoe",
@@ -115,8 +117,6 @@ def test_products_that_give_no_document(product: Product, reason: str) -> None:
 
 
 def test_thumbnail() -> None:
-    import base64
-
     encoded = make_thumbnail(PRODUCT)
     assert encoded is not None
     with Image.open(io.BytesIO(base64.b64decode(encoded))) as small:

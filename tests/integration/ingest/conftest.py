@@ -33,7 +33,7 @@ def client(node: NodeStatus) -> Iterator[OpenSearch]:
 def alias(client: OpenSearch) -> Iterator[str]:
     name = f"t{uuid.uuid4().hex[:10]}"
     yield name
-    client.indices.delete(index=f"{name}*", ignore=[404])
+    client.indices.delete(index=f"{name}*", ignore=[404], params={"expand_wildcards": "all"})
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +43,9 @@ def bundle(tiny_bundle: Path) -> Bundle:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> IngestConfig:
-    return IngestConfig(batch_size=16, bulk_documents=20, patience=20.0, rejected=tmp_path / "rejected.jsonl")
+    # One bulk at a time, so that a test can say what the third one holds.
+    rejected = tmp_path / "rejected.jsonl"
+    return IngestConfig(batch_size=16, bulk_documents=20, bulk_threads=1, patience=20.0, rejected=rejected)
 
 
 @pytest.fixture

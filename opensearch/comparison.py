@@ -1,0 +1,157 @@
+"""What the index has already: which products are unchanged, which need their document anew, which a vector."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from opensearchpy import OpenSearch
+
+from clipita.config import IngestConfig
+from clipita.errors import ProductError
+from clipita.opensearch.content import Draft, kept_source, make_draft, make_thumbnail
+from clipita.opensearch.documents import Layout
+from clipita.opensearch.items import Item
+from clipita.opensearch.outcomes import Ledger, Outcome
+from clipita.opensearch.query import VECTOR_FIELD
+from clipita.opensearch.retry import Backoff
+from clipita.opensearch.stages import EncodeStage, WriteStage
+
+HASHES = "clipita.content_hash,clipita.document_hash"
+
+
+class Comparison:
+    """Sends each product on the shortest way that is right.
+
+    Args:
+        client: connected.
+        name: the index, or an alias of it alone.
+        fingerprint: of the model.
+        config: thumbnails.
+        layout: makes documents.
+        pool: threads in which pictures are read and hashed.
+        encode: gets products without a valid vector.
+        write: gets documents whose vector is valid.
+        ledger: gets all others.
+        backoff: how to wait for a busy cluster.
+        empty: the index is known to hold nothing, so that there is nothing to compare with.
+    """
+
+    def __init__(
+        self,
+        client: OpenSearch,
+        name: str,
+        fingerprint: str,
+        config: IngestConfig,
+        *,
+        layout: Layout,
+        pool: ThreadPoolExecutor,
+        encode: EncodeStage,
+        write: WriteStage,
+        ledger: Ledger,
+        backoff: Backoff,
+        empty: bool,
+    ) -> None:
+        self._client = client
+        self._name = name
+        self._fingerprint = fingerprint
+        self._config = config
+        self._layout = layout
+        self._pool = pool
+        self._encode = encode
+        self._write = write
+        self._ledger = ledger
+        self._backoff = backoff
+        self.empty = empty
+
+    def take(self, batch: Sequence[Item]) -> None:
+        """Compare a batch of products and send each on."""
+        drafted = self._drafts(batch)
+        stored = {} if self.empty else self._marked([item for item, _ in drafted])
+        refreshed: list[tuple[Item, Draft]] = []
+        for item, draft in drafted:
+            marks = stored.get(item.product.id, {}).get("clipita", {})
+            same_content = marks.get("content_hash") == draft.content_hash
+            if item.problem is not None:
+                self._copy(item, draft, item.problem)
+            elif same_content and (self._layout.way == "in place" or marks.get("document_hash") == draft.document_hash):
+                self._ledger.count(Outcome.UNCHANGED)
+            elif same_content:
+                refreshed.append((item, draft))
+            else:
+                self._encode.put(item, draft)
+        self._refresh(refreshed)
+
+    def _marked(self, items: Sequence[Item]) -> dict[str, dict[str, Any]]:
+        """Stored hashes; a document that was read from this very index has brought them along."""
+        if self._layout.way == "in place" and all(item.stored is not None for item in items):
+            return {item.product.id: item.stored.source for item in items if item.stored is not None}
+        return self._stored(items, HASHES)
+
+    def _drafts(self, batch: Sequence[Item]) -> list[tuple[Item, Draft]]:
+        drafts = self._pool.map(self._draft, batch)
+        usable: list[tuple[Item, Draft]] = []
+        for item, draft in zip(batch, drafts, strict=True):
+            if isinstance(draft, ProductError):
+                self._ledger.leave_out(item.rejection(draft.message))
+            else:
+                usable.append((item, draft))
+        return usable
+
+    def _draft(self, item: Item) -> Draft | ProductError:
+        stored = None if item.stored is None else item.stored.source
+        if item.problem is not None:
+            if stored is None:
+                return ProductError(item.problem)
+            return Draft(item.product, kept_source(stored, item.product.id), "", "")
+        try:
+            return make_draft(item.product, self._fingerprint, self._config.thumbnails, stored)
+        except ProductError as error:
+            return error
+
+    def _copy(self, item: Item, draft: Draft, problem: str) -> None:
+        document = self._layout.without_vector(item, draft)
+        if document is None:
+            self._ledger.leave_out(item.rejection(problem))
+        else:
+            self._write.put(item, document, Outcome.REJECTED, problem)
+
+    def _refresh(self, changed: Sequence[tuple[Item, Draft]]) -> None:
+        """Write documents whose vector is still right, with that vector."""
+        stored = self._stored([item for item, _ in changed], f"{VECTOR_FIELD},clipita")
+        for item, draft in changed:
+            source = stored.get(item.product.id, {})
+            marks = source.get("clipita", {})
+            # Another writer may have changed the product between the two requests.
+            if VECTOR_FIELD not in source or marks.get("content_hash") != draft.content_hash:
+                self._encode.put(item, draft)
+                continue
+            try:
+                thumbnail = self._thumbnail(draft, marks)
+            except ProductError as error:
+                self._copy(item, draft, error.message)
+                continue
+            document = self._layout.encoded(item, draft, source[VECTOR_FIELD], thumbnail)
+            self._write.put(item, document, Outcome.UPDATED)
+
+    def _thumbnail(self, draft: Draft, marks: Mapping[str, Any]) -> str | None:
+        """The stored thumbnail where the content is the same; made only when an earlier run made none."""
+        if not self._config.thumbnails:
+            return None
+        return marks.get("thumbnail") or make_thumbnail(draft.product)
+
+    def _stored(self, items: Sequence[Item], fields: str) -> dict[str, dict[str, Any]]:
+        """Fields of the documents that are there, by id; the index's present state, refreshed or not."""
+        if not items:
+            return {}
+        docs = [_address(item) for item in items]
+        answer = self._backoff.call(
+            self._client, lambda: self._client.mget(body={"docs": docs}, index=self._name, _source_includes=fields)
+        )
+        return {found["_id"]: found["_source"] for found in answer["docs"] if found.get("found")}
+
+
+def _address(item: Item) -> dict[str, str]:
+    address = {"_id": item.product.id}
+    return address if item.routing is None else {**address, "routing": item.routing}

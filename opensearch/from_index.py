@@ -1,0 +1,228 @@
+"""The shop's own index as the source of an ingest: its documents become products, and stay what they are."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from opensearchpy import OpenSearch, OpenSearchException
+
+from clipita.catalogue.fields import resolve_columns, row_to_product
+from clipita.catalogue.ids import IdTable
+from clipita.catalogue.product import Product
+from clipita.config import FieldsConfig
+from clipita.errors import ClusterError, IndexMissingError, ProductError
+from clipita.opensearch.cluster import guarded
+from clipita.opensearch.index import resolve, write_alias
+from clipita.opensearch.items import Item, OnReject, Stored
+from clipita.opensearch.query import VECTOR_FIELD
+from clipita.opensearch.retry import Backoff
+
+PAGE = 500
+KEEP_ALIVE = "10m"
+_ID = "_id"
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+
+
+class IndexSource:
+    """All documents of an index, as they were at one moment (point in time).
+
+    Args:
+        client: connected.
+        name: the index, or an alias of one.
+        fields: which field is what; `specs.*` in `attributes` takes all fields below `specs`.
+        image_root: folder for relative image paths.
+        backoff: how to wait for a busy cluster.
+
+    Attributes:
+        name: the concrete index.
+        settings: its `settings.index`.
+        mappings: its mappings.
+        aliases: its aliases with their filters and routing.
+
+    Raises:
+        IndexMissingError: there is none of this name.
+        ClusterError: its documents are not stored (`_source` is off).
+        FieldMappingError: a field that the mapping names is not there.
+    """
+
+    def __init__(
+        self,
+        client: OpenSearch,
+        name: str,
+        fields: FieldsConfig | None = None,
+        image_root: Path | None = None,
+        backoff: Backoff | None = None,
+    ) -> None:
+        self._client = client
+        self._backoff = backoff or Backoff()
+        self._image_root = image_root
+        found = resolve(client, name)
+        if found is None:
+            raise IndexMissingError(f"There is no index {name} to read from.", hint="Check --from-index.")
+        self.name = found
+        with guarded(client):
+            index = client.indices.get(index=found)[found]
+        self.settings: dict[str, Any] = index["settings"]["index"]
+        self.mappings: dict[str, Any] = index["mappings"]
+        aliases: dict[str, Any] = index["aliases"]
+        self.aliases = {alias: options for alias, options in aliases.items() if alias != write_alias(found)}
+        _check_source(found, self.mappings)
+        self._fields = self._mapped(fields or FieldsConfig())
+
+    @property
+    def total(self) -> int:
+        """Documents in the index."""
+        answer = self._backoff.call(self._client, lambda: self._client.count(index=self.name))
+        return int(answer["count"])
+
+    def items(self, reject: OnReject) -> Iterator[Item]:  # noqa: ARG002 - a document of the shop is never dropped
+        """All documents; one that gives no product has a `problem`."""
+        self._backoff.call(self._client, lambda: self._client.indices.refresh(index=self.name))
+        return self._scan({"match_all": {}})
+
+    def changed_since(self, seq_no: int) -> Iterator[Item]:
+        """Documents that were written after a point; see `last_seq_no`."""
+        self._backoff.call(self._client, lambda: self._client.indices.refresh(index=self.name))
+        return self._scan({"range": {"_seq_no": {"gt": seq_no}}})
+
+    def last_seq_no(self) -> int:
+        """A sequence number that every later write exceeds: the lowest of the shards' highest ones."""
+        stats = self._backoff.call(
+            self._client, lambda: self._client.indices.stats(index=self.name, params={"level": "shards"})
+        )
+        shards = stats["indices"][self.name]["shards"].values()
+        return min(
+            int(copy["seq_no"]["max_seq_no"]) for copies in shards for copy in copies if copy["routing"]["primary"]
+        )
+
+    def again(self, ids: Sequence[tuple[str, str | None]]) -> Iterator[Item]:
+        """Documents read anew, in their present version; one that is gone by now has a `problem`."""
+        docs = [{"_id": id_} if routing is None else {"_id": id_, "routing": routing} for id_, routing in ids]
+        answer = self._backoff.call(
+            self._client,
+            lambda: self._client.mget(body={"docs": docs}, index=self.name, _source_excludes=VECTOR_FIELD),
+        )
+        for number, found in enumerate(answer["docs"], start=1):
+            if found.get("found"):
+                yield self._item(found, number)
+            else:
+                problem = "the document was removed while it was under way"
+                yield Item(Product(id=found["_id"]), self.name, number, problem=problem)
+
+    def _scan(self, query: dict[str, Any]) -> Iterator[Item]:
+        seen = IdTable()
+        for hit in scan(self._client, self.name, query, self._backoff, {"excludes": [VECTOR_FIELD]}):
+            number = len(seen) + 1
+            if seen.setdefault(hit["_id"], number) == number:
+                yield self._item(hit, number)
+
+    def _item(self, hit: Mapping[str, Any], number: int) -> Item:
+        stored = Stored(hit["_source"], hit.get("_routing"), hit["_seq_no"], hit["_primary_term"])
+        try:
+            return Item(self._product(hit), self.name, number, stored)
+        except ProductError as error:
+            return Item(Product(id=hit["_id"]), self.name, number, stored, problem=error.message)
+
+    def _product(self, hit: Mapping[str, Any]) -> Product:
+        fields = self._fields
+        names = [fields.title, fields.category_path, fields.image, *fields.attributes]
+        row = {_ID: hit["_id"], **{name: value_at(hit["_source"], name) for name in names if name}}
+        product = row_to_product(row, fields)
+        image = product.image
+        if self._image_root is None or image is None or image.location is None or _SCHEME.match(image.location):
+            return product
+        located = dataclasses.replace(image, location=str(self._image_root / image.location))
+        return dataclasses.replace(product, image=located)
+
+    def _mapped(self, fields: FieldsConfig) -> FieldsConfig:
+        attributes = tuple(name.removesuffix(".*") for name in fields.attributes)
+        paths = [_ID, *paths_of(self.mappings.get("properties", {}))]
+        chosen = dataclasses.replace(fields, id=_ID, attributes=attributes)
+        return resolve_columns(chosen, paths, Path(self.name))
+
+
+def scan(
+    client: OpenSearch, name: str, query: Mapping[str, Any], backoff: Backoff, source: Any
+) -> Iterator[dict[str, Any]]:
+    """All hits of a query, as they are at one moment, in no order.
+
+    A point in time does not survive the restart of a node; the scan then begins anew, and hits may come twice.
+
+    Args:
+        client: connected.
+        name: the index.
+        query: which documents.
+        backoff: how to wait for a busy cluster.
+        source: the request's `_source`.
+
+    Raises:
+        ClusterError: the cluster refused it, or stayed away for too long.
+    """
+    while True:
+        opened = backoff.call(client, lambda: client.create_pit(index=name, params={"keep_alive": KEEP_ALIVE}))
+        try:
+            yield from _pages(client, opened["pit_id"], query, backoff, source)
+        except ClusterError as error:
+            if "No search context" not in str(error):
+                raise
+            continue
+        finally:
+            # One that cannot be closed now ends by itself.
+            with suppress(OpenSearchException):
+                client.delete_pit(body={"pit_id": [opened["pit_id"]]})
+        return
+
+
+def _pages(
+    client: OpenSearch, pit: str, query: Mapping[str, Any], backoff: Backoff, source: Any
+) -> Iterator[dict[str, Any]]:
+    body: dict[str, Any] = {
+        "size": PAGE,
+        "query": query,
+        "pit": {"id": pit, "keep_alive": KEEP_ALIVE},
+        "sort": [{"_shard_doc": "asc"}],
+        "track_total_hits": False,
+        "seq_no_primary_term": True,
+        "_source": source,
+    }
+    while True:
+        hits = backoff.call(client, lambda: client.search(body=body))["hits"]["hits"]
+        yield from hits
+        if len(hits) < PAGE:
+            return
+        body["search_after"] = hits[-1]["sort"]
+
+
+def value_at(source: Mapping[str, Any], path: str) -> Any:
+    """The value at a dotted path; a document may also hold the dotted name itself, and lists of objects on the way."""
+    if path in source:
+        return source[path]
+    head, _, rest = path.partition(".")
+    inner = source.get(head)
+    if not rest:
+        return inner
+    if isinstance(inner, list):
+        found = [value_at(part, rest) for part in inner if isinstance(part, Mapping)]
+        return [value for value in found if value is not None] or None
+    return value_at(inner, rest) if isinstance(inner, Mapping) else None
+
+
+def paths_of(properties: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """All field names of a mapping as dotted paths, objects included."""
+    for name, mapping in properties.items():
+        yield f"{prefix}{name}"
+        yield from paths_of(mapping.get("properties", {}), f"{prefix}{name}.")
+
+
+def _check_source(name: str, mappings: Mapping[str, Any]) -> None:
+    source = mappings.get("_source", {})
+    if source.get("enabled") is False or source.get("excludes") or source.get("includes"):
+        raise ClusterError(
+            f"The index {name} does not keep its documents whole (_source in its mapping), so they cannot be copied.",
+            hint="Ingest from the catalogue that it was made from.",
+        )

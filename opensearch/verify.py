@@ -1,0 +1,93 @@
+"""Whether a copy of the shop's index holds what the shop's index holds, before any search is sent there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from opensearchpy import OpenSearch
+
+from clipita.errors import ClusterError
+from clipita.opensearch.from_index import IndexSource
+from clipita.opensearch.query import ID_FIELD, VECTOR_FIELD
+from clipita.opensearch.retry import Backoff
+
+SAMPLE = 200
+SEARCHES = 10
+_OURS = (VECTOR_FIELD, "clipita")
+
+
+def check_copy(client: OpenSearch, source: IndexSource, name: str, backoff: Backoff) -> None:
+    """Compare counts, a random sample of documents with their routing, and the hits of some searches.
+
+    Args:
+        client: connected.
+        source: the shop's index.
+        name: the copy.
+        backoff: how to wait for a busy cluster.
+
+    Raises:
+        ClusterError: they disagree; the text says in what.
+    """
+    backoff.call(client, lambda: client.indices.refresh(index=f"{source.name},{name}"))
+    counts = [_count(client, index, {"match_all": {}}, backoff) for index in (source.name, name)]
+    if counts[0] != counts[1]:
+        raise _disagree(source.name, name, f"it has {counts[1]:,} documents instead of {counts[0]:,}")
+    hits = _sample(client, source.name, backoff)
+    _check_documents(client, source.name, name, hits, backoff)
+    for hit in hits[:SEARCHES]:
+        for query in _queries(source, hit["_source"]):
+            totals = [_count(client, index, query, backoff) for index in (source.name, name)]
+            if totals[0] != totals[1]:
+                raise _disagree(source.name, name, f"a search finds {totals[1]:,} instead of {totals[0]:,}: {query}")
+
+
+def _sample(client: OpenSearch, name: str, backoff: Backoff) -> list[dict[str, Any]]:
+    chance = {"function_score": {"query": {"match_all": {}}, "random_score": {"seed": 1, "field": "_seq_no"}}}
+    body = {"size": SAMPLE, "query": chance, "_source": {"excludes": list(_OURS)}}
+    found: list[dict[str, Any]] = backoff.call(client, lambda: client.search(index=name, body=body))["hits"]["hits"]
+    return found
+
+
+def _check_documents(
+    client: OpenSearch, original: str, name: str, hits: list[dict[str, Any]], backoff: Backoff
+) -> None:
+    if not hits:
+        return
+    docs = [{"_id": hit["_id"]} | ({"routing": hit["_routing"]} if "_routing" in hit else {}) for hit in hits]
+    answer = backoff.call(
+        client, lambda: client.mget(body={"docs": docs}, index=name, _source_excludes=",".join(_OURS))
+    )
+    for hit, copy in zip(hits, answer["docs"], strict=True):
+        if not copy.get("found"):
+            raise _disagree(original, name, f"the document {hit['_id']} is missing")
+        kept = dict(copy["_source"])
+        if ID_FIELD not in hit["_source"]:
+            kept.pop(ID_FIELD, None)
+        if kept != hit["_source"]:
+            raise _disagree(original, name, f"the document {hit['_id']} is another one")
+
+
+def _queries(source: IndexSource, document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Some words of the document in each text field, and a value in each keyword field."""
+    queries: list[dict[str, Any]] = []
+    for field, mapping in source.mappings.get("properties", {}).items():
+        value = document.get(field)
+        if not isinstance(value, str) or not value.strip():
+            continue
+        if mapping.get("type") == "text":
+            queries.append({"match": {field: {"query": " ".join(value.split()[:5])}}})
+        elif mapping.get("type") == "keyword":
+            queries.append({"term": {field: value}})
+    return queries
+
+
+def _count(client: OpenSearch, name: str, query: Mapping[str, Any], backoff: Backoff) -> int:
+    return int(backoff.call(client, lambda: client.count(index=name, body={"query": query}))["count"])
+
+
+def _disagree(original: str, name: str, what: str) -> ClusterError:
+    return ClusterError(
+        f"The copy {name} does not agree with {original}: {what}. The alias stays where it is.",
+        hint="If somebody writes to the index all the time, run the same command again: it takes over what changed.",
+    )
