@@ -18,6 +18,7 @@ COMMANDS = {
     "export-onnx": ("export_onnx", "Export a trained model as an ONNX bundle."),
     "opensearch": ("opensearch", "Run a local OpenSearch node, without Docker."),
     "ingest": ("ingest", "Write products and their vectors into OpenSearch."),
+    "index": ("index", "List, switch, measure and remove the indices behind an alias."),
     "search": ("search", "Search the index by category or free text."),
     "evaluate": ("evaluate", "Measure retrieval quality, offline and live."),
     "demo": ("demo", "Show the whole road on a drawn sample shop."),

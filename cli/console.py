@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 
+STAGES = {"read": "reading", "decode": "decoding pictures", "encode": "encoding", "write": "writing"}
+"""An ingest's stages, in words."""
+
+
 def out() -> Console:
     """Console for results (tables)."""
     from rich.console import Console
@@ -66,4 +70,6 @@ def print_json(value: Any) -> None:
     """Indented JSON with a newline at its end, to stdout."""
     import orjson
 
-    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS).decode())
+    click.echo(
+        orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS).decode()
+    )

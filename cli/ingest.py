@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import click
 
 from clipita import config
 from clipita.cli import console
+from clipita.cli.ingest_report import as_json_value, print_summary, save_metrics
 from clipita.cli.options import (
     config_option,
     device_option,
@@ -19,22 +21,53 @@ from clipita.cli.options import (
     mapped_fields,
     url_option,
 )
-from clipita.errors import ConfigError
+from clipita.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
+    from clipita.catalogue.readers import CatalogueFile
+    from clipita.opensearch.from_index import IndexSource
     from clipita.opensearch.ingest import Ingest
     from clipita.opensearch.outcomes import IngestReport
 
 PARTIAL = 3
+STDIN = "-"
+Source = "Sequence[CatalogueFile] | IndexSource"
+
+
+def index_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Flags that say how a new index keeps its vectors."""
+    for flag, kind, text in (
+        ("--ef-construction", click.IntRange(2), "Candidates looked at for each link of the k-NN graph."),
+        ("--m", click.IntRange(2, 512), "Links of a product in the k-NN graph; default by the size."),
+        ("--precision", click.Choice(["fp32", "fp16", "byte", "binary"]), "How vectors are kept; default fp32."),
+        ("--engine", click.Choice(["auto", "lucene", "faiss"]), "k-NN engine; default: what is there."),
+    ):
+        command = click.option(flag, type=kind, help=text)(command)
+    return command
+
+
+def way_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Flags that say which index is written, and how."""
+    for flag, text in (
+        ("--force", "Let --prune remove any number of products."),
+        ("--prune", "Remove products that left the catalogue, up to 10 % of the index (prune_limit)."),
+        ("--in-place", "Add vectors to the documents that are there, and change nothing else of them."),
+        ("--new-index", "Build a new index beside the present one, then switch the alias."),
+    ):
+        command = click.option(flag, is_flag=True, help=text)(command)
+    return command
 
 
 @click.command("ingest")
-@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path, allow_dash=True))
+@click.option("--from-index", metavar="NAME", help="Read the shop's own index in the place of files.")
 @click.option("--model", type=click.Path(path_type=Path), help="The bundle's folder; default model.")
-@click.option("--new-index", is_flag=True, help="Build a new index beside the present one, then switch the alias.")
+@way_options
+@click.option("--watch", is_flag=True, help="Go on: ingest files of a folder again when they change.")
 @click.option("--rejected", type=click.Path(path_type=Path), help="Products left out, with reasons, as JSON lines.")
+@click.option("--metrics-file", type=click.Path(path_type=Path, dir_okay=False), help="Prometheus textfile to write.")
 @click.option("--batch-size", type=click.IntRange(1), help="Products encoded at once; default 64.")
-@click.option("--engine", type=click.Choice(["auto", "lucene", "faiss"]), help="k-NN engine; default: what is there.")
+@index_options
 @click.option("--thumbnails/--no-thumbnails", default=None, help="Keep a small JPEG in documents; default yes.")
 @index_option
 @url_option
@@ -44,8 +77,10 @@ PARTIAL = 3
 @config_option
 def command(
     files: tuple[Path, ...],
+    from_index: str | None,
     model: Path | None,
-    new_index: bool,
+    watch: bool,
+    metrics_file: Path | None,
     index: str | None,
     url: str | None,
     config_file: Path | None,
@@ -54,47 +89,81 @@ def command(
 ) -> int:
     """Write the products of FILES and their vectors into OpenSearch.
 
-    Without FILES all catalogue files of clipita.toml are taken. The index stands behind an alias, products by default.
-    Run again, only what changed is encoded; after any interruption the same command goes on.
+    FILES are Parquet, JSONL or CSV (also .gz, .zst), folders of them, or - for JSON lines from standard input. Without
+    FILES all catalogue files of clipita.toml are taken. The index stands behind an alias, products by default. Run
+    again, only what changed is encoded; after any interruption the same command goes on.
+
+    A shop that has an index already: --from-index copies it, with all of its fields, settings and aliases, into a new
+    index with vectors and switches the alias when both agree; --in-place adds the vectors to the index itself.
 
     \b
     Example:
       clipita ingest --index products
       clipita ingest catalogue.parquet --index products --url https://search.internal:9200
       clipita ingest --new-index            after training a new model
+      clipita ingest --from-index products --title-field name --attribute-field brand --attribute-field 'specs.*'
+      zcat feed.jsonl.gz | clipita ingest - --index products
+      clipita ingest feeds/ --prune --watch
     """
     settings = config.load(config_file)
+    ways = {name: flags.pop(name) for name in ("new_index", "in_place", "prune", "force")}
     fields = mapped_fields(settings.fields, flags)
     cluster = config.override(settings.opensearch, url=url, index=index)
-    from clipita.catalogue.readers import CatalogueFile
+    chosen = config.override(settings.ingest, **flags)
+    if from_index and (files or watch):
+        raise UsageError("--from-index reads an index: it goes with neither FILES nor --watch.", hint="Leave one out.")
     from clipita.opensearch.cluster import connect
     from clipita.opensearch.ingest import Ingest
     from clipita.runtime import Bundle
 
-    chosen = files or _configured(settings.catalogue)
-    catalogues = [CatalogueFile(file, fields, settings.catalogue.image_root) for file in chosen]
+    root = settings.catalogue.image_root
+    paths = files or (() if from_index else _configured(settings.catalogue))
+    opened = [] if watch else _opened(paths, fields, root)
     bundle = Bundle.load(model or settings.export.bundle)
     client = connect(cluster)
-    with console.progress() as bar:
-        task = bar.add_task("Ingesting", total=None, note="")
-        ingest = Ingest(
-            client,
-            bundle,
-            config.override(settings.ingest, **flags),
-            alias=cluster.index,
-            new_index=new_index,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
-            remark=console.note,
-        )
-        report = _run(ingest, catalogues)
-    if as_json:
-        console.print_json(_as_json(report))
-    else:
-        click.echo(_summary(report))
-    if report.left_out:
-        file = flags.get("rejected") or settings.ingest.rejected
-        console.note(f"{report.left_out} products were left out; the reasons are in {file}.")
-    return PARTIAL if report.left_out else 0
+
+    def once(catalogues: Sequence[CatalogueFile]) -> int:
+        with console.progress() as bar:
+            task = bar.add_task("Ingesting", total=None, note="")
+            ingest = Ingest(
+                client,
+                bundle,
+                chosen,
+                alias=cluster.index,
+                **ways,
+                progress=lambda done, total: bar.update(task, completed=done, total=total, note=_pace(ingest)),
+                remark=console.note,
+            )
+            source = _copied(client, from_index, fields, root) if from_index else catalogues
+            try:
+                report = _run(ingest, source)
+            finally:
+                if metrics_file is not None and ingest.report is not None:
+                    save_metrics(metrics_file, ingest.report)
+        return _tell(report, chosen.rejected, as_json)
+
+    if watch:
+        return _watch(paths, lambda changed: once(_opened(changed, fields, root)))
+    return once(opened)
+
+
+def _opened(paths: Sequence[Path], fields: config.FieldsConfig, image_root: Path | None) -> list[CatalogueFile]:
+    from clipita.catalogue.readers import CatalogueFile, files_in
+
+    if str(STDIN) in map(str, paths):
+        if len(paths) > 1:
+            raise UsageError("Standard input (-) goes with no other file.", hint="Ingest them one after the other.")
+        # Not sys.stdin: a thread may still be reading from it while Python shuts down and wants to lock it.
+        stream = open(sys.stdin.fileno(), "rb", closefd=False)  # noqa: SIM115 - lives as long as the process
+        return [CatalogueFile(Path("standard input"), fields, image_root or Path(), stream=stream)]
+    files = [file for path in paths for file in (files_in(path) if path.is_dir() else [path])]
+    return [CatalogueFile(file, fields, image_root) for file in files]
+
+
+def _copied(client: Any, name: str, fields: config.FieldsConfig, image_root: Path | None) -> IndexSource:
+    from clipita.opensearch.from_index import IndexSource
+
+    return IndexSource(client, name, fields, image_root)
 
 
 def _configured(catalogue: config.CatalogueConfig) -> tuple[Path, ...]:
@@ -104,29 +173,37 @@ def _configured(catalogue: config.CatalogueConfig) -> tuple[Path, ...]:
     return files
 
 
-def _run(ingest: Ingest, catalogues: list[Any]) -> IngestReport:
+def _watch(paths: Sequence[Path], ingest: Callable[[Sequence[Path]], int]) -> int:
+    from clipita.opensearch.watching import changes
+
+    if any(str(path) == STDIN for path in paths):
+        raise UsageError("Standard input is followed until it ends anyway.", hint="Leave --watch out.")
+    code = 0
+    for changed in changes(paths):
+        code = ingest(changed)
+        console.note(f"Watching {', '.join(map(str, paths))}; Ctrl-C ends it.")
+    return code
+
+
+def _run(ingest: Ingest, source: Any) -> IngestReport:
     try:
-        return ingest.run(catalogues)
+        return ingest.run(source)
     except BaseException:
         if ingest.report is not None:
-            console.note(f"{_summary(ingest.report)}\nNot finished: the same command goes on from here.")
+            print_summary(ingest.report, to_stderr=True)
+            console.note("Not finished: the same command goes on from here.")
         raise
 
 
-def _as_json(report: IngestReport) -> dict[str, Any]:
-    return dataclasses.asdict(report) | {
-        "products": report.products,
-        "left_out": report.left_out,
-        "products_per_second": round(report.rate, 1),
-    }
+def _pace(ingest: Ingest) -> str:
+    return f"{ingest.rate:.0f}/s, {console.STAGES[ingest.times.limit]} sets the pace"
 
 
-def _summary(report: IngestReport) -> str:
-    counts = ", ".join(f"{count:,} {outcome}" for outcome, count in report.counts.items())
-    lines = [
-        f"{report.products:,} products into {report.alias} ({report.index}): {counts}.",
-        f"{report.encoded:,} encoded in {report.seconds:.1f} s, {report.rate:.0f} products per second.",
-    ]
-    if report.replaced:
-        lines.append(f"{report.alias} now points to {report.index}; the index before it, {report.replaced}, is kept.")
-    return "\n".join(lines)
+def _tell(report: IngestReport, rejected: Path, as_json: bool) -> int:
+    if as_json:
+        console.print_json(as_json_value(report))
+    else:
+        print_summary(report)
+    if report.left_out:
+        console.note(f"{report.left_out} products were left out; the reasons are in {rejected}.")
+    return PARTIAL if report.left_out else 0

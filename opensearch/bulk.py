@@ -17,7 +17,8 @@ MAX_DOCUMENTS = 500
 MAX_BYTES = 5_000_000
 """A bulk of a few megabytes is what OpenSearch's own guide advises; http.max_content_length is 100 MB."""
 TOO_LARGE = 413
-VERSION_CONFLICT = 409
+CHANGED = frozenset({404, 409})
+"""A guarded document is gone, or is another version."""
 CONFLICT = "version conflict"
 """Reported for a guarded document that somebody else changed meanwhile."""
 
@@ -148,7 +149,7 @@ class BulkWriter:
                 self._on_done(document, None)
             elif is_block(error.get("type")) or error.get("type") == "index_not_found_exception":
                 raise translate(_as_exception(result), address_of(self._client))
-            elif result["status"] == VERSION_CONFLICT and document.guard is not None:
+            elif result["status"] in CHANGED and document.guard is not None:
                 self._on_done(document, CONFLICT)
             elif result["status"] in RETRIABLE:
                 status = result["status"]

@@ -85,18 +85,18 @@ class IndexSource:
         self._backoff.call(self._client, lambda: self._client.indices.refresh(index=self.name))
         return self._scan({"match_all": {}})
 
-    def changed_since(self, seq_no: int) -> Iterator[Item]:
-        """Documents that were written after a point; see `last_seq_no`."""
+    def changed_since(self, seq_nos: tuple[int, ...]) -> Iterator[Item]:
+        """Documents that were written after a point (see `last_seq_nos`), and perhaps some from before."""
         self._backoff.call(self._client, lambda: self._client.indices.refresh(index=self.name))
-        return self._scan({"range": {"_seq_no": {"gt": seq_no}}})
+        return self._scan({"range": {"_seq_no": {"gt": min(seq_nos)}}})
 
-    def last_seq_no(self) -> int:
-        """A sequence number that every later write exceeds: the lowest of the shards' highest ones."""
+    def last_seq_nos(self) -> tuple[int, ...]:
+        """The highest sequence number of each shard; every later write there exceeds it."""
         stats = self._backoff.call(
             self._client, lambda: self._client.indices.stats(index=self.name, params={"level": "shards"})
         )
         shards = stats["indices"][self.name]["shards"].values()
-        return min(
+        return tuple(
             int(copy["seq_no"]["max_seq_no"]) for copies in shards for copy in copies if copy["routing"]["primary"]
         )
 
@@ -116,7 +116,9 @@ class IndexSource:
 
     def _scan(self, query: dict[str, Any]) -> Iterator[Item]:
         seen = IdTable()
-        for hit in scan(self._client, self.name, query, self._backoff, {"excludes": [VECTOR_FIELD]}):
+        # Without a field to leave out a document comes byte for byte as it was written.
+        source: Any = {"excludes": [VECTOR_FIELD]} if VECTOR_FIELD in self.mappings.get("properties", {}) else True
+        for hit in scan(self._client, self.name, query, self._backoff, source):
             number = len(seen) + 1
             if seen.setdefault(hit["_id"], number) == number:
                 yield self._item(hit, number)
@@ -131,7 +133,7 @@ class IndexSource:
     def _product(self, hit: Mapping[str, Any]) -> Product:
         fields = self._fields
         names = [fields.title, fields.category_path, fields.image, *fields.attributes]
-        row = {_ID: hit["_id"], **{name: value_at(hit["_source"], name) for name in names if name}}
+        row = {_ID: hit["_id"], **{name: _ordered(value_at(hit["_source"], name)) for name in names if name}}
         product = row_to_product(row, fields)
         image = product.image
         if self._image_root is None or image is None or image.location is None or _SCHEME.match(image.location):
@@ -210,6 +212,13 @@ def value_at(source: Mapping[str, Any], path: str) -> Any:
         found = [value_at(part, rest) for part in inner if isinstance(part, Mapping)]
         return [value for value in found if value is not None] or None
     return value_at(inner, rest) if isinstance(inner, Mapping) else None
+
+
+def _ordered(value: Any) -> Any:
+    """Objects with sorted keys: OpenSearch gives them in another order whenever it leaves out a field."""
+    if isinstance(value, Mapping):
+        return {key: _ordered(value[key]) for key in sorted(value)}
+    return [_ordered(part) for part in value] if isinstance(value, list) else value
 
 
 def paths_of(properties: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

@@ -22,7 +22,7 @@ from clipita.opensearch.index import update_meta, write_alias
 from clipita.opensearch.loading import loading
 from clipita.opensearch.lock import AliasLock
 from clipita.opensearch.mapping import choose_engine
-from clipita.opensearch.metrics import Clock, StageTimes
+from clipita.opensearch.metrics import Clock, Rate, StageTimes
 from clipita.opensearch.outcomes import IngestReport, Ledger, Outcome
 from clipita.opensearch.pipeline import Pipeline
 from clipita.opensearch.prune import prune
@@ -108,16 +108,22 @@ class Ingest:
         self._config = config
         self._alias = alias
         self._options = Options(new_index, in_place, prune, force)
-        self._progress = progress or (lambda *_: None)
+        self._tell = progress or (lambda *_: None)
         self._remark = remark or (lambda _: None)
         self._backoff = Backoff(self._remark, config.patience)
         self._clock = Clock()
+        self._rate = Rate()
         self.report: IngestReport | None = None
 
     @property
     def times(self) -> StageTimes:
         """What the time went into so far."""
         return self._clock.times
+
+    @property
+    def rate(self) -> float:
+        """Products a second, over the last few seconds."""
+        return self._rate.value
 
     def run(self, source: Sequence[CatalogueFile] | IndexSource) -> IngestReport:
         """Go through the products.
@@ -143,7 +149,9 @@ class Ingest:
             target = self._target(products, engine)
             run = _Run(self, products, target, encoder, ledger, lock)
             try:
-                with loading(self._client, target.name, engine, self._backoff, building=target.building):
+                # Nobody waits for the end of a stream: what came of it shall be found.
+                building = target.building and products.total is not None
+                with loading(self._client, target.name, engine, self._backoff, building=building):
                     run.write()
                 ledger.check()
                 run.finish()
@@ -152,6 +160,10 @@ class Ingest:
                 raise
             self.report = run.describe(finished=True)
         return self.report
+
+    def _note(self, done: int, total: int | None) -> None:
+        self._rate.add(done)
+        self._tell(done, total)
 
     def _target(self, products: FileSource | IndexSource, engine: str) -> Target:
         targets = Targets(self._client, self._alias, self._bundle, engine, self._config, products.total)
@@ -179,7 +191,7 @@ class _Run:
         self._config = ingest._config
         self._options = ingest._options
         self._alias = ingest._alias
-        self._progress = ingest._progress
+        self._progress = ingest._note
         self._remark = ingest._remark
         self._backoff = ingest._backoff
         self._clock = ingest._clock
@@ -205,7 +217,7 @@ class _Run:
         layout = Layout(self._target.way, self._encoder.bundle.fingerprint)
         pipeline = Pipeline(
             self._client, name, self._encoder, self._config, layout=layout, ledger=self._ledger, lock=self._lock,
-            remark=self._remark, clock=self._clock, empty=self._is_empty(),
+            remark=self._remark, clock=self._clock, empty=total is not None and self._is_empty(),
         )  # fmt: skip
         self._progress(0, total)
 
@@ -214,7 +226,7 @@ class _Run:
             self._progress(self._ledger.done, total)
 
         with pipeline:
-            seen = self._copying.last_seq_no() if self._copying else 0
+            seen = self._copying.last_seq_nos() if self._copying else ()
             pipeline.run(self._products, step)
             if self._copying:
                 self._catch_up(self._copying, pipeline, seen, step)
@@ -273,10 +285,12 @@ class _Run:
         self._backoff.call(client, lambda: client.indices.refresh(index=name))
         return int(self._backoff.call(client, lambda: client.count(index=name))["count"]) == 0
 
-    def _catch_up(self, source: IndexSource, pipeline: Pipeline, seen: int, step: Callable[[], None]) -> None:
+    def _catch_up(
+        self, source: IndexSource, pipeline: Pipeline, seen: tuple[int, ...], step: Callable[[], None]
+    ) -> None:
         """Take over what was written to the original while it was copied."""
         for _ in range(CATCH_UPS):
-            latest = source.last_seq_no()
+            latest = source.last_seq_nos()
             if latest == seen:
                 return
             pipeline.run_late(source.changed_since(seen), step)

@@ -33,6 +33,7 @@ from clipita.opensearch.metrics import Clock
 from clipita.opensearch.outcomes import Ledger, Outcome
 from clipita.opensearch.retry import Backoff, Remark
 from clipita.opensearch.stages import EncodeStage, Stopped, WriteStage
+from clipita.opensearch.streaming import Repeats, batches_in_time
 from clipita.runtime import ProductEncoder
 
 LOOKUP = 256
@@ -116,12 +117,12 @@ class Pipeline:
             IndexLockedError: another run took over.
             CatalogueError: the source broke off.
         """
-        self._go_through(self._seen(source.items(self._reject)), on_step)
+        self._go_through(self._batches(source), on_step)
         for _ in range(MAX_ROUNDS):
             conflicts, self._write.conflicts = self._write.conflicts, []
             if not conflicts:
                 return
-            self._go_through(source.again([(item.product.id, item.routing) for item in conflicts]), on_step)
+            self._go_through(_chunks(source.again([(item.product.id, item.routing) for item in conflicts])), on_step)
         for item in self._write.conflicts:
             reason = "the document changes all the time: somebody wrote it again before every one of our tries"
             self._ledger.leave_out(item.rejection(reason), Outcome.FAILED)
@@ -134,11 +135,11 @@ class Pipeline:
         """
         self._compare.empty = False
         self._ledger.begin_late()
-        self._go_through(self._seen(items), on_step)
+        self._go_through(_chunks(self._seen(items)), on_step)
 
-    def _go_through(self, items: Iterator[Item], on_step: Callable[[], None]) -> None:
+    def _go_through(self, batches: Iterator[list[Item]], on_step: Callable[[], None]) -> None:
         self._encode.begin()
-        self._front = threading.Thread(target=self._feed, args=(items,), name="front", daemon=True)
+        self._front = threading.Thread(target=self._feed, args=(batches,), name="front", daemon=True)
         self._front.start()
         while self._encode.step():
             self._lock.check()
@@ -149,9 +150,20 @@ class Pipeline:
         self._write.flush()
         on_step()
 
-    def _feed(self, items: Iterator[Item]) -> None:
+    def _batches(self, source: ProductSource) -> Iterator[list[Item]]:
+        """All products, compared as they come where the source is a stream."""
+        items = source.items(self._reject)
+        if source.total is not None:
+            yield from _chunks(self._seen(items))
+            return
+        repeats = Repeats(lambda: self._ledger.done == self._ledger.seen, self._ended)
+        for batch in batches_in_time(items, LOOKUP, self._ended):
+            for part in repeats.parts(batch):
+                yield list(self._seen(iter(part)))
+
+    def _feed(self, batches: Iterator[list[Item]]) -> None:
         try:
-            while batch := list(itertools.islice(items, LOOKUP)):
+            for batch in batches:
                 self._compare.take(batch)
         except Stopped:
             return
@@ -170,3 +182,8 @@ class Pipeline:
     def _reject(self, rejection: Rejection) -> None:
         self._ledger.see()
         self._ledger.leave_out(rejection)
+
+
+def _chunks(items: Iterator[Item]) -> Iterator[list[Item]]:
+    while batch := list(itertools.islice(items, LOOKUP)):
+        yield batch

@@ -50,6 +50,11 @@ class FileSource:
         for number, file in enumerate(self._files):
             for row, product in file.numbered_products(note):
                 item = Item(product, str(file.file), row)
+                if file.rows is None:
+                    # A stream says how things are by now: the same id again is news of the same product.
+                    self.ids.setdefault(product.id, number)
+                    yield item
+                    continue
                 # A reader sees repetitions in its own file only.
                 first = self.ids.setdefault(product.id, number)
                 if first == number:

@@ -203,6 +203,10 @@ class EncodeStage:
             False when everything was encoded.
         """
         batch = self._next_batch()
+        if not batch:
+            # Nothing came for a while: what is finished need not wait for a full bulk.
+            self._write.flush()
+            return not self._ended
         ready: list[tuple[Item, Draft, ProductInput, str | None]] = []
         with self._clock.spent("decode"):
             for item, draft, future in batch:

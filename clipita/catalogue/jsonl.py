@@ -1,4 +1,4 @@
-"""JSON Lines files as rows: one object a line, plain or gzipped."""
+"""JSON Lines files and streams as rows: one object a line, plain or compressed."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import itertools
 import json
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import orjson
 
-from clipita.catalogue.lines import MAX_LINE, numbered_lines
+from clipita.catalogue.lines import MAX_LINE, numbered_lines, stream_lines
 from clipita.catalogue.source import NumberedRow
 from clipita.errors import CatalogueError, ProductError
 
@@ -75,6 +75,40 @@ class JsonLinesSource:
         if lines and not objects:
             raise CatalogueError(f"{self._file} is not JSON Lines: no object in its first lines{first_error}.")
         return list(columns)
+
+
+class JsonLinesStream:
+    """Rows of a stream that can be read once, such as standard input; its columns are those of the first object.
+
+    Args:
+        stream: lines of JSON.
+        name: what errors call it.
+
+    Raises:
+        CatalogueError: nothing comes, or no object first.
+    """
+
+    binary_columns: frozenset[str] = frozenset()
+    rows: int | None = None
+
+    def __init__(self, stream: BinaryIO, name: Path) -> None:
+        lines = ((number, line) for number, line in stream_lines(stream, name) if line is None or line.strip())
+        first = next(lines, None)
+        if first is None:
+            raise CatalogueError(f"{name} holds no product.", hint="Give at least one line.")
+        row = _parsed(first[1])
+        if isinstance(row, ProductError):
+            raise CatalogueError(f"{name} is not JSON Lines: line {first[0]}, {row.message}.")
+        self.columns = list(row)
+        self._lines = itertools.chain([first], lines)
+
+    def records(self, leave_out: Collection[str] = ()) -> Iterator[NumberedRow]:  # noqa: ARG002 - no raw bytes in JSON
+        """All objects as they come, with their line numbers.
+
+        Raises:
+            CatalogueError: the stream breaks off.
+        """
+        return ((number, _parsed(line)) for number, line in self._lines)
 
 
 def _parsed(line: bytes | None) -> dict[str, Any] | ProductError:

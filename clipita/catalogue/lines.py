@@ -1,8 +1,9 @@
-"""Lines of a text file, plain or gzipped, as bytes and with a limit on their length."""
+"""Lines of a text file, plain or compressed (gzip, zstd), as bytes and with a limit on their length."""
 
 from __future__ import annotations
 
 import gzip
+import io
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,18 +24,27 @@ def numbered_lines(file: Path, limit: int = MAX_LINE) -> Iterator[tuple[int, byt
     Raises:
         CatalogueError: the file cannot be opened, is UTF-16, or breaks off (a truncated .gz); with the line's number.
     """
+    with _opened(file) as stream:
+        yield from stream_lines(stream, file, limit)
+
+
+def stream_lines(stream: BinaryIO, file: Path, limit: int = MAX_LINE) -> Iterator[tuple[int, bytes | None]]:
+    """The same of an open stream, such as standard input; `file` is its name in errors.
+
+    Raises:
+        CatalogueError: as in `numbered_lines`.
+    """
     number = 0
     try:
-        with _opened(file) as stream:
-            while line := stream.readline(limit + 1):
-                number += 1
-                if number == 1:
-                    line = _without_bom(line, file)
-                if len(line) > limit:
-                    _skip_rest(stream)
-                    yield number, None
-                else:
-                    yield number, line
+        while line := stream.readline(limit + 1):
+            number += 1
+            if number == 1:
+                line = _without_bom(line, file)
+            if len(line) > limit:
+                _skip_rest(stream)
+                yield number, None
+            else:
+                yield number, line
     except (EOFError, OSError, zlib.error) as error:
         raise CatalogueError(
             f"{file} cannot be read beyond line {number}: {error}.",
@@ -46,7 +56,16 @@ def _opened(file: Path) -> BinaryIO:
     if file.suffix.lower() == ".gz":
         # Without a further buffer around it, which would swallow the good lines before a truncation.
         return cast(BinaryIO, gzip.GzipFile(file, "rb"))
+    if file.suffix.lower() == ".zst":
+        return _zstd(file)
     return file.open("rb", buffering=2**18)
+
+
+def _zstd(file: Path) -> BinaryIO:
+    """Python reads zstd only from 3.14 on; Arrow does in every version."""
+    import pyarrow as pa
+
+    return cast(BinaryIO, io.BufferedReader(pa.input_stream(str(file), compression="zstd")))
 
 
 def _without_bom(line: bytes, file: Path) -> bytes:

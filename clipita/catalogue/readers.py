@@ -7,6 +7,7 @@ import re
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from clipita.catalogue.fields import product_id, resolve_columns, row_to_product
 from clipita.catalogue.ids import IdTable
@@ -20,6 +21,11 @@ OnReject = Callable[[Rejection], None]
 
 _KINDS = {".parquet": "parquet", ".pq": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl",
           ".csv": "csv", ".tsv": "tsv"}  # fmt: skip
+_KNOWN = (
+    "Known are .parquet, .pq, .jsonl, .ndjson, .json (one object a line), .csv, .tsv, and the text formats with .gz or "
+    ".zst behind."
+)
+_COMPRESSED = {".gz", ".zst"}
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
@@ -27,7 +33,7 @@ class CatalogueFile:
     """One catalogue file.
 
     Formats, by suffix: `.parquet`/`.pq`; `.jsonl`/`.ndjson`/`.json` with one object a line; `.csv`; `.tsv`; the text
-    formats also with `.gz` behind.
+    formats also with `.gz` or `.zst` behind.
 
     The file is opened and its columns are checked at once, so that a wrong name fails before any work.
 
@@ -35,6 +41,7 @@ class CatalogueFile:
         file: the catalogue.
         fields: which column is what.
         image_root: folder for relative image paths; default: the file's own.
+        stream: JSON lines to read once in the place of the file, whose path is then only a name.
 
     Attributes:
         fields: the mapping without absent columns.
@@ -48,9 +55,15 @@ class CatalogueFile:
         FieldMappingError: see `fields.resolve_columns`.
     """
 
-    def __init__(self, file: Path, fields: FieldsConfig | None = None, image_root: Path | None = None) -> None:
+    def __init__(
+        self,
+        file: Path,
+        fields: FieldsConfig | None = None,
+        image_root: Path | None = None,
+        stream: BinaryIO | None = None,
+    ) -> None:
         self.file = Path(file)
-        self._source = open_source(self.file)
+        self._source: Source = open_source(self.file) if stream is None else _stream(stream, self.file)
         self.columns = tuple(self._source.columns)
         self.fields = resolve_columns(fields or FieldsConfig(), self.columns, self.file)
         self._image_root = Path(image_root or self.file.parent).absolute()
@@ -66,8 +79,11 @@ class CatalogueFile:
         self.extra_columns = tuple(name for name in others if name not in self.dropped_columns)
 
     @property
-    def rows(self) -> int:
-        """How many rows the file has, unusable ones included; text files are read through once for it."""
+    def rows(self) -> int | None:
+        """How many rows the file has, unusable ones included; text files are read through once for it.
+
+        None for a stream.
+        """
         return self._source.rows
 
     def products(self, on_reject: OnReject | None = None) -> Iterator[Product]:
@@ -84,12 +100,13 @@ class CatalogueFile:
         return (product for _, product in self.numbered_products(on_reject))
 
     def numbered_products(self, on_reject: OnReject | None = None) -> Iterator[tuple[int, Product]]:
-        """The same as `products`, each with its row (see `Rejection.row`)."""
+        """The same as `products`, each with its row (see `Rejection.row`); of a stream an id may come again."""
         first_rows = IdTable()
         for number, row in self._source.records(self.dropped_columns):
             try:
                 product = self._product(row)
-                _check_new(product.id, number, first_rows)
+                if self.rows is not None:
+                    _check_new(product.id, number, first_rows)
             except ProductError as error:
                 self._reject(number, row, error, on_reject)
                 continue
@@ -115,6 +132,21 @@ class CatalogueFile:
         on_reject(self.rejection(number, _id_of(row, self.fields), error))
 
 
+def files_in(folder: Path) -> list[Path]:
+    """All catalogue files of a folder and those below it, sorted; hidden ones do not count.
+
+    Raises:
+        CatalogueError: there is none.
+    """
+    found = sorted(
+        file for file in folder.rglob("*")
+        if _kind(file) and file.is_file() and not any(part.startswith(".") for part in file.relative_to(folder).parts)
+    )  # fmt: skip
+    if not found:
+        raise CatalogueError(f"The folder {folder} holds no catalogue file.", hint=_KNOWN)
+    return found
+
+
 def open_source(file: Path) -> Source:
     """The file's reader, by its suffix.
 
@@ -129,9 +161,8 @@ def open_source(file: Path) -> Source:
 
 
 def _source_of_kind(file: Path) -> Source:
-    zipped = file.suffix.lower() == ".gz"
-    kind = _KINDS.get(Path(file.stem if zipped else file.name).suffix.lower())
-    if kind == "parquet" and not zipped:
+    kind = _kind(file)
+    if kind == "parquet":
         from clipita.catalogue.parquet import ParquetSource
 
         return ParquetSource(file)
@@ -143,11 +174,19 @@ def _source_of_kind(file: Path) -> Source:
         from clipita.catalogue.delimited import DelimitedSource
 
         return DelimitedSource(file, "\t" if kind == "tsv" else None)
-    raise CatalogueError(
-        f"{file} is of no known catalogue format.",
-        hint="Known are .parquet, .pq, .jsonl, .ndjson, .json (one object a line), .csv, .tsv, and the text formats "
-        "with .gz behind.",
-    )
+    raise CatalogueError(f"{file} is of no known catalogue format.", hint=_KNOWN)
+
+
+def _kind(file: Path) -> str | None:
+    zipped = file.suffix.lower() in _COMPRESSED
+    kind = _KINDS.get(Path(file.stem if zipped else file.name).suffix.lower())
+    return None if zipped and kind == "parquet" else kind
+
+
+def _stream(stream: BinaryIO, name: Path) -> Source:
+    from clipita.catalogue.jsonl import JsonLinesStream
+
+    return JsonLinesStream(stream, name)
 
 
 def _check_readable(file: Path) -> None:

@@ -18,7 +18,7 @@ class Source(Protocol):
     Attributes:
         columns: names of the columns, in the file's order.
         binary_columns: those among them that hold raw bytes.
-        rows: how many rows there are, unreadable ones included.
+        rows: how many rows there are, unreadable ones included; None where that shows only at the end.
     """
 
     @property
@@ -28,7 +28,7 @@ class Source(Protocol):
     def binary_columns(self) -> Collection[str]: ...  # noqa: D102
 
     @property
-    def rows(self) -> int: ...  # noqa: D102
+    def rows(self) -> int | None: ...  # noqa: D102
 
     def records(self, leave_out: Collection[str] = ()) -> Iterator[NumberedRow]:
         """All rows in order, without the columns in `leave_out`.

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
-import random
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 from opensearchpy import OpenSearch
@@ -35,133 +30,7 @@ pytestmark = pytest.mark.integration
 
 Run = Callable[..., IngestReport]
 Documents = Callable[[str], dict[str, dict[str, Any]]]
-FAULTS = ("429", "503", "reset", "half answer", "some items")
-
-
-class FaultyProxy:
-    """A real HTTP proxy before the node that spoils a share of the bulk requests, each in one of the ways of `FAULTS`.
-
-    `429` and `503` do not reach the node. `reset` and `half answer` do, and the client does not learn of it. With
-    `some items` the node gets half of the documents, and the answer turns the others away with status 429.
-
-    Attributes:
-        spoilt: how often each fault was made.
-        bulks: bulk requests seen.
-        down: hang up on every request.
-        before_bulk: called before a bulk request is passed on, with its number.
-    """
-
-    def __init__(self, target: str, share: float, seed: int = 1, faults: tuple[str, ...] = FAULTS) -> None:
-        self.spoilt: Counter[str] = Counter()
-        self.bulks = 0
-        self.down = False
-        self.before_bulk: Callable[[int], None] = lambda _: None
-        chance = random.Random(seed)
-        address = urlsplit(target)
-        proxy = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def handle_any(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                bulk = self.path.partition("?")[0].endswith("_bulk")
-                if bulk:
-                    proxy.bulks += 1
-                    proxy.before_bulk(proxy.bulks)
-                if proxy.down:
-                    self.hang_up()
-                    return
-                fault = None
-                if bulk:
-                    fault = chance.choice(faults) if chance.random() < share else None
-                    proxy.spoilt.update([fault] if fault else [])
-                if fault in ("429", "503"):
-                    kind = {"type": "rejected_execution_exception", "reason": "queue is full"}
-                    self.answer(int(fault), json.dumps({"error": kind, "status": int(fault)}).encode())
-                    return
-                lines = body.splitlines(keepends=True)
-                if fault == "some items":
-                    body = b"".join(lines[: len(lines) // 4 * 2])
-                status, data = self.forward(body)
-                if fault == "some items":
-                    data = self.with_rejects(data, lines[len(lines) // 4 * 2 :: 2])
-                if fault == "reset":
-                    self.hang_up()
-                elif fault == "half answer":
-                    self.answer(status, data[: len(data) // 2], claimed=len(data))
-                    self.hang_up()
-                else:
-                    self.answer(status, data)
-
-            do_GET = do_POST = do_PUT = do_HEAD = do_DELETE = handle_any  # noqa: N815 - http.server's names
-
-            def forward(self, body: bytes) -> tuple[int, bytes]:
-                if not body and self.path.partition("?")[0].endswith("_bulk"):
-                    return 200, b'{"items": []}'
-                connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=30)
-                kept = {name: value for name, value in self.headers.items() if name.lower() in {"content-type"}}
-                connection.request(self.command, self.path, body or None, kept)
-                response = connection.getresponse()
-                data = response.read()
-                connection.close()
-                return response.status, data
-
-            def with_rejects(self, data: bytes, actions: list[bytes]) -> bytes:
-                answer = json.loads(data)
-                error = {"type": "rejected_execution_exception", "reason": "too much under way"}
-                answer["items"] += [
-                    {"index": {"_id": json.loads(action)["index"]["_id"], "status": 429, "error": error}}
-                    for action in actions
-                ]
-                return json.dumps(answer | {"errors": True}).encode()
-
-            def answer(self, status: int, data: bytes, claimed: int | None = None) -> None:
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(claimed or len(data)))
-                self.end_headers()
-                if self.command != "HEAD":
-                    self.wfile.write(data)
-
-            def hang_up(self) -> None:
-                # With linger 0 the peer gets a reset, not an orderly end.
-                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                self.close_connection = True
-                self.connection.close()
-
-            def log_message(self, *_: object) -> None:
-                """Keep the test's output clean."""
-
-        class Server(ThreadingHTTPServer):
-            def handle_error(self, request: Any, client_address: Any) -> None:
-                """Clients and we ourselves hang up."""
-
-        self.server = Server(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.01,))
-        self.thread.start()
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.thread.join()
-        self.server.server_close()
-
-
-@pytest.fixture
-def proxied(node: NodeStatus) -> Iterator[Callable[..., tuple[FaultyProxy, OpenSearch]]]:
-    opened: list[tuple[FaultyProxy, OpenSearch]] = []
-
-    def start(share: float, **options: Any) -> tuple[FaultyProxy, OpenSearch]:
-        proxy = FaultyProxy(node.url, share, **options)
-        opened.append((proxy, connect(OpenSearchConfig(url=proxy.url, timeout=10.0))))
-        return opened[-1]
-
-    yield start
-    for proxy, client in opened:
-        client.close()
-        proxy.close()
+FAULTS = ("429", "503", "reset", "half answer", "some items")  # see FaultyProxy in conftest.py
 
 
 def interval(client: OpenSearch, alias: str) -> str | None:
@@ -171,7 +40,7 @@ def interval(client: OpenSearch, alias: str) -> str | None:
 
 
 def test_nothing_is_lost_when_bulks_fail_in_every_way(
-    ingest: Run, documents: Documents, shop: Path, alias: str, proxied: Callable[..., tuple[FaultyProxy, OpenSearch]]
+    ingest: Run, documents: Documents, shop: Path, alias: str, proxied: Callable[..., tuple[Any, OpenSearch]]
 ) -> None:
     proxy, client = proxied(0.3, seed=6)
     files = [shop / "train.parquet", shop / "valid.parquet"]
@@ -186,7 +55,7 @@ def test_nothing_is_lost_when_bulks_fail_in_every_way(
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_writer_reports_every_document_once_through_each_fault(
-    client: OpenSearch, alias: str, proxied: Callable[..., tuple[FaultyProxy, OpenSearch]], fault: str
+    client: OpenSearch, alias: str, proxied: Callable[..., tuple[Any, OpenSearch]], fault: str
 ) -> None:
     proxy, through = proxied(0.4, seed=3, faults=(fault,))
     client.indices.create(index=f"{alias}-1", body={"aliases": {alias: {}}})
@@ -202,7 +71,7 @@ def test_writer_reports_every_document_once_through_each_fault(
 
 
 def test_bulks_shrink_while_the_cluster_is_busy_and_grow_again(
-    client: OpenSearch, alias: str, proxied: Callable[..., tuple[FaultyProxy, OpenSearch]]
+    client: OpenSearch, alias: str, proxied: Callable[..., tuple[Any, OpenSearch]]
 ) -> None:
     _, through = proxied(0.3, seed=5, faults=("429",))
     client.indices.create(index=f"{alias}-1", body={"aliases": {alias: {}}})
@@ -214,7 +83,7 @@ def test_bulks_shrink_while_the_cluster_is_busy_and_grow_again(
 
 
 def test_cluster_that_stays_away_ends_the_run_and_the_same_call_finishes_it(
-    ingest: Run, shop: Path, client: OpenSearch, alias: str, proxied: Callable[..., tuple[FaultyProxy, OpenSearch]]
+    ingest: Run, shop: Path, client: OpenSearch, alias: str, proxied: Callable[..., tuple[Any, OpenSearch]]
 ) -> None:
     proxy, through = proxied(0.0)
 
@@ -235,9 +104,7 @@ def test_cluster_that_stays_away_ends_the_run_and_the_same_call_finishes_it(
     assert interval(client, alias) is None
 
 
-def test_short_outage_is_waited_for(
-    ingest: Run, shop: Path, proxied: Callable[..., tuple[FaultyProxy, OpenSearch]]
-) -> None:
+def test_short_outage_is_waited_for(ingest: Run, shop: Path, proxied: Callable[..., tuple[Any, OpenSearch]]) -> None:
     proxy, through = proxied(0.0)
     remarks: list[str] = []
 
@@ -261,7 +128,7 @@ def test_nothing_answers(tmp_path: Path) -> None:
 
 
 def test_blocked_index_is_told_and_finished_after_the_block_is_gone(
-    ingest: Run, shop: Path, client: OpenSearch, alias: str, proxied: Callable[..., tuple[FaultyProxy, OpenSearch]]
+    ingest: Run, shop: Path, client: OpenSearch, alias: str, proxied: Callable[..., tuple[Any, OpenSearch]]
 ) -> None:
     """The flood-stage watermark of the disk sets this very block."""
     proxy, through = proxied(0.0)
@@ -313,7 +180,7 @@ def test_live_index_keeps_its_settings_while_products_are_added(
 
 
 def test_index_deleted_in_mid_run_is_an_error_and_not_made_anew_without_a_mapping(
-    ingest: Run, shop: Path, client: OpenSearch, alias: str, proxied: Callable[..., tuple[FaultyProxy, OpenSearch]]
+    ingest: Run, shop: Path, client: OpenSearch, alias: str, proxied: Callable[..., tuple[Any, OpenSearch]]
 ) -> None:
     proxy, through = proxied(0.0)
 
@@ -344,7 +211,7 @@ def test_ctrl_c_writes_what_is_encoded_and_the_same_call_finishes(
 
 
 def test_alias_moved_by_somebody_else_is_not_taken_back(
-    ingest: Run, shop: Path, client: OpenSearch, alias: str, proxied: Callable[..., tuple[FaultyProxy, OpenSearch]]
+    ingest: Run, shop: Path, client: OpenSearch, alias: str, proxied: Callable[..., tuple[Any, OpenSearch]]
 ) -> None:
     first = ingest(shop / "valid.parquet")
     proxy, through = proxied(0.0)

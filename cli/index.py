@@ -1,0 +1,197 @@
+"""`clipita index`: the indices behind an alias."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from clipita import config
+from clipita.cli import console
+from clipita.cli.options import config_option, device_option, index_option, json_option, url_option
+
+if TYPE_CHECKING:
+    from opensearchpy import OpenSearch
+
+    from clipita.opensearch.versions import Version
+
+
+@click.group(name="index")
+def command() -> None:
+    """Look after the indices behind an alias.
+
+    Searches go to an alias; behind it stands one index, and beside it those that it took the place of. Every
+    `clipita ingest --new-index` or `--from-index` adds one and keeps the one before.
+
+    \b
+    Example:
+      clipita index list
+      clipita index rollback
+      clipita index prune --keep 1
+      clipita index recall --k 10
+    """
+
+
+@command.command("list")
+@index_option
+@url_option
+@json_option
+@config_option
+def list_command(index: str | None, url: str | None, as_json: bool, config_file: Path | None) -> None:
+    """List the indices of an alias, the oldest first.
+
+    \b
+    Example:
+      clipita index list --index products
+      clipita index list --json | jq -r '.[] | select(.current) | .name'
+    """
+    from clipita.opensearch.versions import list_versions
+
+    client, alias = _connected(config_file, url, index)
+    versions = list_versions(client, alias)
+    if as_json:
+        console.print_json([dataclasses.asdict(version) for version in versions])
+    elif not versions:
+        click.echo(f"There is no index of {alias}.")
+    else:
+        _print(versions)
+
+
+@command.command()
+@click.option("--to", metavar="NAME", help="Index to go back to; default: the one before the present one.")
+@index_option
+@url_option
+@config_option
+def rollback(to: str | None, index: str | None, url: str | None, config_file: Path | None) -> None:
+    """Point the alias at an earlier index, in one step that no search falls between.
+
+    Searches need the model of that index again; `clipita index list` names it.
+
+    \b
+    Example:
+      clipita index rollback --index products
+      clipita index rollback --to products-1a2b3c4d-1
+    """
+    from clipita.opensearch.versions import roll_back
+
+    client, alias = _connected(config_file, url, index)
+    before, now = roll_back(client, alias, to)
+    click.echo(f"{alias} now points to {now}; {before} is kept.")
+
+
+@command.command()
+@click.option(
+    "--keep", default=1, show_default=True, type=click.IntRange(0), help="Indices to keep beside the present."
+)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@index_option
+@url_option
+@config_option
+def prune(keep: int, yes: bool, index: str | None, url: str | None, config_file: Path | None) -> None:
+    """Delete old indices of an alias.
+
+    The present one stays, and an index that clipita did not make.
+
+    \b
+    Example:
+      clipita index prune --keep 2
+      clipita index prune --keep 0 --yes
+    """
+    from clipita.opensearch.versions import prune_versions, remove_versions
+
+    client, alias = _connected(config_file, url, index)
+    stay, go = prune_versions(client, alias, keep)
+    if not go:
+        click.echo(f"Nothing to delete: {len(stay)} stay.")
+        return
+    console.note(f"To be deleted: {', '.join(f'{version.name} ({version.documents:,} products)' for version in go)}.")
+    if not yes:
+        click.confirm("Delete them?", abort=True, err=True)
+    remove_versions(client, alias, go)
+    click.echo(f"Deleted {len(go)}; {len(stay)} stay.")
+
+
+@command.command()
+@click.option("--k", default=10, show_default=True, type=click.IntRange(1, 10_000), help="Nearest products asked for.")
+@click.option("--query", "queries", metavar="TEXT", multiple=True, help="Query to measure with; may be repeated.")
+@click.option("--limit", default=200, show_default=True, type=click.IntRange(1), help="Categories taken as queries.")
+@click.option("--model", type=click.Path(path_type=Path), help="The bundle's folder; default model.")
+@index_option
+@url_option
+@device_option
+@json_option
+@config_option
+def recall(
+    k: int,
+    queries: tuple[str, ...],
+    limit: int,
+    model: Path | None,
+    index: str | None,
+    url: str | None,
+    device: str | None,
+    as_json: bool,
+    config_file: Path | None,
+) -> None:
+    """Measure how many of the true nearest products the k-NN field finds.
+
+    Each query is searched twice: through the k-NN graph, and exactly over all products. Without --query the names of
+    the categories that the model was trained on are asked for.
+
+    \b
+    Example:
+      clipita index recall --k 10
+      clipita index recall --k 100 --query "running shoes" --query kurtas
+    """
+    from clipita.opensearch.index import check_fingerprint, require
+    from clipita.opensearch.recall import measure_recall
+    from clipita.runtime import Bundle, TextEncoder
+
+    settings = config.load(config_file)
+    client, alias = _connected(config_file, url, index)
+    bundle = Bundle.load(model or settings.export.bundle)
+    check_fingerprint(require(client, alias), bundle, alias)
+    texts = list(queries) or list(dict.fromkeys(path[-1] for path in bundle.categories))[:limit]
+    vectors = TextEncoder(bundle, device or settings.ingest.device).encode(texts)
+    with console.progress("queries") as bar:
+        task = bar.add_task("Searching", total=len(texts), note="")
+        pairs = list(zip(texts, vectors.tolist(), strict=True))
+        found = measure_recall(client, alias, pairs, k, lambda done, _: bar.update(task, completed=done))
+    if as_json:
+        console.print_json(dataclasses.asdict(found))
+        return
+    click.echo(
+        f"recall@{k} of {alias} over {found.queries} queries: {found.mean:.4f}; the worst is {found.worst:.2f} "
+        f"({found.worst_query}).\nMedian time: k-NN {found.knn_ms:.1f} ms, exact {found.exact_ms:.1f} ms."
+    )
+
+
+def _connected(config_file: Path | None, url: str | None, index: str | None) -> tuple[OpenSearch, str]:
+    from clipita.opensearch.cluster import connect
+
+    cluster = config.override(config.load(config_file).opensearch, url=url, index=index)
+    return connect(cluster), cluster.index
+
+
+def _print(versions: Sequence[Version]) -> None:
+    from rich.table import Table
+
+    table = Table("", "index", "model", "fingerprint", "created", "state", "products", "size", box=None, pad_edge=False)
+    for version in versions:
+        table.add_row(*_cells(version))
+    console.out().print(table, soft_wrap=True)
+
+
+def _cells(version: Version) -> tuple[Any, ...]:
+    return (
+        "*" if version.current else "",
+        version.name,
+        version.model or "-",
+        (version.fingerprint or "-")[:8],
+        (version.created or "-")[:19].replace("T", " "),
+        version.state,
+        f"{version.documents:,}",
+        f"{version.bytes / 1e6:,.1f} MB",
+    )
