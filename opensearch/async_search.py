@@ -12,10 +12,11 @@ from clipita.config import OpenSearchConfig, SearchConfig
 from clipita.errors import QueryError
 from clipita.opensearch.cluster import address_of, connect_async, guarded
 from clipita.opensearch.cursor import Cursor
+from clipita.opensearch.native import is_past_the_end
 from clipita.opensearch.plan import SearchOptions, given_options, remarks_on
 from clipita.opensearch.query import search_body
 from clipita.opensearch.results import SearchPage, read_page
-from clipita.opensearch.search import EXPLAINED, ProductSearch, config_for, expired
+from clipita.opensearch.search import EXPLAINED, ProductSearch, at_snapshot, config_for, expired
 
 if TYPE_CHECKING:
     from clipita.runtime import Bundle
@@ -63,7 +64,12 @@ class AsyncProductSearch:
         arguments = await self._plan(query, given)
         body = search_body(arguments)
         snapshot = await self._snapshot(given)
-        answer = await self._send(body, snapshot, arguments.explain)
+        try:
+            answer = await self._send(body, snapshot, arguments.explain)
+        except QueryError as error:
+            if not is_past_the_end(error, arguments):
+                raise
+            answer = await self._send({**body, "from": 0, "size": 0}, snapshot, arguments.explain)
         page = read_page(answer, arguments, remarks_on(arguments), snapshot)
         if snapshot is not None and page.cursor is None:
             with guarded(self._where, QueryError):
@@ -105,9 +111,8 @@ class AsyncProductSearch:
             if snapshot is None:
                 answer = await self.client.search(index=self.search.alias, body=body, params=params)
             else:
-                body = {**body, "pit": {"id": snapshot[0], "keep_alive": snapshot[1]}}
                 try:
-                    return await self.client.search(body=body, params=params)
+                    return await self.client.search(body=at_snapshot(body, snapshot), params=params)
                 except opensearchpy.NotFoundError:
                     raise expired() from None
         if self.search.moved(answer):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from clipita.errors import ClusterVersionError
+from clipita.errors import ClusterVersionError, QueryError
 from clipita.opensearch.arguments import Fusion, SearchArguments
 from clipita.opensearch.clauses import lexical_clause, vector_clause
 from clipita.opensearch.cluster import Capabilities
@@ -43,6 +43,11 @@ def require_fusion(arguments: SearchArguments, capabilities: Capabilities) -> No
         )
 
 
+def is_past_the_end(error: QueryError, arguments: SearchArguments) -> bool:
+    """Whether the plugin refused a page for lying behind the last hit, where any other query gives an empty one."""
+    return arguments.native and "Reached end of search result" in error.message
+
+
 def hybrid_clause(arguments: SearchArguments) -> dict[str, Any]:
     """The `hybrid` query; its filter reaches both halves, the neighbours' choice included."""
     hybrid: dict[str, Any] = {
@@ -68,7 +73,7 @@ def fusion_pipeline(fusion: Fusion, weight: float, rank_constant: int) -> dict[s
         rank_constant: of rrf.
     """
     # An integer among the weights is answered with a class cast error, so both are written as decimals.
-    parameters = {"weights": [1.0 - float(weight), float(weight)]}
+    parameters = {"weights": [round(1.0 - weight, 12), float(weight)]}
     if fusion == "rrf":
         combination = {"technique": "rrf", "rank_constant": rank_constant, "parameters": parameters}
         return {"phase_results_processors": [{"score-ranker-processor": {"combination": combination}}]}

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from clipita.errors import ClusterVersionError
+from clipita.errors import ClusterVersionError, QueryError
 from clipita.opensearch.arguments import Mode, SearchArguments
 from clipita.opensearch.clauses import LEXICAL, VECTOR
 from clipita.opensearch.cursor import Cursor
@@ -138,6 +138,8 @@ def read_page(
         snapshot: the point in time that was read, for the cursor.
     """
     found = answer["hits"]["hits"]
+    if arguments.native:
+        _check_fused(found, arguments)
     aggregations = answer.get("aggregations", {})
     groups, ungrouped = _counted(aggregations, GROUPS), _counted(aggregations, UNGROUPED)
     if ungrouped is not None and ungrouped > 1:
@@ -155,6 +157,15 @@ def read_page(
         cursor=_next(found, arguments, snapshot),
         groups=None if groups is None else groups + bool(ungrouped),
     )
+
+
+def _check_fused(found: list[Mapping[str, Any]], arguments: SearchArguments) -> None:
+    """Where no pipeline is in force the plugin answers with raw sums and marker rows, and says nothing."""
+    if any(hit["_score"] is not None and hit["_score"] < 0 for hit in found):
+        raise QueryError(
+            f"The cluster did not fuse the scores by {arguments.fusion}: its answer holds marker rows.",
+            hint="Check index.search.default_pipeline of the index, or use the fusion saturation.",
+        )
 
 
 def _next(found: list[Mapping[str, Any]], arguments: SearchArguments, snapshot: tuple[str, str] | None) -> str | None:

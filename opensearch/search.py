@@ -18,7 +18,7 @@ from clipita.opensearch.categories import Categories, CategoryVector
 from clipita.opensearch.cluster import capabilities, connect, guarded
 from clipita.opensearch.cursor import Cursor
 from clipita.opensearch.field_names import FieldNames
-from clipita.opensearch.native import require_fusion
+from clipita.opensearch.native import is_past_the_end, require_fusion
 from clipita.opensearch.plan import SearchOptions, given_options, names_in, plan, remarks_on
 from clipita.opensearch.query import SearchArguments, check_depth, ranking_body, search_body
 from clipita.opensearch.results import SearchPage, read_page
@@ -91,10 +91,12 @@ class ProductSearch:
         arguments = self.arguments(query, given)
         body = search_body(arguments)
         snapshot = self._snapshot(given)
-        if snapshot is None:
-            answer = self._send(body, arguments.explain)
-        else:
-            answer = self._send_to_snapshot(body, snapshot, arguments.explain)
+        try:
+            answer = self._send(body, snapshot, arguments.explain)
+        except QueryError as error:
+            if not is_past_the_end(error, arguments):
+                raise
+            answer = self._send({**body, "from": 0, "size": 0}, snapshot, arguments.explain)
         page = read_page(answer, arguments, remarks_on(arguments), snapshot)
         if snapshot is not None and page.cursor is None:
             self._drop(snapshot)
@@ -118,7 +120,7 @@ class ProductSearch:
         """
         check_depth(depth)
         arguments = self.arguments(query, {**given_options(options), "size": 1, "k": depth})
-        answer = self._send(ranking_body(arguments), explain=False)
+        answer = self._send(ranking_body(arguments))
         return [hit["_id"] for hit in answer["hits"]["hits"]]
 
     def vector(self, query: str) -> tuple[float, ...]:
@@ -188,20 +190,21 @@ class ProductSearch:
             made = self.client.create_pit(index=self.alias, params={"keep_alive": given["snapshot"]})
         return made["pit_id"], given["snapshot"]
 
-    def _send(self, body: dict[str, Any], explain: bool) -> Any:
+    def _send(self, body: dict[str, Any], snapshot: tuple[str, str] | None = None, explain: bool = False) -> Any:
+        params = EXPLAINED if explain else None
         with guarded(self.client, QueryError):
-            answer = self.client.search(index=self.alias, body=body, params=EXPLAINED if explain else None)
+            if snapshot is not None:
+                return self._read(body, snapshot, params)
+            answer = self.client.search(index=self.alias, body=body, params=params)
         if self.moved(answer):
             self.refresh()
         return answer
 
-    def _send_to_snapshot(self, body: dict[str, Any], snapshot: tuple[str, str], explain: bool) -> Any:
-        body = {**body, "pit": {"id": snapshot[0], "keep_alive": snapshot[1]}}
-        with guarded(self.client, QueryError):
-            try:
-                return self.client.search(body=body, params=EXPLAINED if explain else None)
-            except opensearchpy.NotFoundError:
-                raise expired() from None
+    def _read(self, body: dict[str, Any], snapshot: tuple[str, str], params: dict[str, str] | None) -> Any:
+        try:
+            return self.client.search(body=at_snapshot(body, snapshot), params=params)
+        except opensearchpy.NotFoundError:
+            raise expired() from None
 
     def _drop(self, snapshot: tuple[str, str]) -> None:
         with guarded(self.client, QueryError):
@@ -262,6 +265,11 @@ def expired() -> UsageError:
         "The snapshot that this cursor reads is gone: it was kept too short, or the node restarted.",
         hint="Start at the first page again, with a longer snapshot.",
     )
+
+
+def at_snapshot(body: dict[str, Any], snapshot: tuple[str, str]) -> dict[str, Any]:
+    """The body for a point in time, which stands in place of the index."""
+    return {**body, "pit": {"id": snapshot[0], "keep_alive": snapshot[1]}}
 
 
 def config_for(url: str | None, config: OpenSearchConfig) -> OpenSearchConfig:
