@@ -22,8 +22,12 @@ from clipita.cli.options import (
 from clipita.errors import ConfigError
 
 if TYPE_CHECKING:
+    from opensearchpy import OpenSearch
+
+    from clipita.opensearch.categories import WatchedCatalogue
     from clipita.opensearch.ingest import Ingest
     from clipita.opensearch.outcomes import IngestReport
+    from clipita.runtime import Bundle
 
 PARTIAL = 3
 
@@ -66,13 +70,13 @@ def command(
     settings = config.load(config_file)
     fields = mapped_fields(settings.fields, flags)
     cluster = config.override(settings.opensearch, url=url, index=index)
-    from clipita.catalogue.readers import CatalogueFile
+    from clipita.opensearch.categories import WatchedCatalogue
     from clipita.opensearch.cluster import connect
     from clipita.opensearch.ingest import Ingest
     from clipita.runtime import Bundle
 
     chosen = files or _configured(settings.catalogue)
-    catalogues = [CatalogueFile(file, fields, settings.catalogue.image_root) for file in chosen]
+    catalogues = [WatchedCatalogue(file, fields, settings.catalogue.image_root) for file in chosen]
     bundle = Bundle.load(model or settings.export.bundle)
     client = connect(cluster)
     with console.progress() as bar:
@@ -87,6 +91,7 @@ def command(
             remark=console.note,
         )
         report = _run(ingest, catalogues)
+    _publish_categories(client, bundle, report, catalogues)
     if as_json:
         console.print_json(_as_json(report))
     else:
@@ -111,6 +116,17 @@ def _run(ingest: Ingest, catalogues: list[Any]) -> IngestReport:
         if ingest.report is not None:
             console.note(f"{_summary(ingest.report)}\nNot finished: the same command goes on from here.")
         raise
+
+
+def _publish_categories(
+    client: OpenSearch, bundle: Bundle, report: IngestReport, catalogues: list[WatchedCatalogue]
+) -> None:
+    """Write the vectors with which a category page needs no model."""
+    from clipita.opensearch import categories
+
+    paths = set().union(*(catalogue.paths for catalogue in catalogues))
+    written = categories.publish(client, report.alias, report.index, bundle, paths)
+    console.note(f"{written:,} categories have their vectors in {report.alias}{categories.SUFFIX}.")
 
 
 def _as_json(report: IngestReport) -> dict[str, Any]:
