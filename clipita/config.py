@@ -108,7 +108,11 @@ class OpenSearchConfig:
 
 @dataclass(frozen=True)
 class IngestConfig:
-    """How products are written. `thumbnails` keeps a small JPEG in documents whose image came as bytes."""
+    """How products are written.
+
+    `thumbnails` keeps a small JPEG in documents whose image came as bytes. `bulk_documents` is the most that one bulk
+    request holds. `patience` is how many seconds in a row a busy or absent cluster is waited for.
+    """
 
     batch_size: int = 64
     device: str = "cpu"
@@ -116,6 +120,8 @@ class IngestConfig:
     shards: int = 1
     replicas: int = 0
     thumbnails: bool = True
+    bulk_documents: int = 500
+    patience: float = 120.0
     rejected: Path = Path("rejected.jsonl")
 
 

@@ -49,7 +49,7 @@ class BulkWriter:
 
     Args:
         client: connected.
-        index: the concrete index.
+        alias: of one index; see `index.write_alias`.
         on_done: told of every document.
         backoff: how to wait.
         max_documents: documents a request at most.
@@ -59,14 +59,14 @@ class BulkWriter:
     def __init__(
         self,
         client: opensearchpy.OpenSearch,
-        index: str,
+        alias: str,
         on_done: OnDone,
         backoff: Backoff | None = None,
         max_documents: int = MAX_DOCUMENTS,
         max_bytes: int = MAX_BYTES,
     ) -> None:
         self._client = client
-        self._index = index
+        self._alias = alias
         self._on_done = on_done
         self._backoff = backoff or Backoff()
         self._max_documents = max_documents
@@ -103,10 +103,14 @@ class BulkWriter:
         """Send one request; gives back what has to be sent again."""
         body = b"".join(_action(document.id) + document.line + b"\n" for document in chunk)
         try:
-            answer = self._client.bulk(body=body, index=self._index)
+            # Without require_alias an index that was deleted meanwhile would be made anew, without our mapping.
+            answer = self._client.bulk(body=body, index=self._alias, require_alias=True)
         except opensearchpy.OpenSearchException as error:
             return self._not_taken(chunk, error)
-        return self._sort_out(chunk, answer["items"])
+        items = answer.get("items") if isinstance(answer, dict) else None
+        if not isinstance(items, list) or len(items) != len(chunk):
+            return self._not_taken(chunk, opensearchpy.SerializationError("a bulk's answer does not fit its request"))
+        return self._sort_out(chunk, items)
 
     def _not_taken(self, chunk: Sequence[Document], error: Exception) -> list[Document]:
         """The request failed as a whole."""

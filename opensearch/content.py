@@ -12,7 +12,7 @@ import dataclasses
 import hashlib
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,11 @@ def make_draft(product: Product, fingerprint: str, thumbnails: bool) -> Draft:
     content = _content_hash(product, fingerprint)
     whole = _digest(source, content.encode(), f"{DOCUMENT_VERSION} {thumbnails}".encode())
     return Draft(product, source, content, whole)
+
+
+def clashing_column(names: Iterable[str]) -> str | None:
+    """The first of the columns whose name is one of ours in a document; OpenSearch reads `clipita.x` as our object."""
+    return next((name for name in names if name.split(".")[0] in OURS), None)
 
 
 def document_line(
@@ -150,9 +155,9 @@ def _digest(*parts: bytes) -> str:
 
 
 def _source(product: Product) -> bytes:
-    clashing = [name for name in product.extra if name.split(".")[0] in OURS]
-    if clashing:
-        raise ProductError(f"a column has a name that clipita writes itself: {clashing[0]}; rename it in the catalogue")
+    clashing = clashing_column(product.extra)
+    if clashing is not None:
+        raise ProductError(f"a column has a name that clipita writes itself: {clashing}; rename it in the catalogue")
     document: dict[str, Any] = {name: value for name, value in product.extra.items() if value is not None}
     document[ID_FIELD] = product.id
     if product.title:

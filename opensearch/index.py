@@ -17,6 +17,7 @@ from clipita.config import IngestConfig
 from clipita.errors import ClipItaError, ClusterError, FingerprintError, IndexMissingError
 from clipita.opensearch.cluster import address_of, guarded, translate
 from clipita.opensearch.mapping import SCHEMA, mapping_body
+from clipita.opensearch.retry import Backoff
 
 if TYPE_CHECKING:
     from clipita.runtime import Bundle
@@ -142,7 +143,8 @@ def open_for_ingest(
         candidate = read(client, name)
         if candidate.fingerprint == bundle.fingerprint and not candidate.complete:
             if present is None:
-                swap_alias(client, alias, name)
+                with guarded(client):
+                    swap_alias(client, alias, name, None)
             return candidate
     number = int(names[-1].rpartition("-")[2]) + 1 if names else 1
     body = mapping_body(bundle, engine, config)
@@ -151,53 +153,68 @@ def open_for_ingest(
     return _create(client, f"{_stem(alias, bundle.fingerprint)}{number}", body)
 
 
-def swap_alias(client: OpenSearch, alias: str, name: str) -> str | None:
+def swap_alias(client: OpenSearch, alias: str, name: str, expected: str | None) -> str | None:
     """Point the alias at an index, in one step that no search falls between.
+
+    Args:
+        client: connected.
+        alias: what to move.
+        name: the index it shall point at.
+        expected: the index it points at now, as far as the caller knows; None for no alias.
 
     Returns:
         The index that was behind it before and is kept, if it was another one.
+
+    Raises:
+        ClusterError: somebody else moved the alias meanwhile; it stays as it is.
+        OpenSearchException: what the cluster says.
     """
-    with guarded(client):
-        behind = sorted(client.indices.get_alias(name=alias)) if client.indices.exists_alias(name=alias) else []
-        if behind == [name]:
-            return None
-        actions: list[dict[str, Any]] = [
-            {"remove": {"index": other, "alias": alias}} for other in behind if other != name
-        ]
-        actions.append({"add": {"index": name, "alias": alias}})
-        client.indices.update_aliases(body={"actions": actions})
-    return next((other for other in behind if other != name), None)
+    behind = sorted(client.indices.get_alias(name=alias)) if client.indices.exists_alias(name=alias) else []
+    if behind == [name]:
+        return None
+    if behind != ([] if expected is None else [expected]):
+        raise ClusterError(
+            f"The alias {alias} was moved by somebody else meanwhile, to {', '.join(behind) or 'nothing'}; "
+            f"{name} is whole and stays beside it.",
+            hint="Find out who writes to this alias, then run the same command again.",
+        )
+    # A removal that must succeed makes the whole request fail if the alias moves between the two requests.
+    actions: list[dict[str, Any]] = [
+        {"remove": {"index": other, "alias": alias, "must_exist": True}} for other in behind
+    ]
+    actions.append({"add": {"index": name, "alias": alias}})
+    client.indices.update_aliases(body={"actions": actions})
+    return expected
+
+
+def write_alias(name: str) -> str:
+    """The alias that an index bears while a run writes to it; writes to it fail once the index is gone."""
+    return f"{name}.writing"
 
 
 @contextmanager
-def loading(client: OpenSearch, name: str) -> Iterator[None]:
-    """No refresh while a load runs; the former interval and a refresh at the end, whatever happens.
+def loading(client: OpenSearch, name: str, backoff: Backoff) -> Iterator[None]:
+    """A write alias and no refresh while a load runs; the former interval and a refresh at the end, whatever happens.
 
     The former interval stands in `_meta` meanwhile, so that the run after a killed one restores it too.
     """
-    with guarded(client):
-        settings = client.indices.get_settings(index=name)[name]["settings"]["index"]
-        interval = settings.get("refresh_interval")
-        if interval == "-1":
-            interval = read(client, name).meta.get("refresh_interval")
-        _update_meta(client, name, refresh_interval=interval)
-        client.indices.put_settings(index=name, body={"index": {"refresh_interval": "-1"}})
+    interval = backoff.call(client, lambda: _switch_refresh_off(client, name))
     try:
         yield
     except BaseException as error:
         try:
-            _restore(client, name, interval)
+            with guarded(client):
+                _restore(client, name, interval)
         except ClipItaError as second:
             # The first error is the one to tell; the next run restores the interval.
             error.add_note(f"The refresh interval of {name} is still off: {second.message}")
         raise
-    _restore(client, name, interval)
+    backoff.call(client, lambda: _restore(client, name, interval))
 
 
-def mark_complete(client: OpenSearch, name: str) -> None:
+def mark_complete(client: OpenSearch, name: str, backoff: Backoff) -> None:
     """Say in the mapping that a run came to its end here."""
-    with guarded(client):
-        _update_meta(client, name, state="complete")
+    backoff.call(client, lambda: _update_meta(client, name, state="complete"))
 
 
 def _stem(alias: str, fingerprint: str) -> str:
@@ -222,10 +239,21 @@ def _create(client: OpenSearch, name: str, body: dict[str, Any]) -> ProductIndex
     return read(client, name)
 
 
+def _switch_refresh_off(client: OpenSearch, name: str) -> str | None:
+    settings = client.indices.get_settings(index=name)[name]["settings"]["index"]
+    interval: str | None = settings.get("refresh_interval")
+    if interval == "-1":
+        interval = read(client, name).meta.get("refresh_interval")
+    _update_meta(client, name, refresh_interval=interval)
+    client.indices.put_settings(index=name, body={"index": {"refresh_interval": "-1"}})
+    client.indices.put_alias(index=name, name=write_alias(name), body={"is_hidden": True})
+    return interval
+
+
 def _restore(client: OpenSearch, name: str, interval: str | None) -> None:
-    with guarded(client):
-        client.indices.put_settings(index=name, body={"index": {"refresh_interval": interval}})
-        client.indices.refresh(index=name)
+    client.indices.put_settings(index=name, body={"index": {"refresh_interval": interval}})
+    client.indices.delete_alias(index=name, name=write_alias(name), ignore=[404])
+    client.indices.refresh(index=name)
 
 
 def _update_meta(client: OpenSearch, name: str, **changes: Any) -> None:

@@ -25,11 +25,11 @@ from opensearchpy import OpenSearch
 from clipita.catalogue.readers import CatalogueFile
 from clipita.catalogue.rejection import Rejection
 from clipita.config import IngestConfig
-from clipita.errors import ClusterError, ProductError
+from clipita.errors import ClusterError, FieldMappingError, ProductError
 from clipita.opensearch import index as indices
 from clipita.opensearch.bulk import BulkWriter, Document
 from clipita.opensearch.cluster import capabilities
-from clipita.opensearch.content import Draft, document_line, make_draft, make_thumbnail
+from clipita.opensearch.content import OURS, Draft, clashing_column, document_line, make_draft, make_thumbnail
 from clipita.opensearch.mapping import choose_engine
 from clipita.opensearch.outcomes import IngestReport, Ledger, Outcome
 from clipita.opensearch.query import VECTOR_FIELD
@@ -85,25 +85,29 @@ class Ingest:
         """Go through the files, in their order.
 
         Raises:
+            FieldMappingError: a column bears a name of ours.
             FingerprintError: the index belongs to another model and `new_index` is not set.
             IndexReadOnlyError: the cluster blocks writes.
             ClusterError: it refused, or stayed busy or away for too long. What was written stays, and the same call
                 goes on from there.
             KeyboardInterrupt: passed on after what was under way has been written.
         """
+        _check_columns(files)
         engine = choose_engine(self._config.engine, capabilities(self._client))
         encoder = ProductEncoder(self._bundle, self._config.device)
         with Ledger(self._config.rejected) as ledger:
             target = indices.open_for_ingest(
                 self._client, self._alias, self._bundle, engine, self._config, new_index=self._new_index
             )
-            work = _Work(self._client, target.name, encoder, self._config, ledger, self._remark)
+            behind = self._behind()
+            work = _Work(self._client, indices.write_alias(target.name), encoder, self._config, ledger, self._remark)
+            backoff = Backoff(self._remark, self._config.patience)
             started = time.monotonic()
             try:
-                with indices.loading(self._client, target.name):
+                with indices.loading(self._client, target.name, backoff):
                     self._go_through(files, work)
                 ledger.check()
-                replaced = self._finish(target.name, ledger)
+                replaced = self._finish(target.name, behind, ledger, backoff)
             except BaseException:
                 self.report = self._describe(target.name, work, time.monotonic() - started, finished=False)
                 raise
@@ -118,15 +122,20 @@ class Ingest:
                 work.take(batch, lambda: self._progress(work.ledger.done, total))
             work.finish(lambda: self._progress(work.ledger.done, total))
 
-    def _finish(self, name: str, ledger: Ledger) -> str | None:
+    def _behind(self) -> str | None:
+        """The index that the alias points at while this run begins."""
+        present = indices.find(self._client, self._alias)
+        return None if present is None else present.name
+
+    def _finish(self, name: str, behind: str | None, ledger: Ledger, backoff: Backoff) -> str | None:
         counts = ledger.counts
         if not counts[Outcome.WRITTEN] + counts[Outcome.UPDATED] + counts[Outcome.UNCHANGED]:
             raise ClusterError(
                 f"Not one of {ledger.seen} products is in the index {name}.",
                 hint=f"The reasons are in {ledger.file}.",
             )
-        indices.mark_complete(self._client, name)
-        return indices.swap_alias(self._client, self._alias, name)
+        indices.mark_complete(self._client, name, backoff)
+        return backoff.call(self._client, lambda: indices.swap_alias(self._client, self._alias, name, behind))
 
     def _describe(
         self, name: str, work: _Work, seconds: float, finished: bool, replaced: str | None = None
@@ -162,10 +171,14 @@ class _Work:
         self._name = name
         self._config = config
         self._fingerprint = encoder.bundle.fingerprint
-        self._backoff = Backoff(remark)
+        self._backoff = Backoff(remark, config.patience)
         self._pool = ThreadPoolExecutor(min(MAX_THREADS, (os.cpu_count() or 1) + 1), "decode")
         # Its own Backoff: waits of the writing thread and of this one are counted apart.
-        self._write = WriteStage(lambda done: BulkWriter(client, name, done, Backoff(remark)), ledger)
+        self._write = WriteStage(
+            lambda done: BulkWriter(client, name, done, Backoff(remark, config.patience), config.bulk_documents),
+            ledger,
+            config.bulk_documents,
+        )
         self._encode = EncodeStage(encoder, self._pool, self._write, ledger, config)
 
     @property
@@ -249,6 +262,17 @@ class _Work:
             lambda: self._client.mget(body={"ids": list(ids)}, index=self._name, _source_includes=fields),
         )
         return {found["_id"]: found["_source"] for found in answer["docs"] if found.get("found")}
+
+
+def _check_columns(files: Sequence[CatalogueFile]) -> None:
+    for file in files:
+        clashing = clashing_column(file.extra_columns)
+        if clashing is not None:
+            raise FieldMappingError(
+                f"{file.file} has a column {clashing!r}, a name that clipita writes itself.",
+                hint="Rename it in the catalogue, or map it under [fields] in clipita.toml. "
+                f"Taken are: {', '.join(OURS)}.",
+            )
 
 
 def _draft(item: Item, fingerprint: str, thumbnails: bool) -> Draft | ProductError:

@@ -16,25 +16,28 @@ Remark = Callable[[str], None]
 T = TypeVar("T")
 
 RETRIABLE = frozenset({429, 502, 503, 504})
-ATTEMPTS = 9
+PATIENCE = 120.0
 FIRST_WAIT = 0.5
 LONGEST_WAIT = 15.0
 
 
 class Backoff:
-    """Waits 0.5, 1, 2 … up to 15 seconds, each with jitter; after eight waits in a row (about a minute) it gives up.
+    """Waits 0.5, 1, 2 … up to 15 seconds, each with jitter, and gives up after `patience` seconds without success.
 
     Args:
         remark: is told of every wait.
+        patience: seconds, counted from the first failure in a row.
         first_wait: seconds.
-        attempts: tries in a row without success before giving up.
     """
 
-    def __init__(self, remark: Remark | None = None, first_wait: float = FIRST_WAIT, attempts: int = ATTEMPTS) -> None:
+    def __init__(
+        self, remark: Remark | None = None, patience: float = PATIENCE, first_wait: float = FIRST_WAIT
+    ) -> None:
         self._remark = remark
         self._first_wait = first_wait
-        self._attempts = attempts
+        self._patience = patience
         self._failures = 0
+        self._since = 0.0
         # Two ingests that were turned away together must not come back together.
         self._random = random.Random(os.getpid())
 
@@ -46,13 +49,17 @@ class Backoff:
         """Sleep after a failure.
 
         Returns:
-            False at once when there were too many failures in a row.
+            False at once when the patience is at its end.
         """
-        self._failures += 1
-        if self._failures >= self._attempts:
+        now = time.monotonic()
+        if self._failures == 0:
+            self._since = now
+        left = self._since + self._patience - now
+        if left <= 0:
             return False
-        longest = min(LONGEST_WAIT, self._first_wait * 2 ** (self._failures - 1))
-        seconds = longest * self._random.uniform(0.5, 1.0)
+        longest = min(LONGEST_WAIT, self._first_wait * 2 ** min(self._failures, 10))
+        self._failures += 1
+        seconds = min(left, longest * self._random.uniform(0.5, 1.0))
         if self._remark is not None:
             self._remark(f"OpenSearch: {cause}; trying again in {seconds:.1f} s.")
         time.sleep(seconds)
@@ -79,7 +86,8 @@ def is_retriable(error: Exception) -> bool:
     """Whether the same request may succeed a moment later."""
     if isinstance(error, opensearchpy.SSLError | opensearchpy.AuthenticationException):
         return False
-    if isinstance(error, opensearchpy.ConnectionError):
+    # A cut-off answer; that OpenSearch is at this address was seen when the connection was made.
+    if isinstance(error, opensearchpy.ConnectionError | opensearchpy.SerializationError):
         return True
     return (
         isinstance(error, opensearchpy.TransportError) and error.status_code in RETRIABLE and not is_block(error.error)
@@ -97,5 +105,7 @@ def describe(error: Exception) -> str:
         return "no answer in time"
     if isinstance(error, opensearchpy.ConnectionError):
         return "no connection"
+    if isinstance(error, opensearchpy.SerializationError):
+        return "an answer that is cut off"
     status = getattr(error, "status_code", "?")
     return f"busy (status {status})" if status in RETRIABLE else f"status {status}"

@@ -11,7 +11,7 @@ from clipita.catalogue.product import Product
 from clipita.catalogue.rejection import Rejection
 from clipita.config import IngestConfig
 from clipita.errors import ProductError
-from clipita.opensearch.bulk import MAX_BYTES, MAX_DOCUMENTS, BulkWriter, Document, OnDone
+from clipita.opensearch.bulk import MAX_BYTES, BulkWriter, Document, OnDone
 from clipita.opensearch.content import Draft, document_line, make_thumbnail
 from clipita.opensearch.outcomes import Ledger, Outcome
 from clipita.runtime import ProductEncoder, ProductInput
@@ -40,9 +40,12 @@ class WriteStage:
     Args:
         make_writer: gives the writer, which reports every document to the function it gets.
         ledger: gets each document's outcome.
+        max_documents: documents that are collected before they are handed to the writer.
     """
 
-    def __init__(self, make_writer: Callable[[OnDone], BulkWriter], ledger: Ledger) -> None:
+    def __init__(self, make_writer: Callable[[OnDone], BulkWriter], ledger: Ledger, max_documents: int) -> None:
+        self._max_documents = max_documents
+        self._buffered = 0
         self._ledger = ledger
         self._writer = make_writer(self._done)
         self._thread = ThreadPoolExecutor(1, "bulk")
@@ -64,7 +67,8 @@ class WriteStage:
         """
         self._expected[document.id] = (item, outcome)
         self._buffer.append(document)
-        if len(self._buffer) >= MAX_DOCUMENTS or sum(waiting.size for waiting in self._buffer) >= MAX_BYTES:
+        self._buffered += document.size
+        if len(self._buffer) >= self._max_documents or self._buffered >= MAX_BYTES:
             self._submit()
 
     def flush(self) -> None:
@@ -90,7 +94,7 @@ class WriteStage:
     def _submit(self) -> None:
         while len(self._under_way) >= BULKS_UNDER_WAY:
             self._under_way.popleft().result()
-        documents, self._buffer = self._buffer, []
+        documents, self._buffer, self._buffered = self._buffer, [], 0
         self._under_way.append(self._thread.submit(self._write, documents))
 
     def _write(self, documents: list[Document]) -> None:
