@@ -21,17 +21,19 @@ from clipita.cli.options import (
     mapped_fields,
     url_option,
 )
-from clipita.errors import ConfigError, UsageError
+from clipita.errors import ClipItaError, ConfigError, UsageError
 
 if TYPE_CHECKING:
-    from clipita.catalogue.readers import CatalogueFile
+    from opensearchpy import OpenSearch
+
+    from clipita.opensearch.categories import WatchedCatalogue
     from clipita.opensearch.from_index import IndexSource
     from clipita.opensearch.ingest import Ingest
     from clipita.opensearch.outcomes import IngestReport
+    from clipita.runtime import Bundle
 
 PARTIAL = 3
 STDIN = "-"
-Source = "Sequence[CatalogueFile] | IndexSource"
 
 
 def index_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -122,7 +124,7 @@ def command(
     bundle = Bundle.load(model or settings.export.bundle)
     client = connect(cluster)
 
-    def once(catalogues: Sequence[CatalogueFile]) -> int:
+    def once(catalogues: Sequence[WatchedCatalogue]) -> int:
         with console.progress() as bar:
             task = bar.add_task("Ingesting", total=None, note="")
             ingest = Ingest(
@@ -134,30 +136,33 @@ def command(
                 progress=lambda done, total: bar.update(task, completed=done, total=total, note=_pace(ingest)),
                 remark=console.note,
             )
-            source = _copied(client, from_index, fields, root) if from_index else catalogues
+            source = _copied(client, from_index, fields, root) if from_index else None
             try:
-                report = _run(ingest, source)
+                report = _run(ingest, source or catalogues)
             finally:
                 if metrics_file is not None and ingest.report is not None:
                     save_metrics(metrics_file, ingest.report)
+        _publish_categories(client, bundle, report, [source] if source else catalogues)
         return _tell(report, chosen.rejected, as_json)
 
     if watch:
-        return _watch(paths, lambda changed: once(_opened(changed, fields, root)))
+        # What left the catalogue shows only when all of it is looked through.
+        return _watch(paths, lambda changed: once(_opened(paths if ways["prune"] else changed, fields, root)))
     return once(opened)
 
 
-def _opened(paths: Sequence[Path], fields: config.FieldsConfig, image_root: Path | None) -> list[CatalogueFile]:
-    from clipita.catalogue.readers import CatalogueFile, files_in
+def _opened(paths: Sequence[Path], fields: config.FieldsConfig, image_root: Path | None) -> list[WatchedCatalogue]:
+    from clipita.catalogue.readers import files_in
+    from clipita.opensearch.categories import WatchedCatalogue
 
     if str(STDIN) in map(str, paths):
         if len(paths) > 1:
             raise UsageError("Standard input (-) goes with no other file.", hint="Ingest them one after the other.")
         # Not sys.stdin: a thread may still be reading from it while Python shuts down and wants to lock it.
         stream = open(sys.stdin.fileno(), "rb", closefd=False)  # noqa: SIM115 - lives as long as the process
-        return [CatalogueFile(Path("standard input"), fields, image_root or Path(), stream=stream)]
+        return [WatchedCatalogue(Path("standard input"), fields, image_root or Path(), stream=stream)]
     files = [file for path in paths for file in (files_in(path) if path.is_dir() else [path])]
-    return [CatalogueFile(file, fields, image_root) for file in files]
+    return [WatchedCatalogue(file, fields, image_root) for file in files]
 
 
 def _copied(client: Any, name: str, fields: config.FieldsConfig, image_root: Path | None) -> IndexSource:
@@ -178,11 +183,14 @@ def _watch(paths: Sequence[Path], ingest: Callable[[Sequence[Path]], int]) -> in
 
     if any(str(path) == STDIN for path in paths):
         raise UsageError("Standard input is followed until it ends anyway.", hint="Leave --watch out.")
-    code = 0
     for changed in changes(paths):
-        code = ingest(changed)
+        try:
+            ingest(changed)
+        except ClipItaError as error:
+            # A broken file or a cluster that is away for long must not end the watch over the others.
+            console.note(f"Error: {error}")
         console.note(f"Watching {', '.join(map(str, paths))}; Ctrl-C ends it.")
-    return code
+    return 0
 
 
 def _run(ingest: Ingest, source: Any) -> IngestReport:
@@ -193,6 +201,17 @@ def _run(ingest: Ingest, source: Any) -> IngestReport:
             print_summary(ingest.report, to_stderr=True)
             console.note("Not finished: the same command goes on from here.")
         raise
+
+
+def _publish_categories(
+    client: OpenSearch, bundle: Bundle, report: IngestReport, sources: Sequence[WatchedCatalogue | IndexSource]
+) -> None:
+    """Write the vectors with which a category page needs no model."""
+    from clipita.opensearch import categories
+
+    paths = {path for source in sources for path in source.paths}
+    written = categories.publish(client, report.alias, report.index, bundle, paths)
+    console.note(f"{written:,} categories have their vectors in {report.alias}{categories.SUFFIX}.")
 
 
 def _pace(ingest: Ingest) -> str:

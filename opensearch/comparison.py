@@ -10,11 +10,11 @@ from opensearchpy import OpenSearch
 
 from clipita.config import IngestConfig
 from clipita.errors import ProductError
+from clipita.opensearch.arguments import VECTOR_FIELD
 from clipita.opensearch.content import Draft, kept_source, make_draft, make_thumbnail
 from clipita.opensearch.documents import Layout
 from clipita.opensearch.items import Item
 from clipita.opensearch.outcomes import Ledger, Outcome
-from clipita.opensearch.query import VECTOR_FIELD
 from clipita.opensearch.retry import Backoff
 from clipita.opensearch.stages import EncodeStage, WriteStage
 

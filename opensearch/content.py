@@ -24,7 +24,7 @@ import orjson
 from clipita.catalogue.images import MAX_BYTES, load_image
 from clipita.catalogue.product import ImageSource, Product
 from clipita.errors import ProductError
-from clipita.opensearch.query import ID_FIELD, VECTOR_FIELD
+from clipita.opensearch.arguments import ID_FIELD, VECTOR_FIELD
 
 DOCUMENT_VERSION = 1
 """Part of the document hash: raised when documents get another shape, so that the next run rewrites them."""

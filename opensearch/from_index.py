@@ -13,13 +13,13 @@ from opensearchpy import OpenSearch, OpenSearchException
 
 from clipita.catalogue.fields import resolve_columns, row_to_product
 from clipita.catalogue.ids import IdTable
-from clipita.catalogue.product import Product
+from clipita.catalogue.product import CategoryPath, Product
 from clipita.config import FieldsConfig
 from clipita.errors import ClusterError, IndexMissingError, ProductError
+from clipita.opensearch.arguments import VECTOR_FIELD
 from clipita.opensearch.cluster import guarded
 from clipita.opensearch.index import resolve, write_alias
 from clipita.opensearch.items import Item, OnReject, Stored
-from clipita.opensearch.query import VECTOR_FIELD
 from clipita.opensearch.retry import Backoff
 
 PAGE = 500
@@ -43,6 +43,7 @@ class IndexSource:
         settings: its `settings.index`.
         mappings: its mappings.
         aliases: its aliases with their filters and routing.
+        paths: the category paths that were read so far.
 
     Raises:
         IndexMissingError: there is none of this name.
@@ -72,6 +73,7 @@ class IndexSource:
         aliases: dict[str, Any] = index["aliases"]
         self.aliases = {alias: options for alias, options in aliases.items() if alias != write_alias(found)}
         _check_source(found, self.mappings)
+        self.paths: set[CategoryPath] = set()
         self._fields = self._mapped(fields or FieldsConfig())
 
     @property
@@ -135,6 +137,7 @@ class IndexSource:
         names = [fields.title, fields.category_path, fields.image, *fields.attributes]
         row = {_ID: hit["_id"], **{name: _ordered(value_at(hit["_source"], name)) for name in names if name}}
         product = row_to_product(row, fields)
+        self.paths.add(product.category_path)
         image = product.image
         if self._image_root is None or image is None or image.location is None or _SCHEME.match(image.location):
             return product

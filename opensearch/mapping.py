@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from clipita.config import IngestConfig
 from clipita.errors import ClusterVersionError, UsageError
+from clipita.opensearch.arguments import ID_FIELD, VECTOR_FIELD
 from clipita.opensearch.cluster import Capabilities
-from clipita.opensearch.query import ID_FIELD, VECTOR_FIELD
 
 if TYPE_CHECKING:
     from clipita.runtime import Bundle

@@ -11,8 +11,8 @@ from typing import Any
 from opensearchpy import OpenSearch
 
 from clipita.errors import QueryError, UsageError
+from clipita.opensearch.arguments import MAX_WINDOW, VECTOR_FIELD
 from clipita.opensearch.cluster import guarded
-from clipita.opensearch.query import MAX_WINDOW, VECTOR_FIELD
 
 OnQuery = Callable[[int, int], None]
 

@@ -9,12 +9,12 @@ from opensearchpy import OpenSearch, OpenSearchException
 
 from clipita.config import IngestConfig
 from clipita.errors import ClusterError, IndexMissingError
+from clipita.opensearch.arguments import VECTOR_FIELD
 from clipita.opensearch.cluster import address_of, guarded, translate
 from clipita.opensearch.documents import Way
 from clipita.opensearch.from_index import IndexSource
 from clipita.opensearch.index import ProductIndex, check_fingerprint, find, read, resolve, update_meta
 from clipita.opensearch.mapping import added_fields, carried_body, mapping_body
-from clipita.opensearch.query import VECTOR_FIELD
 
 if TYPE_CHECKING:
     from clipita.runtime import Bundle

@@ -8,8 +8,8 @@ from typing import Any
 from opensearchpy import OpenSearch
 
 from clipita.errors import ClusterError
+from clipita.opensearch.arguments import ID_FIELD, VECTOR_FIELD
 from clipita.opensearch.from_index import IndexSource
-from clipita.opensearch.query import ID_FIELD, VECTOR_FIELD
 from clipita.opensearch.retry import Backoff
 
 SAMPLE = 200

@@ -9,6 +9,7 @@ from opensearchpy import OpenSearch
 
 from clipita.errors import ClusterError, IndexMissingError, UsageError
 from clipita.opensearch.aliases import swap_alias
+from clipita.opensearch.categories import SUFFIX
 from clipita.opensearch.cluster import guarded
 from clipita.opensearch.index import resolve, write_alias
 from clipita.opensearch.lock import AliasLock
@@ -51,7 +52,11 @@ def list_versions(client: OpenSearch, alias: str) -> list[Version]:
     with guarded(client):
         found = client.indices.get_mapping(index=f"{alias}-*", ignore_unavailable=True, allow_no_indices=True)
         metas = {name: entry["mappings"].get("_meta", {}).get("clipita") for name, entry in found.items()}
-        ours = {name: meta for name, meta in metas.items() if isinstance(meta, dict) and "fingerprint" in meta}
+        ours = {
+            name: meta
+            for name, meta in metas.items()
+            if isinstance(meta, dict) and "fingerprint" in meta and not name.endswith(SUFFIX)
+        }
         shops = {str(meta["copied_from"]) for meta in ours.values() if "copied_from" in meta} - set(ours)
         behind = resolve(client, alias)
         present = [name for name in (*ours, *shops, *([behind] if behind else [])) if client.indices.exists(index=name)]
@@ -99,6 +104,9 @@ def roll_back(client: OpenSearch, alias: str, to: str | None = None) -> tuple[st
             aliases = client.indices.get(index=current.name)[current.name]["aliases"]
             carried = {name: options for name, options in aliases.items() if name != write_alias(current.name)}
             swap_alias(client, alias, target.name, current.name, carried)
+            # The categories' vectors belong to the model of the index that they lie beside.
+            if client.indices.exists(index=target.name + SUFFIX):
+                swap_alias(client, alias + SUFFIX, target.name + SUFFIX, current.name + SUFFIX)
     return current.name, target.name
 
 
@@ -128,7 +136,7 @@ def remove_versions(client: OpenSearch, alias: str, versions: Sequence[Version])
             used = [name for name in aliases if not name.endswith(".writing")]
             if used:
                 raise ClusterError(f"{version.name} is still in use, by the alias {used[0]}.", hint="Move that first.")
-            client.indices.delete(index=version.name)
+            client.indices.delete(index=f"{version.name},{version.name}{SUFFIX}", ignore_unavailable=True)
 
 
 def _before(client: OpenSearch, current: Version) -> str | None:

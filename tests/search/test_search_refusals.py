@@ -41,7 +41,7 @@ def test_an_unknown_field_names_the_nearest(live: Live) -> None:
     for arguments in ({"filters": {"colur": "red"}}, {"facets": ["colur"]}):
         with pytest.raises(UsageError, match=r"no field colur\. Did you mean colour\?"):
             live.search("plates", **arguments)
-    with pytest.raises(UsageError, match="It has: brand, category_path, colour"):
+    with pytest.raises(UsageError, match="It has: added, brand, category_path, colour"):
         live.search("plates", filters={"warehouse": 3})
     with pytest.raises(UsageError, match="Did you mean title"):
         live.search("plates", fields=("titel",))

@@ -136,7 +136,7 @@ def pair(*parts: Part) -> tuple[Part, ...]:
 
 def moved(part: Part, x: float, y: float) -> Part:
     """The part shifted."""
-    return replace(part, points=part.points + (x, y))
+    return replace(part, points=part.points + np.array([x, y]))
 
 
 def either(*groups: Part | tuple[Part, ...]) -> Choice:
