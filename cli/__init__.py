@@ -19,6 +19,7 @@ COMMANDS = {
     "opensearch": ("opensearch", "Run a local OpenSearch node, without Docker."),
     "ingest": ("ingest", "Write products and their vectors into OpenSearch."),
     "search": ("search", "Search the index by category or free text."),
+    "serve": ("serve", "Serve search and a storefront page over HTTP."),
     "evaluate": ("evaluate", "Measure retrieval quality, offline and live."),
     "sample": ("sample", "Draw a sample shop of any size to try things on."),
     "demo": ("demo", "Show the whole road on a drawn sample shop."),
