@@ -20,6 +20,7 @@ COMMANDS = {
     "ingest": ("ingest", "Write products and their vectors into OpenSearch."),
     "search": ("search", "Search the index by category or free text."),
     "evaluate": ("evaluate", "Measure retrieval quality, offline and live."),
+    "tune": ("tune", "Find the search's weights on validation categories."),
     "sample": ("sample", "Draw a sample shop of any size to try things on."),
     "demo": ("demo", "Show the whole road on a drawn sample shop."),
 }
