@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,8 @@ def command(
     files = _sources(settings, train_file, valid)
     model = config.override(settings.model, **{name: flags.pop(name) for name in _MODEL_FLAGS})
     training = config.override(settings.training, **flags)
+    # Threads that wait by spinning make training ten times as slow beside another busy program; read when torch loads.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         from clipita.training.prepare import Sources
         from clipita.training.run import train

@@ -102,7 +102,7 @@ def prepared_data(sources: Sources, model: ModelConfig, training: TrainingConfig
     """Read both splits and open the stores that they need for as long as the training lasts.
 
     Raises:
-        TrainingError: no usable product, or the cache cannot be used.
+        TrainingError: no usable product, one category alone, or the cache cannot be used.
         CatalogueError: a file cannot be read.
     """
     source = pretrained_source(model, training)
@@ -120,6 +120,11 @@ def prepared_data(sources: Sources, model: ModelConfig, training: TrainingConfig
         ]
         tree = CategoryTree(examples[0].paths)
         names = sorted({category.name for category in tree.categories})
+        if len(names) < 2:
+            raise TrainingError(
+                f"All products of {sources.train} are in one category ({names[0]}): there is nothing to tell apart.",
+                hint="Check --category-field and --category-separator.",
+            )
         if training.unfreeze:
             splits: list[Split] = [LearningSplit(split, modalities, images, towers) for split in examples]
             queries: QueryTexts = LearningTexts(names, towers.tokenizer)

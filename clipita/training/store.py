@@ -52,6 +52,8 @@ class RowStore:
         try:
             fcntl.flock(self._keys, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
+            self._rows.close()
+            self._keys.close()
             raise TrainingError(
                 f"Another training is filling the feature cache in {folder}.",
                 hint="Wait until it is done, or choose another cache with --cache.",

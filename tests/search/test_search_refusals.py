@@ -37,6 +37,11 @@ def test_an_empty_query_is_refused(live: Live, text: str, mode: Any) -> None:
         live.search(text, mode=mode)
 
 
+def test_half_a_character_is_refused(live: Live) -> None:
+    with pytest.raises(UsageError, match="half a character"):
+        live.search("plate \udcff")
+
+
 def test_an_unknown_field_names_the_nearest(live: Live) -> None:
     for arguments in ({"filters": {"colur": "red"}}, {"facets": ["colur"]}):
         with pytest.raises(UsageError, match=r"no field colur\. Did you mean colour\?"):

@@ -1,0 +1,131 @@
+"""`clipita train` as a user calls it: exit codes, JSON, and what is wrong with a catalogue."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from clipita.cli import group
+from clipita.cli.failure import run_guarded
+
+
+def clipita(*arguments: object) -> int:
+    return run_guarded(group, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def learn(tiny_tower: Path) -> tuple[object, ...]:
+    """Flags of a training that takes a second."""
+    return ("--tower-config", tiny_tower, "--unfreeze", "--dim", 16, "--epochs", 1, "--batch-size", 64)
+
+
+def write(file: Path, rows: list[dict[str, Any]], schema: pa.Schema) -> Path:
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), file)
+    return file
+
+
+def test_json(shop: Path, learn: tuple[object, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    call = ("train", shop / "train.parquet", "--valid", shop / "valid.parquet", *learn, "--run", "run", "--json")
+    assert clipita(*call) == 0
+    out, err = capsys.readouterr()
+    result = json.loads(out)
+    assert (result["system"], result["products"], result["categories"], result["epochs"]) == ("clip-ita", 120, 11, 1)
+    assert (tmp_path / "run" / "checkpoint.pt").is_file()
+    assert "Epoch 1: loss" in err
+    assert clipita(*call) == 1
+    assert "--force" in capsys.readouterr().err
+    assert clipita(*call, "--force") == 0
+
+
+def test_rejected_products_are_told_and_the_code_is_3(
+    shop: Path, learn: tuple[object, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = pq.read_table(shop / "train.parquet")
+    rows = table.to_pylist()
+    rows[4]["image"] = {"bytes": b"text", "path": "not-a-picture.jpg"}
+    bad = write(tmp_path / "bad.parquet", rows, table.schema)
+    assert clipita("train", bad, "--valid", shop / "valid.parquet", *learn, "--run", "run") == 3
+    assert "1 rows could not be used" in capsys.readouterr().err
+    (line,) = (tmp_path / "run" / "rejected.jsonl").read_text().splitlines()
+    assert rows[4]["product_id"] in line
+
+
+def test_settings_come_from_the_file(
+    shop: Path, tiny_tower: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "clipita.toml").write_text(
+        f'[catalogue]\ntrain = "{shop / "train.parquet"}"\nvalid = "{shop / "valid.parquet"}"\n'
+        f'[model]\ntower_config = "{tiny_tower}"\nmodalities = "IT"\ndim = 16\n'
+        "[training]\nunfreeze = true\nepochs = 1\n"
+    )
+    assert clipita("train", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["system"] == "clip-it"
+    assert (tmp_path / "runs" / "clip-ita" / "checkpoint.pt").is_file()
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "words"),
+    [
+        (lambda rows: [], 1, "holds no product"),
+        (lambda rows: [row | {"category_path": []} for row in rows], 1, "have no category"),
+        (lambda rows: [row | {"category_path": ["Home"]} for row in rows], 1, "in one category (Home)"),
+    ],
+)
+def test_catalogues_that_cannot_be_learnt_from(
+    change: Any, code: int, words: str, shop: Path, learn: tuple[object, ...], tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    table = pq.read_table(shop / "train.parquet")
+    bad = write(tmp_path / "bad.parquet", change(table.to_pylist()), table.schema)
+    assert clipita("train", bad, "--valid", shop / "valid.parquet", *learn, "--run", "run") == code
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "run" / "checkpoint.pt").exists()
+
+
+def test_roots_alone_are_enough(shop: Path, learn: tuple[object, ...], tmp_path: Path) -> None:
+    table = pq.read_table(shop / "train.parquet")
+    rows = [row | {"category_path": row["category_path"][:1]} for row in table.to_pylist()]
+    flat = write(tmp_path / "flat.parquet", rows, table.schema)
+    assert clipita("train", flat, "--valid", shop / "valid.parquet", *learn, "--run", "run") == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        ((), 2, "No train catalogue is named"),
+        (("{train}",), 2, "No valid catalogue is named"),
+        (("none.parquet", "--valid", "{train}"), 1, "There is no catalogue file none.parquet"),
+        (("{train}", "--valid", "{train}", "--title-field", "titel"), 2, "titel"),
+        (("{train}", "--valid", "{train}", "--modalities", "IX"), 2, "names no modalities"),
+        (("{train}", "--valid", "{train}", "--tower-config", "none.json"), 1, "none.json"),
+        (("{train}", "--valid", "{train}", "--tower-config", "{train}"), 1, "cannot be read"),
+        (("{train}", "--valid", "{train}", "--loss", "hinge"), 2, "hinge"),
+    ],
+)
+def test_errors_say_what_to_do(
+    arguments: tuple[str, ...], code: int, words: str, shop: Path, learn: tuple[object, ...],
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    given = [argument.replace("{train}", str(shop / "train.parquet")) for argument in arguments]
+    assert clipita("train", *learn, *given) == code
+    assert words in capsys.readouterr().err
+
+
+def test_a_wrong_column_names_the_nearest_one(
+    shop: Path, learn: tuple[object, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    call = ("train", shop / "train.parquet", "--valid", shop / "valid.parquet", *learn, "--category-field", "category")
+    assert clipita(*call) == 2
+    err = capsys.readouterr().err
+    assert "category_path" in err
+    assert "product_id" in err

@@ -1,0 +1,74 @@
+"""The feature cache survives kills, other processes and bad disks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clipita.errors import TrainingError
+from clipita.training.store import KEY_BYTES, RowStore, content_key
+
+KEYS = [content_key(str(number).encode()) for number in range(6)]
+ROWS = np.arange(24, dtype=np.float16).reshape(6, 4)
+
+
+def filled(folder: Path) -> None:
+    with RowStore(folder, "texts", 4, np.float16) as store:
+        store.append(KEYS[:4], ROWS[:4])
+
+
+def test_rows_come_back_in_any_order_and_missing_ones_are_zero(tmp_path: Path) -> None:
+    filled(tmp_path)
+    with RowStore(tmp_path, "texts", 4, np.float16) as store:
+        assert len(store) == 4
+        assert KEYS[2] in store
+        assert KEYS[5] not in store
+        np.testing.assert_array_equal(store.gather([KEYS[3], None, KEYS[0]]), [ROWS[3], np.zeros(4), ROWS[0]])
+
+
+def test_an_unknown_key_is_no_zero_row(tmp_path: Path) -> None:
+    filled(tmp_path)
+    with RowStore(tmp_path, "texts", 4, np.float16) as store, pytest.raises(KeyError):
+        store.gather([KEYS[5]])
+
+
+@pytest.mark.parametrize("lost", [1, 7, 8, 9, 20])
+def test_a_write_that_a_kill_cut_short_costs_the_cut_rows_alone(tmp_path: Path, lost: int) -> None:
+    filled(tmp_path)
+    rows = tmp_path / "texts.rows"
+    rows.write_bytes(rows.read_bytes()[:-lost])
+    whole = (4 * 8 - lost) // 8
+    with RowStore(tmp_path, "texts", 4, np.float16) as store:
+        assert len(store) == whole
+        store.append(KEYS[4:], ROWS[4:])
+    with RowStore(tmp_path, "texts", 4, np.float16) as store:
+        assert KEYS[3] not in store
+        np.testing.assert_array_equal(store.gather([KEYS[5], KEYS[0]]), ROWS[[5, 0]])
+
+
+@pytest.mark.parametrize("lost", [1, KEY_BYTES, KEY_BYTES + 3])
+def test_rows_without_their_keys_are_dropped(tmp_path: Path, lost: int) -> None:
+    filled(tmp_path)
+    keys = tmp_path / "texts.keys"
+    keys.write_bytes(keys.read_bytes()[:-lost])
+    with RowStore(tmp_path, "texts", 4, np.float16) as store:
+        assert len(store) == 4 - -(-lost // KEY_BYTES)
+        store.append(KEYS[4:], ROWS[4:])
+        np.testing.assert_array_equal(store.gather([KEYS[0], KEYS[4]]), ROWS[[0, 4]])
+
+
+def test_a_second_process_is_kept_out(tmp_path: Path) -> None:
+    with (
+        RowStore(tmp_path, "texts", 4, np.float16),
+        pytest.raises(TrainingError, match="Another training"),
+    ):
+        RowStore(tmp_path, "texts", 4, np.float16)
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(TrainingError, match="cannot be written") as told:
+        RowStore(tmp_path / "file" / "cache", "texts", 4, np.float16)
+    assert "--cache" in str(told.value)
