@@ -60,7 +60,7 @@ class Shop:
             if index != self._search.index.name or time.monotonic() - read_at > KEPT_SECONDS:
                 answer = await read()
                 self._kept[name] = (time.monotonic(), self._search.index.name, answer)
-            return answer  # type: ignore[return-value]  # one name, one reader, one type
+            return answer  # type: ignore[no-any-return]  # one name, one reader, one type
 
     async def _read_categories(self) -> dict[str, Any]:
         categories = await asyncio.to_thread(lambda: self._search.categories)
@@ -170,7 +170,7 @@ def _share(bucket: Mapping[str, Any], products: int) -> float:
 
 
 def _is_choice(entry: Mapping[str, Any]) -> bool:
-    return 1 < entry["values"] <= MOST_VALUES and entry["share"] >= LEAST_SHARE
+    return bool(1 < entry["values"] <= MOST_VALUES and entry["share"] >= LEAST_SHARE)
 
 
 def _widest(entry: Mapping[str, Any]) -> tuple[float, str]:
