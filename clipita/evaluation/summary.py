@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from clipita.evaluation.metrics import MEASURES
-from clipita.evaluation.protocol import SETUP, SUBSET, SystemResult, TreeProtocol
+from clipita.evaluation.protocol import SETUP, SystemResult, TreeProtocol
 
 _DIGITS = 4
 
@@ -16,7 +16,7 @@ RELEVANCE = (
 )
 
 
-def row(result: SystemResult, subset: str = SUBSET, chosen: Sequence[int] | None = None) -> dict[str, Any]:
+def row(result: SystemResult, subset: str = "all", chosen: Sequence[int] | None = None) -> dict[str, Any]:
     """One line of the table: the system and its mean measures in percent, over all queries or a subset's indices."""
     count = len(result.rankings) if chosen is None else len(chosen)
     return {
@@ -40,7 +40,7 @@ def as_json(protocol: TreeProtocol, results: Sequence[SystemResult]) -> dict[str
         with R-precision and AP@10 under each system's `key`), relevance (how it is counted), products.
     """
     return {
-        "rows": [row(result) for result in results],
+        "rows": [row(result, protocol.subset) for result in results],
         "groups": {
             name: [row(result, name, chosen) for result in results] for name, chosen in protocol.groups().items()
         },
