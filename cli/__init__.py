@@ -19,6 +19,7 @@ COMMANDS = {
     "opensearch": ("opensearch", "Run a local OpenSearch node, without Docker."),
     "ingest": ("ingest", "Write products and their vectors into OpenSearch."),
     "search": ("search", "Search the index by category or free text."),
+    "classify": ("classify", "Suggest categories for products that have none."),
     "evaluate": ("evaluate", "Measure retrieval quality, offline and live."),
     "sample": ("sample", "Draw a sample shop of any size to try things on."),
     "demo": ("demo", "Show the whole road on a drawn sample shop."),
