@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 SOURCES := clipita exporters opensearch cli tests benchmarks
 
-.PHONY: help demo test test-all lint types setup bench-fashion bench-demo clean
+.PHONY: help demo test test-all lint types setup bench-fashion bench-demo bench-search clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -50,6 +50,9 @@ bench-fashion: setup  ## the real catalogue, from raw data to benchmarks/results
 
 bench-demo: setup  ## how long the demo takes, and its table
 	$(BIN)/python benchmarks/demo.py
+
+bench-search: setup  ## search on the real catalogue: make bench-search BUNDLE=model
+	$(BIN)/python benchmarks/search.py --bundle $(BUNDLE)
 
 clean:  ## remove what was built here; caches of downloads stay
 	rm -rf build demo $(VENV)

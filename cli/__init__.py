@@ -21,6 +21,7 @@ COMMANDS = {
     "search": ("search", "Search the index by category or free text."),
     "classify": ("classify", "Suggest categories for products that have none."),
     "evaluate": ("evaluate", "Measure retrieval quality, offline and live."),
+    "tune": ("tune", "Find the search's weights on validation categories."),
     "sample": ("sample", "Draw a sample shop of any size to try things on."),
     "demo": ("demo", "Show the whole road on a drawn sample shop."),
 }

@@ -40,7 +40,7 @@ class Step:
 def steps(products: int, seed: int) -> list[Step]:
     """The whole road, in order; every path is relative to the demo's folder."""
     train = (
-        "train", "--tower-config", TOWER, "--unfreeze", "--dim", "128", "--epochs", "16", "--batch-size", "64",
+        "train", "--tower-config", TOWER, "--unfreeze", "--dim", "128", "--epochs", "14", "--batch-size", "64",
         "--seed", str(seed),
     )  # fmt: skip
     return [

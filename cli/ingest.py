@@ -19,11 +19,15 @@ from clipita.cli.options import (
     mapped_fields,
     url_option,
 )
-from clipita.errors import ConfigError
+from clipita.errors import AuthenticationError, ConfigError
 
 if TYPE_CHECKING:
+    from opensearchpy import OpenSearch
+
+    from clipita.opensearch.categories import WatchedCatalogue
     from clipita.opensearch.ingest import Ingest
     from clipita.opensearch.outcomes import IngestReport
+    from clipita.runtime import Bundle
 
 PARTIAL = 3
 
@@ -66,13 +70,13 @@ def command(
     settings = config.load(config_file)
     fields = mapped_fields(settings.fields, flags)
     cluster = config.override(settings.opensearch, url=url, index=index)
-    from clipita.catalogue.readers import CatalogueFile
+    from clipita.opensearch.categories import WatchedCatalogue
     from clipita.opensearch.cluster import connect
     from clipita.opensearch.ingest import Ingest
     from clipita.runtime import Bundle
 
     chosen = files or _configured(settings.catalogue)
-    catalogues = [CatalogueFile(file, fields, settings.catalogue.image_root) for file in chosen]
+    catalogues = [WatchedCatalogue(file, fields, settings.catalogue.image_root) for file in chosen]
     bundle = Bundle.load(model or settings.export.bundle)
     client = connect(cluster)
     with console.progress() as bar:
@@ -87,6 +91,8 @@ def command(
             remark=console.note,
         )
         report = _run(ingest, catalogues)
+    _publish_categories(client, bundle, report, catalogues)
+    _put_templates(client, cluster.index, settings.search)
     if as_json:
         console.print_json(_as_json(report))
     else:
@@ -111,6 +117,32 @@ def _run(ingest: Ingest, catalogues: list[Any]) -> IngestReport:
         if ingest.report is not None:
             console.note(f"{_summary(ingest.report)}\nNot finished: the same command goes on from here.")
         raise
+
+
+def _publish_categories(
+    client: OpenSearch, bundle: Bundle, report: IngestReport, catalogues: list[WatchedCatalogue]
+) -> None:
+    """Write the vectors with which a category page needs no model."""
+    from clipita.opensearch import categories
+
+    paths = set().union(*(catalogue.paths for catalogue in catalogues))
+    written = categories.publish(client, report.alias, report.index, bundle, paths)
+    console.note(f"{written:,} categories have their vectors in {report.alias}{categories.SUFFIX}.")
+
+
+def _put_templates(client: OpenSearch, alias: str, search: config.SearchConfig) -> None:
+    """Store the search templates with which other languages search."""
+    from clipita.opensearch import templates
+    from clipita.opensearch.cluster import capabilities
+    from clipita.opensearch.index import require
+    from clipita.opensearch.tuned import stored_settings
+
+    chosen = stored_settings(require(client, alias).meta) if search == config.SearchConfig() else search
+    try:
+        templates.put(client, alias, chosen, capabilities(client))
+    except AuthenticationError as error:
+        # The products are in the index by now; templates are for other languages and want a right of their own.
+        console.note(f"The search templates were not stored: {error}")
 
 
 def _as_json(report: IngestReport) -> dict[str, Any]:

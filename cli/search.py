@@ -23,12 +23,22 @@ BOUNDS = {"<=": "lte", ">=": "gte", "<": "lt", ">": "gt"}
 
 
 @click.command("search")
-@click.argument("query")
+@click.argument("query", required=False)
+@click.option("--category", metavar="PATH", help="A category by path ('A > B') or name: its stored vector is used.")
 @click.option("--mode", type=click.Choice(["lexical", "vector", "hybrid"]), help="Default hybrid.")
+@click.option("--fusion", type=click.Choice(["saturation", "min_max", "rrf"]), help="Of hybrid; default saturation.")
 @click.option("--filter", "filters", multiple=True, metavar="F", help="brand=Nike, price<=80, ...; may be repeated.")
 @click.option("--facet", "facets", multiple=True, metavar="FIELD", help="Count this field's values; may be repeated.")
-@click.option("--page", type=click.IntRange(1), default=1, help="Page, from 1.")
+@click.option("--sort", multiple=True, metavar="FIELD", help="Order by a field, -FIELD downwards; may be repeated.")
+@click.option("--page", type=click.IntRange(1), help="Page, from 1.")
+@click.option("--cursor", metavar="WORD", help="Go on where the page with this cursor ended.")
 @click.option("--size", type=click.IntRange(1), help="Products a page; default 24.")
+@click.option("--collapse", metavar="FIELD", help="Show each value of this field once, by its best product.")
+@click.option("--boost", "boosts", multiple=True, metavar="B", help="popularity:sales:0.2:100 and such; repeatable.")
+@click.option("--min-score", type=float, metavar="SCORE", help="Leave out what scores less.")
+@click.option("--weight", type=float, metavar="W", help="Share of the vector in hybrid, 0 to 1.")
+@click.option("--pivot", type=float, metavar="P", help="The BM25 score that counts as half.")
+@click.option("--explain", is_flag=True, help="Say what each score is made of.")
 @click.option("--model", type=click.Path(path_type=Path), help="The bundle's folder; default model.")
 @click.option("--html", "html_file", metavar="FILE", type=click.Path(path_type=Path), help="A page with the pictures.")
 @index_option
@@ -37,12 +47,8 @@ BOUNDS = {"<=": "lte", ">=": "gte", "<": "lt", ">": "gt"}
 @json_option
 @config_option
 def command(
-    query: str,
-    mode: Any,
+    query: str | None,
     filters: tuple[str, ...],
-    facets: tuple[str, ...],
-    page: int,
-    size: int | None,
     model: Path | None,
     html_file: Path | None,
     index: str | None,
@@ -50,43 +56,44 @@ def command(
     device: str | None,
     as_json: bool,
     config_file: Path | None,
+    **options: Any,
 ) -> None:
     """Search the index for QUERY, a category's name or free text.
 
     Modes: lexical (BM25 alone), vector (the model alone), hybrid (both, fused).
+    A boost multiplies the score by 1 + weight * signal: popularity:FIELD:WEIGHT:HALF, stock:FIELD:WEIGHT,
+    recency:FIELD:WEIGHT:DAYS, margin:FIELD:WEIGHT:LOW:HIGH.
 
     \b
     Example:
       clipita search "running shoes"
       clipita search kurtas --filter brand=Fabindia --filter 'price<=80' --facet brand --page 2
+      clipita search --category "Apparel > Topwear > Kurtas" --sort price
       clipita search kettles --mode lexical --json
+      clipita search kurtas --boost stock:in_stock:0.3 --explain
       clipita search kurtas --facet colour --html kurtas.html
     """
     check_targets(None, html_file)
+    if query is None and options["category"] is None:
+        raise UsageError("There is nothing to search for.", hint="Give QUERY, or --category.")
     settings = config.load(config_file)
     cluster = config.override(settings.opensearch, url=url, index=index)
     from clipita.opensearch.search import ProductSearch
 
-    wanted = mode or settings.search.mode
-    bundle = None if wanted == "lexical" else model or settings.export.bundle
-    search = ProductSearch(
-        None, cluster.index, bundle, settings.search, cluster, device=device or settings.ingest.device
-    )
-    found = search(
-        query,
-        mode=wanted,
-        filters=parse_filters(filters),
-        facets=facets,
-        size=size,
-        page=page,
-        thumbnails=html_file is not None,
-    )
+    needs_model = (options["mode"] or settings.search.mode) != "lexical" and options["category"] is None
+    bundle = (model or settings.export.bundle) if needs_model else None
+    # Settings that nobody changed leave it to those that `clipita tune` stored in the index.
+    chosen = None if settings.search == config.SearchConfig() else settings.search
+    search = ProductSearch(None, cluster.index, bundle, chosen, cluster, device=device or settings.ingest.device)
+    # A flag that is not given is None, or an empty tuple where it may be repeated.
+    given: Any = {name: value for name, value in options.items() if value != ()}
+    found = search(query, filters=parse_filters(filters), thumbnails=html_file is not None, **given)
     for remark in found.remarks:
         console.note(remark)
     if html_file is not None:
         from clipita.opensearch.page import render
 
-        write(html_file, render(found, query, cluster.index).encode())
+        write(html_file, render(found, cluster.index).encode())
         console.note(f"The page is in {html_file}.")
     if as_json:
         console.print_json(found.to_json())
@@ -119,18 +126,24 @@ def parse_filters(texts: tuple[str, ...]) -> dict[str, Any]:
 def _print(found: SearchPage) -> None:
     from rich.table import Table
 
-    table = Table(caption=f"{found.total:,} products, {found.mode}, page {found.page}, {found.took_ms} ms")
-    for column in ("", "score", "id", "title", "category", "price"):
+    groups = "" if found.groups is None else f" in {found.groups:,} groups"
+    table = Table(caption=f"{found.total:,} products{groups}, {found.mode}, page {found.page}, {found.took_ms} ms")
+    explained = any(hit.explanation for hit in found.hits)
+    for column in ("", "score", *(("why",) if explained else ()), "id", "title", "category", "price"):
         table.add_column(column, justify="right" if column in ("", "score", "price") else "left")
     first = (found.page - 1) * found.size + 1
     for rank, hit in enumerate(found.hits, start=first):
         category = " > ".join(hit.source.get("category_path") or [])
         price = hit.source.get("price")
         cells = (hit.id, hit.title or "", category, "" if price is None else f"{price}")
-        table.add_row(str(rank), f"{hit.score:.3f}", *(_plain(cell) for cell in cells))
+        why = (hit.explanation.text(),) if hit.explanation else ()
+        score = "" if hit.score is None else f"{hit.score:.3f}"
+        table.add_row(str(rank), score, *(_plain(cell) for cell in (*why, *cells)))
     console.out().print(table)
     for name, values in found.facets.items():
         click.echo(f"{name}: " + ", ".join(f"{_plain(str(entry.value))} ({entry.count:,})" for entry in values))
+    if found.cursor is not None:
+        console.note(f"The next page: --cursor {found.cursor}")
 
 
 def _plain(text: str) -> Text:

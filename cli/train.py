@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,8 @@ def command(
         model = config.override(model, **_RECIPES[recipe][0])
         training = config.override(training, **_RECIPES[recipe][1])
     model, training = config.override(model, **model_flags), config.override(training, **flags)
+    # Threads that wait by spinning make training ten times as slow beside another busy program; read when torch loads.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         from clipita.training.prepare import Sources
         from clipita.training.run import train

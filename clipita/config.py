@@ -154,11 +154,13 @@ class SearchConfig:
     """Category search. score = (1 - weight) * bm25 / (bm25 + pivot) + weight * cosine."""
 
     mode: Literal["lexical", "vector", "hybrid"] = "hybrid"
+    fusion: Literal["saturation", "min_max", "rrf"] = "saturation"
     weight: float = 0.8
     pivot: float = 10.0
     k: int = 200
     size: int = 24
     fields: tuple[str, ...] = ("title",)
+    boosts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from clipita.opensearch.async_search import AsyncProductSearch
+    from clipita.opensearch.boosts import Boost
     from clipita.opensearch.results import Hit, SearchPage
     from clipita.opensearch.search import ProductSearch
 
-__all__ = ["Hit", "ProductSearch", "SearchPage"]
+__all__ = ["AsyncProductSearch", "Boost", "Hit", "ProductSearch", "SearchPage"]
 
 _HOMES = {
+    "AsyncProductSearch": "clipita.opensearch.async_search",
+    "Boost": "clipita.opensearch.boosts",
     "Hit": "clipita.opensearch.results",
     "ProductSearch": "clipita.opensearch.search",
     "SearchPage": "clipita.opensearch.results",

@@ -5,17 +5,20 @@ from __future__ import annotations
 import base64
 import re
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote, urlsplit
 
 from opensearchpy import OpenSearch
 
 from clipita.config import OpenSearchConfig
-from clipita.errors import ClusterUnavailableError, ClusterVersionError, ConfigError
+from clipita.errors import ClusterUnavailableError, ClusterVersionError, ConfigError, MissingExtraError
 from clipita.opensearch.cluster_errors import address_of, guarded, translate
 from clipita.opensearch.local import LocalNode
 
-__all__ = ["OLDEST", "Capabilities", "address_of", "capabilities", "connect", "guarded", "translate"]
+if TYPE_CHECKING:
+    from opensearchpy import AsyncOpenSearch
+
+__all__ = ["OLDEST", "Capabilities", "address_of", "capabilities", "connect", "connect_async", "guarded", "translate"]
 
 OLDEST = (2, 13, 0)
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
@@ -70,23 +73,27 @@ def connect(config: OpenSearchConfig) -> OpenSearch:
         ConfigError: the URL, the CA file or the password file is unusable.
     """
     address = _address(config.url or _local_url(config))
-    client = OpenSearch(
-        hosts=[{"host": address.host, "port": address.port, "url_prefix": address.prefix.strip("/")}],
-        use_ssl=address.scheme == "https",
-        verify_certs=config.verify_certs,
-        ca_certs=_ca_certs(config),
-        # The user switched verification off knowingly; urllib3 would say so again at every request.
-        ssl_show_warn=False,
-        headers=_authorization(config, address),
-        timeout=config.timeout,
-        max_retries=0,
-        retry_on_timeout=False,
-        # On loopback there is no network to spare, and gzip at Python's level 9 takes longer than the transfer.
-        http_compress=address.host not in LOOPBACK,
-    )
+    client = OpenSearch(**_client_options(config, address))
     with guarded(str(address)):
         _check_server(client.info(), str(address))
     return client
+
+
+def connect_async(config: OpenSearchConfig) -> AsyncOpenSearch:
+    """The same as `connect`, for asyncio; nothing is sent yet.
+
+    Raises:
+        MissingExtraError: aiohttp is not installed.
+        ClusterUnavailableError: no URL and no local node.
+        ConfigError: the URL, the CA file or the password file is unusable.
+    """
+    try:
+        import aiohttp  # noqa: F401
+    except ImportError:
+        raise MissingExtraError("aiohttp", "async") from None
+    from opensearchpy import AsyncOpenSearch
+
+    return AsyncOpenSearch(**_client_options(config, _address(config.url or _local_url(config))))
 
 
 def capabilities(client: OpenSearch) -> Capabilities:
@@ -111,6 +118,23 @@ def capabilities(client: OpenSearch) -> Capabilities:
         faiss=faiss,
         engine="faiss" if faiss else "lucene",
     )
+
+
+def _client_options(config: OpenSearchConfig, address: _Address) -> dict[str, Any]:
+    return {
+        "hosts": [{"host": address.host, "port": address.port, "url_prefix": address.prefix.strip("/")}],
+        "use_ssl": address.scheme == "https",
+        "verify_certs": config.verify_certs,
+        "ca_certs": _ca_certs(config),
+        # The user switched verification off knowingly; urllib3 would say so again at every request.
+        "ssl_show_warn": False,
+        "headers": _authorization(config, address),
+        "timeout": config.timeout,
+        "max_retries": 0,
+        "retry_on_timeout": False,
+        # On loopback there is no network to spare, and gzip at Python's level 9 takes longer than the transfer.
+        "http_compress": address.host not in LOOPBACK,
+    }
 
 
 def _local_url(config: OpenSearchConfig) -> str:

@@ -8,13 +8,11 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from clipita.errors import UsageError
+from clipita.opensearch.arguments import VECTOR_FIELD, FilterValue
+from clipita.opensearch.boosts import NUMBERS
 from clipita.opensearch.content import attribute_key
-from clipita.opensearch.query import VECTOR_FIELD, FilterValue
 
 HIDDEN = (VECTOR_FIELD, "clipita", "image")
-NUMBERS = frozenset(
-    ("byte", "short", "integer", "long", "unsigned_long", "half_float", "float", "double", "scaled_float")
-)
 WORDS = frozenset(("text", "keyword", "match_only_text", "search_as_you_type"))
 
 

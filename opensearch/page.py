@@ -16,27 +16,51 @@ _URL = re.compile(r"https?://[^\s]+", re.IGNORECASE)
 # Base64 of a JPEG, as ingest writes it; another program may have written into the index too.
 _JPEG = re.compile(r"/9j/[A-Za-z0-9+/]+={0,2}")
 
+_FRAGMENT = "font:13px/1.4 system-ui,sans-serif"
+_CARDS = "display:grid;grid-template-columns:repeat(auto-fill,minmax(130px,1fr));gap:10px;margin-top:8px"
+_CARD = "border:1px solid rgba(128,128,128,.35);border-radius:8px;padding:8px;overflow-wrap:anywhere"
+_PICTURE = "width:100%;aspect-ratio:1;object-fit:contain;background:#fff;border-radius:4px"
 
-def render(page: SearchPage, query: str, index: str) -> str:
+
+def render(page: SearchPage, index: str) -> str:
     """The page.
 
     Args:
         page: hits with thumbnails, where pictures are wanted that are no URLs.
-        query: what was searched.
         index: the alias.
     """
     # Template.substitute reads its placeholders once: a product titled "${style}" stays those characters.
     return _asset("page.html").substitute(
-        title=escape(f"{_shortened(query)} – {index}"),
+        title=escape(f"{_shortened(page.query)} – {index}"),
         style=_asset("page.css").template,
         kicker=escape(f"{index} · {MODE_NAMES[page.mode]}"),
-        query=escape(_shortened(query)),
+        query=escape(_shortened(page.query)),
         count=escape(_count(page)),
         remarks="".join(f'<p class="note">{escape(remark)}</p>' for remark in page.remarks),
         layout="split" if page.facets else "plain",
         facets=_facets(page.facets.items()),
         grid=_grid(page),
     )
+
+
+def fragment(page: SearchPage) -> str:
+    """The hits as a piece of HTML that brings its own style, for a notebook's output."""
+    cards = []
+    for hit in page.hits:
+        name, address = escape(hit.title or hit.id), image_address(hit)
+        picture = f'<img src="{escape(address)}" alt="{name}" style="{_PICTURE}">' if address else ""
+        cards.append(
+            f'<div style="{_CARD}">{picture}<div>{name}</div>'
+            f'<div style="opacity:.7">{escape(_price(hit))} {_score(hit)}</div></div>'
+        )
+    facets = "".join(
+        f"<div><b>{escape(name)}</b> "
+        + ", ".join(f"{escape(str(entry.value))} ({entry.count:,})" for entry in values)
+        + "</div>"
+        for name, values in page.facets.items()
+    )
+    heading = f"<div><b>{escape(_shortened(page.query))}</b> {escape(_count(page))}</div>"
+    return f'<div style="{_FRAGMENT}">{heading}{facets}<div style="{_CARDS}">{"".join(cards)}</div></div>'
 
 
 def image_address(hit: Hit) -> str | None:
@@ -88,10 +112,25 @@ def _card(hit: Hit) -> str:
     )
     path = hit.source.get("category_path")
     where = " › ".join(str(part) for part in path) if isinstance(path, list) else ""
-    price = hit.source.get("price")
     return (
         f'<li>{picture}<div class="words"><span class="name">{name}</span>'
-        f'<span class="where">{escape(where)}</span><div class="foot">'
-        f'<span class="price">{"" if price is None else escape(str(price))}</span>'
-        f'<span class="score" title="score">{hit.score:.3f}</span></div></div></li>'
+        f'<span class="where">{escape(where)}</span>{_why(hit)}<div class="foot">'
+        f'<span class="price">{escape(_price(hit))}</span>'
+        f'<span class="score" title="score">{_score(hit)}</span></div></div></li>'
     )
+
+
+def _price(hit: Hit) -> str:
+    price = hit.source.get("price")
+    return "" if price is None else str(price)
+
+
+def _score(hit: Hit) -> str:
+    return "" if hit.score is None else f"{hit.score:.3f}"
+
+
+def _why(hit: Hit) -> str:
+    """What the score is made of, where an explanation was asked for."""
+    if hit.explanation is None:
+        return ""
+    return f'<span class="where">{escape(hit.explanation.text())}</span>'

@@ -3,33 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
+import opensearchpy
 from opensearchpy import OpenSearch
 
 from clipita.config import OpenSearchConfig, SearchConfig
 from clipita.errors import QueryError, UsageError
+from clipita.opensearch import categories as category_store
 from clipita.opensearch import index as indices
-from clipita.opensearch.cluster import connect, guarded
+from clipita.opensearch.categories import Categories, CategoryVector
+from clipita.opensearch.cluster import capabilities, connect, guarded
+from clipita.opensearch.cursor import Cursor
 from clipita.opensearch.field_names import FieldNames
-from clipita.opensearch.query import (
-    FilterValue,
-    Mode,
-    SearchArguments,
-    ranking_body,
-    search_body,
-    shorten,
-)
+from clipita.opensearch.native import is_past_the_end, require_fusion
+from clipita.opensearch.plan import SearchOptions, given_options, names_in, plan, remarks_on
+from clipita.opensearch.query import SearchArguments, check_depth, ranking_body, search_body
 from clipita.opensearch.results import SearchPage, read_page
+from clipita.opensearch.tuned import stored_settings
+from clipita.opensearch.vectors import QueryVectors
 
 if TYPE_CHECKING:
     from clipita.runtime import Bundle
 
-CACHED_QUERIES = 10_000
-"""Query vectors kept; 1 KB each at 256 dimensions."""
+EXPLAINED = {"include_named_queries_score": "true"}
 
 
 class ProductSearch:
@@ -39,12 +38,14 @@ class ProductSearch:
 
         search = ProductSearch("https://search.internal:9200", index="products", model="model/")
         page = search("running shoes", filters={"brand": ["Nike"], "price": {"lte": 80}}, facets=["brand"])
+        page = search(category="Shoes > Running", sort="price", page=3)
 
     Args:
         cluster: URL, or a client of opensearch-py, or None for what `opensearch` says (the local node by default).
         index: the alias.
-        model: the bundle's folder, or the bundle; None allows the mode lexical alone.
-        config: defaults of every search.
+        model: the bundle's folder, or the bundle; without one, free text is searched by its words alone, and
+            categories by their stored vectors.
+        config: defaults of every search; None takes those that `clipita tune` stored in the index, else the defaults.
         opensearch: user, certificates, time limit.
         device: where queries are encoded: cpu, cuda or cuda:N.
 
@@ -65,85 +66,63 @@ class ProductSearch:
         device: str = "cpu",
     ) -> None:
         self.alias = index
-        self.config = config or SearchConfig()
         self.client = _client(cluster, opensearch or OpenSearchConfig())
-        self._bundle = _load(model)
-        self.index = indices.require(self.client, index)
-        if self._bundle is not None:
-            indices.check_fingerprint(self.index, self._bundle, index)
-        self._names = FieldNames(self.index.properties)
-        self._encode = functools.lru_cache(CACHED_QUERIES)(_query_encoder(self._bundle, device))
+        self._configured = config
+        self._bundle = load_bundle(model)
+        self.vectors = QueryVectors(self._bundle, device)
+        self._fusions: set[str] = set()
+        self._categories: Categories | None = None
+        self.refresh()
 
-    def __call__(
-        self,
-        query: str,
-        *,
-        mode: Mode | None = None,
-        filters: Mapping[str, FilterValue] | None = None,
-        facets: Sequence[str] = (),
-        size: int | None = None,
-        page: int = 1,
-        thumbnails: bool = False,
-        **options: Any,
-    ) -> SearchPage:
+    def __call__(self, query: str | None = None, **options: Unpack[SearchOptions]) -> SearchPage:
         """One page of hits.
 
         Args:
-            query: a category's name, or any words.
-            mode: lexical, vector or hybrid.
-            filters: field to a value, a list of values, {"gte": …, "lt": …} or {"exists": true}; an attribute goes by
-                its own name.
-            facets: fields to count values of.
-            size: hits a page.
-            page: 1-based.
-            thumbnails: whether hits carry their thumbnail.
-            options: `weight`, `pivot`, `k`, `fields`, `facet_size`; see `query.SearchArguments`.
+            query: any words, or a category's name; may be left out where `category` is given.
+            options: see `SearchOptions`.
 
         Raises:
-            UsageError: an empty query, an unknown field, a page beyond 10,000 hits, a mode that needs a model.
+            UsageError: an empty query, an unknown field or category, a page beyond 10,000 hits, a mode that needs a
+                model.
             QueryError: the cluster refused the search.
+            ClusterVersionError: the fusion needs a plugin that the cluster lacks.
             FingerprintError: the alias moved to an index of another model meanwhile.
         """
-        arguments = self._arguments(
-            query, mode, filters, facets, size=size, page=page, thumbnails=thumbnails, **options
-        )
-        answer = self._send(search_body(arguments))
-        return read_page(answer, arguments.mode, arguments.page, arguments.size, arguments.facets, _remarks(arguments))
+        given = given_options(options)
+        arguments = self.arguments(query, given)
+        body = search_body(arguments)
+        snapshot = self._snapshot(given)
+        try:
+            answer = self._send(body, snapshot, arguments.explain)
+        except QueryError as error:
+            if not is_past_the_end(error, arguments):
+                raise
+            answer = self._send({**body, "from": 0, "size": 0}, snapshot, arguments.explain)
+        page = read_page(answer, arguments, remarks_on(arguments), snapshot)
+        if snapshot is not None and page.cursor is None:
+            self._drop(snapshot)
+        return page
 
-    def body(
-        self,
-        query: str,
-        *,
-        mode: Mode | None = None,
-        filters: Mapping[str, FilterValue] | None = None,
-        facets: Sequence[str] = (),
-        size: int | None = None,
-        page: int = 1,
-        thumbnails: bool = False,
-        **options: Any,
-    ) -> dict[str, Any]:
+    def body(self, query: str | None = None, **options: Unpack[SearchOptions]) -> dict[str, Any]:
         """The request body of the same search, for those who send it themselves; arguments as in a call."""
-        return search_body(
-            self._arguments(query, mode, filters, facets, size=size, page=page, thumbnails=thumbnails, **options)
-        )
+        return search_body(self.arguments(query, given_options(options)))
 
-    def rank(
-        self,
-        query: str,
-        *,
-        mode: Mode | None = None,
-        depth: int = 1000,
-        filters: Mapping[str, FilterValue] | None = None,
-        **options: Any,
-    ) -> list[str]:
+    def rank(self, query: str | None = None, *, depth: int = 1000, **options: Unpack[SearchOptions]) -> list[str]:
         """Product ids, best first, `depth` at most; k is the depth too. For measuring retrieval quality.
 
         Raises:
             UsageError: the depth lies outside 1 to 10,000, or as in a call.
         """
-        arguments = self._arguments(query, mode, filters, (), size=1, **options)
-        answer = self._send(ranking_body(arguments, depth))
-        return [hit["_id"] for hit in answer["hits"]["hits"]]
+        return list(self.scores(query, depth=depth, **options))
+
+    def scores(
+        self, query: str | None = None, *, depth: int = 1000, **options: Unpack[SearchOptions]
+    ) -> dict[str, float]:
+        """Product ids and their scores, best first; as `rank`."""
+        check_depth(depth)
+        arguments = self.arguments(query, {**given_options(options), "size": 1, "k": depth})
+        answer = self._send(ranking_body(arguments))
+        return {hit["_id"]: hit["_score"] for hit in answer["hits"]["hits"]}
 
     def vector(self, query: str) -> tuple[float, ...]:
         """The query's unit vector, [dim]; kept for the next time.
@@ -151,71 +130,130 @@ class ProductSearch:
         Raises:
             UsageError: this search has no model.
         """
-        found: tuple[float, ...] = self._encode(query)
-        return found
+        return self.vectors(query)
 
-    def _arguments(
-        self,
-        query: str,
-        mode: Mode | None,
-        filters: Mapping[str, FilterValue] | None,
-        facets: Sequence[str],
-        **options: Any,
-    ) -> SearchArguments:
-        given = {name: value for name, value in options.items() if value is not None}
-        unknown = [name for name in given if name not in _OPTIONS]
-        if unknown:
-            raise UsageError(f"A search has no option {unknown[0]!r}.", hint=f"Known: {', '.join(_OPTIONS)}.")
-        settings = dataclasses.asdict(self.config) | given
-        mode = mode or self.config.mode
-        names = self._names_for([*(filters or {}), *facets, *(name.partition("^")[0] for name in settings["fields"])])
-        for name, value in (filters or {}).items():
-            names.check_numbers(name, value)
-        settings |= {
-            "mode": mode,
-            "filters": {names.exact(name): value for name, value in (filters or {}).items()},
-            "facets": {name: names.exact(name) for name in facets},
-            "fields": names.searchable(settings["fields"]),
-        }
+    def present(self, ids: Sequence[str]) -> set[str]:
+        """Those of at most 10,000 product ids that are in the index."""
+        body = {"query": {"ids": {"values": list(ids)}}, "size": len(ids), "_source": False}
+        return {hit["_id"] for hit in self._send(body)["hits"]["hits"]}
+
+    def has_field(self, name: str) -> bool:
+        """Whether the index has a field of this name, which may be an attribute's."""
+        return self._names.has(name)
+
+    @property
+    def categories(self) -> Categories:
+        """The shop's categories, as the last ingest run wrote them; empty where it wrote none."""
+        if self._categories is None:
+            self._categories = category_store.load(self.client, self.index.name)
+        return self._categories
+
+    def arguments(self, query: str | None, given: Mapping[str, Any]) -> SearchArguments:
+        """Checked arguments of a search, vector included.
+
+        Args:
+            query: as in a call.
+            given: its options, from `plan.given_options`.
+        """
+        wanted = given.get("category")
+        category = None if wanted is None else self._category(wanted)
+        text = query if query is not None else "" if category is None else category.name
+        names = self._names_for(names_in(given, self.config))
         # Checked before the query is encoded: an empty one has no vector worth having.
-        arguments = SearchArguments(text=query, **settings)
-        return arguments if mode == "lexical" else dataclasses.replace(arguments, vector=self.vector(query))
+        arguments = plan(text, given, self.config, names)
+        if arguments.native:
+            self._require_fusion(arguments)
+        if arguments.mode == "lexical":
+            return arguments
+        vector = self.vector(text) if category is None else category.vector
+        return dataclasses.replace(arguments, vector=vector)
+
+    def _category(self, wanted: str | Sequence[str]) -> CategoryVector:
+        found = self.categories.find(wanted)
+        if found is None:
+            # An ingest run may have brought it since.
+            self.refresh()
+            found = self.categories.find(wanted)
+        if found is None:
+            raise no_category(self.categories, wanted, self.alias)
+        return found
 
     def _names_for(self, wanted: Sequence[str]) -> FieldNames:
         """The fields; read again when one is missing, as new products may bring new ones."""
         if not all(self._names.has(name) for name in wanted):
-            self._refresh()
+            self.refresh()
         return self._names
 
-    def _send(self, body: dict[str, Any]) -> Any:
+    def _require_fusion(self, arguments: SearchArguments) -> None:
+        key = f"{arguments.fusion} {arguments.min_score is not None}"
+        if key not in self._fusions:
+            require_fusion(arguments, capabilities(self.client))
+            self._fusions.add(key)
+
+    def _snapshot(self, given: Mapping[str, Any]) -> tuple[str, str] | None:
+        """The point in time to read: the cursor's, or a new one; its id and how long it is kept."""
+        if "cursor" in given:
+            return Cursor.decode(given["cursor"]).snapshot
+        if "snapshot" not in given:
+            return None
         with guarded(self.client, QueryError):
-            answer = self.client.search(index=self.alias, body=body)
-        hits = answer["hits"]["hits"]
-        if hits and hits[0]["_index"] != self.index.name:
-            # The alias was moved: with another model's vectors behind it these hits mean nothing.
-            self._refresh()
+            made = self.client.create_pit(index=self.alias, params={"keep_alive": given["snapshot"]})
+        return made["pit_id"], given["snapshot"]
+
+    def _send(self, body: dict[str, Any], snapshot: tuple[str, str] | None = None, explain: bool = False) -> Any:
+        params = EXPLAINED if explain else None
+        with guarded(self.client, QueryError):
+            if snapshot is not None:
+                return self._read(body, snapshot, params)
+            answer = self.client.search(index=self.alias, body=body, params=params)
+        if self.moved(answer):
+            self.refresh()
         return answer
 
-    def _refresh(self) -> None:
+    def _read(self, body: dict[str, Any], snapshot: tuple[str, str], params: dict[str, str] | None) -> Any:
+        try:
+            return self.client.search(body=at_snapshot(body, snapshot), params=params)
+        except opensearchpy.NotFoundError:
+            raise expired() from None
+
+    def _drop(self, snapshot: tuple[str, str]) -> None:
+        with guarded(self.client, QueryError):
+            self.client.delete_pit(body={"pit_id": [snapshot[0]]}, params={"ignore": 404})
+
+    def is_ready(self, query: str | None, given: Mapping[str, Any]) -> bool:
+        """Whether `arguments` can answer at once, without asking the cluster or the model."""
+        category = given.get("category")
+        if category is not None:
+            encoded = self._categories is not None and self._categories.find(category) is not None
+        else:
+            lexical = given.get("mode", self.config.mode) == "lexical"
+            encoded = lexical or (query is not None and self.vectors.peek(query) is not None)
+        native = given.get("fusion", self.config.fusion) != "saturation"
+        return encoded and not native and all(self._names.has(name) for name in names_in(given, self.config))
+
+    def moved(self, answer: Mapping[str, Any]) -> bool:
+        """Whether the alias points to another index by now: with another model's vectors its hits mean nothing."""
+        hits = answer["hits"]["hits"]
+        return bool(hits) and hits[0]["_index"] != self.index.name
+
+    def refresh(self) -> None:
+        """Read index, fields and categories anew.
+
+        Raises:
+            IndexMissingError: the index is gone.
+            FingerprintError: it belongs to another model by now.
+        """
         index = indices.require(self.client, self.alias)
         if self._bundle is not None:
             indices.check_fingerprint(index, self._bundle, self.alias)
         self.index = index
+        self.config = self._configured or stored_settings(index.meta)
         self._names = FieldNames(index.properties)
+        self._categories = None
 
 
-_OPTIONS = ("size", "page", "k", "weight", "pivot", "fields", "facet_size", "thumbnails")
-
-
-def _client(cluster: str | OpenSearch | None, config: OpenSearchConfig) -> OpenSearch:
-    if cluster is None:
-        return connect(config)
-    if isinstance(cluster, str):
-        return connect(dataclasses.replace(config, url=cluster))
-    return cluster
-
-
-def _load(model: str | Path | Bundle | None) -> Bundle | None:
+def load_bundle(model: str | Path | Bundle | None) -> Bundle | None:
+    """The bundle, read if it is a folder's name."""
     if not isinstance(model, str | Path):
         return model
     from clipita.runtime import Bundle
@@ -223,26 +261,32 @@ def _load(model: str | Path | Bundle | None) -> Bundle | None:
     return Bundle.load(Path(model))
 
 
-def _query_encoder(bundle: Bundle | None, device: str) -> Any:
-    """A function from a query to its vector."""
-    if bundle is None:
-
-        def refuse(_: str) -> tuple[float, ...]:
-            raise UsageError("This search was made without a model.", hint="Give `model`, or use the mode lexical.")
-
-        return refuse
-    from clipita.runtime import TextEncoder
-
-    encoder = TextEncoder(bundle, device)
-
-    def encode(query: str) -> tuple[float, ...]:
-        return tuple(encoder.encode([query])[0].tolist())
-
-    return encode
+def no_category(categories: Categories, wanted: str | Sequence[str], alias: str) -> UsageError:
+    """The error for a category that is not found."""
+    if not len(categories):
+        return UsageError(
+            f"The index {alias} has no category vectors.", hint=f"Write them with: clipita ingest --index {alias}"
+        )
+    return categories.unknown(wanted)
 
 
-def _remarks(arguments: SearchArguments) -> tuple[str, ...]:
-    if arguments.mode == "vector":
-        return ()
-    text, cut = shorten(arguments.text, len(arguments.fields))
-    return (f"The query is long: only its first {len(text)} characters were matched by words.",) if cut else ()
+def expired() -> UsageError:
+    """The error for a cursor whose point in time is gone."""
+    return UsageError(
+        "The snapshot that this cursor reads is gone: it was kept too short, or the node restarted.",
+        hint="Start at the first page again, with a longer snapshot.",
+    )
+
+
+def at_snapshot(body: dict[str, Any], snapshot: tuple[str, str]) -> dict[str, Any]:
+    """The body for a point in time, which stands in place of the index."""
+    return {**body, "pit": {"id": snapshot[0], "keep_alive": snapshot[1]}}
+
+
+def config_for(url: str | None, config: OpenSearchConfig) -> OpenSearchConfig:
+    """The connection's settings, for another address if one is given."""
+    return config if url is None else dataclasses.replace(config, url=url)
+
+
+def _client(cluster: str | OpenSearch | None, config: OpenSearchConfig) -> OpenSearch:
+    return connect(config_for(cluster, config)) if isinstance(cluster, str | None) else cluster

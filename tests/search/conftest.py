@@ -15,6 +15,7 @@ from opensearchpy import OpenSearch
 
 from clipita.catalogue.readers import CatalogueFile
 from clipita.config import IngestConfig, OpenSearchConfig
+from clipita.opensearch.categories import publish
 from clipita.opensearch.cluster import connect
 from clipita.opensearch.ingest import Ingest
 from clipita.opensearch.local import NodeStatus
@@ -22,9 +23,13 @@ from clipita.opensearch.search import ProductSearch
 from clipita.runtime import Bundle
 
 ALIAS = "search-shop"
+LEAVES = [("Home", "Plates", "Round Plates"), ("Home", "Boards", "Cutting Boards"), ("Toys", "Kites", "Delta Kites")]
 SCRIPT = "<script>document.title='taken'</script> plate"
 AWKWARD: list[dict[str, Any]] = [
     {"product_id": "x-script", "title": SCRIPT, "brand": "<b>Bold</b>"},
+    {"product_id": "x-sold", "title": "sold much plate", "sales": 300, "in_stock": True, "gain": 0.4},
+    {"product_id": "x-new", "title": "new plate", "sales": 0, "in_stock": False, "added": "2026-01-01", "gain": 0.9},
+    {"product_id": "x-odd", "title": "odd date plate", "added": "last week", "stamp": 1_700_000_000_000},
     {"product_id": "x-markup", "title": "[red]kettle[/red] \x1b[31m :smile: ${style}", "price": 12.5},
     {"product_id": "x-url", "title": "remote kite", "price": 7.25},
     {"product_id": "x-untitled", "title": None, "attributes": {"colour": "red"}, "brand": "Acme"},
@@ -83,6 +88,7 @@ def live(search_client: OpenSearch, shop: Path, tiny_bundle: Path, tmp_path_fact
     files = [CatalogueFile(shop / f"{name}.parquet") for name in ("train", "valid", "test")]
     config = IngestConfig(rejected=folder / "rejected.jsonl")
     report = Ingest(search_client, bundle, config, alias=ALIAS).run([*files, CatalogueFile(awkward)])
+    publish(search_client, ALIAS, report.index, bundle, LEAVES)
     assert not report.left_out
     answer = search_client.search(index=ALIAS, body={"size": 1000, "query": {"match_all": {}}})
     sources = {hit["_id"]: hit["_source"] for hit in answer["hits"]["hits"]}

@@ -90,6 +90,10 @@ def test_the_page_has_the_pictures_and_no_script(clipita: Command, tmp_path: Pat
     ("arguments", "code", "said"),
     [
         (("",), 2, "The query is empty."),
+        ((), 2, "nothing to search for"),
+        (("--category", "Rund Plates"), 2, "Did you mean Home > Plates > Round Plates"),
+        (("plates", "--fusion", "rrf"), 1, "needs the plugin"),
+        (("plates", "--boost", "sales"), 2, "is not a boost"),
         (("plates", "--filter", "colur=red"), 2, "Did you mean colour?"),
         (("plates", "--filter", "colour"), 2, "is not a filter"),
         (("plates", "--page", "9999"), 2, "10,000"),
@@ -104,6 +108,36 @@ def test_what_goes_wrong_is_one_line(clipita: Command, arguments: tuple[str, ...
     assert said in err
     assert "Traceback" not in err
     assert out == ""
+
+
+@pytest.mark.integration
+def test_every_flag_reaches_the_search(live: Live, clipita: Command) -> None:
+    flags = [
+        "--category", "Home > Plates > Round Plates", "--sort", "brand", "--sort", "-price", "--collapse", "colour",
+        "--boost", "popularity:sales:0.5:10", "--min-score", "0.01", "--weight", "0.4", "--pivot", "3", "--explain",
+    ]  # fmt: skip
+    code, out, _ = clipita(*flags, "--json")
+    page = live.search(
+        category="Round Plates", sort=["brand", "-price"], collapse="colour", boosts=["popularity:sales:0.5:10"],
+        min_score=0.01, weight=0.4, pivot=3, explain=True,
+    )  # fmt: skip
+    assert code == 0
+    shown = json.loads(out)
+    assert shown | {"took_ms": 0} == json.loads(json.dumps(page.to_json())) | {"took_ms": 0}
+    code, table, _ = clipita(*flags)
+    assert f"in {page.groups} groups" in table
+    assert "× 1.00 popularity(sales)" in table
+
+
+@pytest.mark.integration
+def test_the_cursor_leads_to_the_next_page(live: Live, clipita: Command) -> None:
+    _, out, err = clipita("plates", "--size", "4")
+    word = err.rpartition("--cursor ")[2].split()[0]
+    code, out, _ = clipita("plates", "--size", "4", "--cursor", word, "--json")
+    assert code == 0
+    assert [hit["id"] for hit in json.loads(out)["hits"]] == [
+        hit.id for hit in live.search("plates", size=4, page=2).hits
+    ]
 
 
 def test_nothing_answers_exits_1(tiny_bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:

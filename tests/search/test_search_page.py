@@ -34,9 +34,9 @@ class Elements(HTMLParser):
         return [attributes for tag, attributes in self.tags if tag == name]
 
 
-def page(*hits: Hit, total: int | None = None, number: int = 1, **more: object) -> SearchPage:
+def page(*hits: Hit, query: str = "plates", total: int | None = None, number: int = 1, **more: object) -> SearchPage:
     found = len(hits) if total is None else total
-    return SearchPage(list(hits), found, {}, 7, "hybrid", number, 24, **more)  # type: ignore[arg-type]
+    return SearchPage(query, list(hits), found, {}, 7, "hybrid", number, 24, **more)  # type: ignore[arg-type]
 
 
 def hit(name: str, thumbnail: str | None = None, **source: object) -> Hit:
@@ -47,10 +47,11 @@ def test_everything_from_outside_is_escaped() -> None:
     found = page(
         hit("p1", title=EVIL, category_path=[EVIL, EVIL], price=EVIL, image=f'https://shop/{"x"}"onload=1'),
         hit(EVIL, thumbnail=f'{JPEG}"><script>'),
+        query=EVIL,
         remarks=(EVIL,),
     )
     found.facets[EVIL] = [FacetValue(EVIL, 3)]
-    text = render(found, EVIL, EVIL)
+    text = render(found, EVIL)
     elements = Elements(text)
     assert {tag for tag, _ in elements.tags} <= {
         "html", "head", "meta", "title", "style", "body", "header", "p", "h1", "h2", "main", "aside", "section", "ul",
@@ -61,7 +62,7 @@ def test_everything_from_outside_is_escaped() -> None:
 
 
 def test_a_policy_forbids_scripts_and_loads_only_pictures() -> None:
-    metas = Elements(render(page(), "plates", "products")).all("meta")
+    metas = Elements(render(page(), "products")).all("meta")
     policy = next(entry["content"] for entry in metas if entry.get("http-equiv") == "Content-Security-Policy")
     assert policy is not None
     assert "default-src 'none'" in policy
@@ -75,7 +76,7 @@ def test_pictures_are_thumbnails_or_urls() -> None:
         hit("file", title="c", image="/home/shop/c.jpg"),
         hit("scripted", title="d", image="javascript:alert(1)"),
     )
-    text = render(found, "plates", "products")
+    text = render(found, "products")
     assert [entry["src"] for entry in Elements(text).all("img")] == [
         f"data:image/jpeg;base64,{JPEG}",
         "https://shop/b.jpg?w=1&h=2",
@@ -100,9 +101,9 @@ def test_what_is_no_thumbnail_is_not_shown(thumbnail: str) -> None:
     ],
 )
 def test_the_count_in_words(found: SearchPage, said: str) -> None:
-    assert said in Elements(render(found, "plates", "products")).words
+    assert said in Elements(render(found, "products")).words
 
 
 def test_a_very_long_query_is_shortened() -> None:
-    text = render(page(), "x" * 10_000, "products")
+    text = render(page(query="x" * 10_000), "products")
     assert not re.search("x{300}", text)

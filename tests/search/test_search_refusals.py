@@ -37,11 +37,16 @@ def test_an_empty_query_is_refused(live: Live, text: str, mode: Any) -> None:
         live.search(text, mode=mode)
 
 
+def test_half_a_character_is_refused(live: Live) -> None:
+    with pytest.raises(UsageError, match="half a character"):
+        live.search("plate \udcff")
+
+
 def test_an_unknown_field_names_the_nearest(live: Live) -> None:
     for arguments in ({"filters": {"colur": "red"}}, {"facets": ["colur"]}):
         with pytest.raises(UsageError, match=r"no field colur\. Did you mean colour\?"):
             live.search("plates", **arguments)
-    with pytest.raises(UsageError, match="It has: brand, category_path, colour"):
+    with pytest.raises(UsageError, match="It has: added, brand, category_path, colour"):
         live.search("plates", filters={"warehouse": 3})
     with pytest.raises(UsageError, match="Did you mean title"):
         live.search("plates", fields=("titel",))

@@ -46,7 +46,7 @@ def test_hybrid_is_the_documented_formula(live: Live) -> None:
     rest = live.search(TEXT, mode="hybrid", weight=WEIGHT, pivot=PIVOT, k=K, size=K, page=2)
     expected = fused(live, TEXT)
     assert 2 * K > len(expected) > K
-    whole = SearchPage(page.hits + rest.hits, page.total, {}, 0, "hybrid", 1, 2 * K)
+    whole = SearchPage(TEXT, page.hits + rest.hits, page.total, {}, 0, "hybrid", 1, 2 * K)
     assert_agrees(whole, expected)
     assert any(hit.id not in live.bm25(TEXT) for hit in whole.hits)
 

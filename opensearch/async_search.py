@@ -1,0 +1,120 @@
+"""The same search for asyncio: `AsyncProductSearch`."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, Unpack
+
+import opensearchpy
+
+from clipita.config import OpenSearchConfig, SearchConfig
+from clipita.errors import QueryError
+from clipita.opensearch.cluster import address_of, connect_async, guarded
+from clipita.opensearch.cursor import Cursor
+from clipita.opensearch.native import is_past_the_end
+from clipita.opensearch.plan import SearchOptions, given_options, remarks_on
+from clipita.opensearch.query import search_body
+from clipita.opensearch.results import SearchPage, read_page
+from clipita.opensearch.search import EXPLAINED, ProductSearch, at_snapshot, config_for, expired
+
+if TYPE_CHECKING:
+    from clipita.runtime import Bundle
+
+
+class AsyncProductSearch:
+    """Searches without blocking the event loop; needs the extra `async`.
+
+    Searches go through an asynchronous client. What may take the processor (encoding a new text) or is rare (reading
+    the mapping and the categories) runs in a thread.
+
+    Example::
+
+        async with await AsyncProductSearch.open("https://search.internal:9200", model="model/") as search:
+            page = await search("running shoes", facets=["brand"])
+
+    Args:
+        search: does the planning.
+        opensearch: where and how to connect.
+    """
+
+    def __init__(self, search: ProductSearch, opensearch: OpenSearchConfig) -> None:
+        self.search = search
+        self.client = connect_async(opensearch)
+        self._where = address_of(search.client)
+
+    @classmethod
+    async def open(
+        cls,
+        url: str | None = None,
+        index: str = "products",
+        model: str | Path | Bundle | None = None,
+        config: SearchConfig | None = None,
+        opensearch: OpenSearchConfig | None = None,
+        device: str = "cpu",
+    ) -> Self:
+        """Connect; arguments and errors as of `ProductSearch`, and MissingExtraError without aiohttp."""
+        connection = config_for(url, opensearch or OpenSearchConfig())
+        search = await asyncio.to_thread(ProductSearch, None, index, model, config, connection, device)
+        return cls(search, connection)
+
+    async def __call__(self, query: str | None = None, **options: Unpack[SearchOptions]) -> SearchPage:
+        """One page of hits; arguments and errors as of `ProductSearch`."""
+        given = given_options(options)
+        arguments = await self._plan(query, given)
+        body = search_body(arguments)
+        snapshot = await self._snapshot(given)
+        try:
+            answer = await self._send(body, snapshot, arguments.explain)
+        except QueryError as error:
+            if not is_past_the_end(error, arguments):
+                raise
+            answer = await self._send({**body, "from": 0, "size": 0}, snapshot, arguments.explain)
+        page = read_page(answer, arguments, remarks_on(arguments), snapshot)
+        if snapshot is not None and page.cursor is None:
+            with guarded(self._where, QueryError):
+                await self.client.delete_pit(body={"pit_id": [snapshot[0]]}, params={"ignore": 404})
+        return page
+
+    async def body(self, query: str | None = None, **options: Unpack[SearchOptions]) -> dict[str, Any]:
+        """The request body of the same search."""
+        return search_body(await self._plan(query, given_options(options)))
+
+    async def close(self) -> None:
+        """Close both connections."""
+        await self.client.close()
+        self.search.client.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def _plan(self, query: str | None, given: dict[str, Any]) -> Any:
+        if self.search.is_ready(query, given):
+            return self.search.arguments(query, given)
+        return await asyncio.to_thread(self.search.arguments, query, given)
+
+    async def _snapshot(self, given: dict[str, Any]) -> tuple[str, str] | None:
+        if "cursor" in given:
+            return Cursor.decode(given["cursor"]).snapshot
+        if "snapshot" not in given:
+            return None
+        with guarded(self._where, QueryError):
+            made = await self.client.create_pit(index=self.search.alias, params={"keep_alive": given["snapshot"]})
+        return made["pit_id"], given["snapshot"]
+
+    async def _send(self, body: dict[str, Any], snapshot: tuple[str, str] | None, explain: bool) -> Any:
+        params = EXPLAINED if explain else None
+        with guarded(self._where, QueryError):
+            if snapshot is None:
+                answer = await self.client.search(index=self.search.alias, body=body, params=params)
+            else:
+                try:
+                    return await self.client.search(body=at_snapshot(body, snapshot), params=params)
+                except opensearchpy.NotFoundError:
+                    raise expired() from None
+        if self.search.moved(answer):
+            await asyncio.to_thread(self.search.refresh)
+        return answer

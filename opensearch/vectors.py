@@ -1,0 +1,60 @@
+"""Query texts to vectors, each encoded once."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+from clipita.errors import UsageError
+
+if TYPE_CHECKING:
+    from clipita.runtime import Bundle
+
+KEPT = 10_000
+"""Vectors that are kept, the least recently used go first; at 256 dimensions each takes some 8 KB."""
+
+
+class QueryVectors:
+    """The unit vectors of queries; may be shared by threads.
+
+    Args:
+        bundle: the model; None gives vectors to nothing.
+        device: cpu, cuda or cuda:N.
+    """
+
+    def __init__(self, bundle: Bundle | None, device: str = "cpu") -> None:
+        self._encoder = None
+        if bundle is not None:
+            from clipita.runtime import TextEncoder
+
+            self._encoder = TextEncoder(bundle, device)
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[str, tuple[float, ...]] = OrderedDict()
+
+    def __call__(self, query: str) -> tuple[float, ...]:
+        """The query's vector, [dim].
+
+        Raises:
+            UsageError: there is no model.
+        """
+        vector = self.peek(query)
+        if vector is None:
+            if self._encoder is None:
+                raise UsageError(
+                    "This search was made without a model.",
+                    hint="Give `model`, use the mode lexical, or name a category.",
+                )
+            vector = tuple(self._encoder.encode([query])[0].tolist())
+            with self._lock:
+                self._kept[query] = vector
+                if len(self._kept) > KEPT:
+                    self._kept.popitem(last=False)
+        return vector
+
+    def peek(self, query: str) -> tuple[float, ...] | None:
+        """The vector if it is kept."""
+        with self._lock:
+            if query in self._kept:
+                self._kept.move_to_end(query)
+            return self._kept.get(query)
