@@ -79,10 +79,11 @@ LOAD = [round(value, 1) for value in os.getloadavg()]
 
 def prepare(url: str, files: list[Path], bundle_path: Path) -> tuple[int, str]:
     """Ingest what is missing; gives the number of products and the index."""
+    WORK.mkdir(parents=True, exist_ok=True)
     client = connect(OpenSearchConfig(url=url, timeout=600))
     bundle = Bundle.load(bundle_path)
     catalogues = [WatchedCatalogue(file) for file in files]
-    config = IngestConfig(rejected=record.ROOT / "build" / "rejected.jsonl")
+    config = IngestConfig(rejected=WORK / "rejected.jsonl")
     report = Ingest(client, bundle, config, alias=INDEX).run(catalogues)
     paths = set().union(*(catalogue.paths for catalogue in catalogues))
     categories.publish(client, INDEX, report.index, bundle, paths)

@@ -26,6 +26,21 @@ SECRETS = {
 }
 """Keys that may stand in the environment only."""
 
+QUERY_TEMPLATES = (
+    "buy {} online",
+    "{} for women",
+    "{} for men",
+    "a photo of {}",
+    "picture of {}",
+    "cheap {}",
+    "best {}",
+    "shop for {}",
+    "{} sale",
+    "{} in style",
+    "new {}",
+    "looking for {}",
+)
+
 
 @dataclass(frozen=True)
 class FieldsConfig:
@@ -55,14 +70,19 @@ class CatalogueConfig:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Towers and heads. `tower_config` is an open_clip model config file and takes the place of `tower`."""
+    """Towers and heads. `tower_config` is an open_clip model config file and takes the place of `tower`.
+
+    `heads` are `residual` (corrections of the pretrained text space) or `plain` (the paper's). Towers that learn
+    themselves always have plain ones.
+    """
 
     tower: str = "ViT-B-32"
     pretrained: str | None = "laion2b_s34b_b79k"
     tower_config: Path | None = None
     modalities: str = "ITA"
-    dim: int = 256
-    hidden: int = 1024
+    heads: Literal["residual", "plain"] = "residual"
+    dim: int = 384
+    hidden: int = 512
     dropout: float = 0.1
 
 
@@ -71,11 +91,15 @@ class TrainingConfig:
     """How the model is trained. With `unfreeze` the towers learn too, and nothing is cached."""
 
     loss: Literal["tree", "infonce"] = "tree"
-    epochs: int = 12
+    epochs: int = 8
     batch_size: int = 512
     learning_rate: float = 1e-3
     weight_decay: float = 1e-3
-    modality_dropout: float = 0.1
+    modality_dropout: float = 0.3
+    balance: float = 0.5
+    distillation: float = 0.1
+    query_variants: float = 0.5
+    query_templates: tuple[str, ...] = QUERY_TEMPLATES
     patience: int = 4
     seed: int = 0
     unfreeze: bool = False

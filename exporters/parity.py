@@ -102,6 +102,7 @@ def compare(trained: TrainedModel, bundle: Bundle, inputs: Sequence[tuple[str, P
     )
     _demand(cosines, [f"product {name}" for name, _ in compared], lowest)
     names = sorted({path[-1] for path in trained.categories})
+    names += [f"something like {name.lower()}" for name in names[:64]]  # queries that no category's name is
     text_cosines = _cosines(_torch_texts(trained.model, names), TextEncoder(bundle).encode(names))
     _demand(text_cosines, [f"category {name}" for name in names], lowest)
     return Parity(len(inputs), float(cosines.min()), len(names), float(text_cosines.min()))

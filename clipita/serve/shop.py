@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from opensearchpy import AsyncOpenSearch
 
@@ -56,11 +56,13 @@ class Shop:
 
     async def _once(self, name: str, read: Callable[[], Awaitable[Answer]]) -> Answer:
         async with self._locks[name]:
-            read_at, index, answer = self._kept.get(name, (0.0, "", None))
-            if index != self._search.index.name or time.monotonic() - read_at > KEPT_SECONDS:
-                answer = await read()
-                self._kept[name] = (time.monotonic(), self._search.index.name, answer)
-            return answer  # type: ignore[no-any-return]  # one name, one reader, one type
+            read_at, index, kept = self._kept.get(name, (0.0, "", None))
+            if index == self._search.index.name and time.monotonic() - read_at <= KEPT_SECONDS:
+                # One name, one reader, one type.
+                return cast(Answer, kept)
+            answer = await read()
+            self._kept[name] = (time.monotonic(), self._search.index.name, answer)
+            return answer
 
     async def _read_categories(self) -> dict[str, Any]:
         categories = await asyncio.to_thread(lambda: self._search.categories)
