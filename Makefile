@@ -41,7 +41,7 @@ $(VENV)/installed: pyproject.toml
 	  { echo "clipita needs Python 3.11 or newer; name one with: make PYTHON=python3.12 ..."; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	test -x $(UV) || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(UV) pip install --python $(BIN)/python --editable '.[cpu,train,local]' --group test --group lint
+	$(UV) pip install --python $(BIN)/python --editable '.[cpu,train,local,serve]' --group test --group lint --group browser
 	touch $@
 
 bench-fashion: setup  ## the real catalogue, from raw data to benchmarks/results/fashion.json

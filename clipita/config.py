@@ -20,6 +20,11 @@ from typing import Any, Literal
 from clipita.errors import ConfigError
 
 CONFIG_FILE = "clipita.toml"
+SECRETS = {
+    "password": "Set CLIPITA_OPENSEARCH_PASSWORD or password_file.",
+    "api_key": "Set CLIPITA_SERVE_API_KEY or api_key_file.",
+}
+"""Keys that may stand in the environment only."""
 
 QUERY_TEMPLATES = (
     "buy {} online",
@@ -164,6 +169,26 @@ class SearchConfig:
 
 
 @dataclass(frozen=True)
+class ServeConfig:
+    """`clipita serve`. The key is read from CLIPITA_SERVE_API_KEY or `api_key_file`.
+
+    `queue` is how many texts or products may wait for the model, and `max_requests` how many requests may be under
+    way; what comes on top is answered with 503. `request_timeout` and `drain` (for what runs at a stop) are seconds.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    api_key: str | None = field(default=None, repr=False)
+    api_key_file: Path | None = None
+    cors_origins: tuple[str, ...] = ()
+    batch_size: int = 32
+    queue: int = 256
+    max_requests: int = 256
+    request_timeout: float = 30.0
+    drain: float = 30.0
+
+
+@dataclass(frozen=True)
 class Config:
     """Everything that can be set, by section of clipita.toml."""
 
@@ -175,6 +200,7 @@ class Config:
     opensearch: OpenSearchConfig = OpenSearchConfig()
     ingest: IngestConfig = IngestConfig()
     search: SearchConfig = SearchConfig()
+    serve: ServeConfig = ServeConfig()
 
 
 def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Config:
@@ -235,11 +261,8 @@ def _section_from_file(section_type: type, table: Any, where: str, base: Path) -
     values = {}
     for key, value in table.items():
         _check_known(key, hints, f"{where}: unknown key {key}")
-        if key == "password":
-            raise ConfigError(
-                f"{where}: a password does not belong in this file.",
-                hint="Set CLIPITA_OPENSEARCH_PASSWORD or password_file.",
-            )
+        if key in SECRETS:
+            raise ConfigError(f"{where}: a {key} does not belong in this file.", hint=SECRETS[key])
         converted = _convert(value, hints[key], f"{where} {key}")
         values[key] = base / converted if isinstance(converted, Path) else converted
     return values

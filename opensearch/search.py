@@ -89,6 +89,7 @@ class ProductSearch:
             FingerprintError: the alias moved to an index of another model meanwhile.
         """
         given = given_options(options)
+        fingerprint = self.index.fingerprint
         arguments = self.arguments(query, given)
         body = search_body(arguments)
         snapshot = self._snapshot(given)
@@ -98,6 +99,9 @@ class ProductSearch:
             if not is_past_the_end(error, arguments):
                 raise
             answer = self._send({**body, "from": 0, "size": 0}, snapshot, arguments.explain)
+        if self.index.fingerprint != fingerprint:
+            # The alias moved; the category's vector was of the model before.
+            return self(query, **options)
         page = read_page(answer, arguments, remarks_on(arguments), snapshot)
         if snapshot is not None and page.cursor is None:
             self._drop(snapshot)
