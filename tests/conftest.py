@@ -71,6 +71,19 @@ def tiny_tower(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def tiny_weights(tiny_tower: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint for the tiny tower, random: towers that stay frozen must come with weights."""
+    import open_clip
+    import torch
+
+    file = tmp_path_factory.mktemp("weights") / "tiny.pt"
+    torch.manual_seed(1)
+    open_clip.add_model_config(tiny_tower)
+    torch.save(open_clip.create_model(tiny_tower.stem, force_custom_text=True).state_dict(), file)
+    return file
+
+
+@pytest.fixture(scope="session")
 def tiny_run(shop: Path, tiny_tower: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run folder of a model trained on the shop, towers included."""
     from clipita.training.prepare import Sources
