@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 SOURCES := clipita exporters opensearch cli tests benchmarks
 
-.PHONY: help demo test test-all lint types setup bench-fashion bench-demo bench-search clean
+.PHONY: help demo test test-all lint types setup bench-fashion bench-demo bench-search bench-serve clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -54,6 +54,9 @@ bench-demo: setup  ## how long the demo takes, and its table
 
 bench-search: setup  ## search on the real catalogue: make bench-search BUNDLE=model
 	$(BIN)/python benchmarks/search.py --bundle $(BUNDLE)
+
+bench-serve: setup  ## /v1/search under 64 clients against the bare node; needs BUNDLE=folder
+	$(BIN)/python benchmarks/serve.py --bundle $(BUNDLE)
 
 clean:  ## remove what was built here; caches of downloads stay
 	rm -rf build demo $(VENV)
