@@ -21,6 +21,7 @@ COMMANDS = {
     "search": ("search", "Search the index by category or free text."),
     "evaluate": ("evaluate", "Measure retrieval quality, offline and live."),
     "sample": ("sample", "Draw a sample shop of any size to try things on."),
+    "doctor": ("doctor", "Say what this machine and cluster can do."),
     "demo": ("demo", "Show the whole road on a drawn sample shop."),
 }
 
