@@ -41,6 +41,7 @@ INDEX = "products"
 CLIENTS = 64
 OPTIONS: dict[str, Any] = {"facets": ["colour", "gender"], "size": 24}
 FLOOR = 0.9
+MEDIANS = ("p50_ms", "p95_ms", "p99_ms", "node_cpu_ms", "server_cpu_ms", "clients_cpu_ms")
 
 
 def main() -> int:
@@ -60,7 +61,9 @@ def main() -> int:
     url = node.start(heap="1g").url
     try:
         products, index = prepare(url, files, options.bundle)
-        result = measure(url, index, options)
+        status = node.status()
+        assert status is not None
+        result = measure(url, index, status.pid, options)
     finally:
         if not was_running:
             node.stop()
@@ -92,23 +95,25 @@ def prepare(url: str, files: list[Path], bundle_path: Path) -> tuple[int, str]:
     return products, report.index
 
 
-def measure(url: str, index: str, options: argparse.Namespace) -> dict[str, Any]:
+def measure(url: str, index: str, node: int, options: argparse.Namespace) -> dict[str, Any]:
     """Both comparisons."""
     search = ProductSearch(url, INDEX)
     paths = [list(entry.path) for entry in search.categories]
     asked = [{"category": path, "page": page, **OPTIONS} for path in paths for page in (1, 2)]
     bodies = [json.dumps(search.body(**request)).encode() for request in asked]
     sent = [json.dumps(request).encode() for request in asked]
-    with Served(url, options.bundle) as address:
+    server = Served(url, options.bundle)
+    with server as address:
         same_hits(url, address, bodies[:20], sent[:20])
         ways = {"node": (f"{url}/{index}/_search", bodies), "serve": (f"{address}/v1/search", sent)}
-        rounds = take_turns(ways, options.rounds, options.seconds)
+        processes = {"node": node, "server": server.pid, "clients": os.getpid()}
+        rounds = take_turns(ways, options.rounds, options.seconds, processes)
     clients = compare_clients(url, asked)
     search.client.close()
     summary = {
         way: {
             "per_second": round(statistics.median(one[way]["per_second"] for one in rounds), 1),
-            **{p: round(statistics.median(one[way][p] for one in rounds), 1) for p in ("p50_ms", "p95_ms", "p99_ms")},
+            **{p: round(statistics.median(one[way][p] for one in rounds), 2) for p in MEDIANS},
             "requests": sum(one[way]["requests"] for one in rounds),
             "errors": sum(one[way]["errors"] for one in rounds),
         }
@@ -133,6 +138,11 @@ class Served:
     def __init__(self, url: str, bundle: Path) -> None:
         words = [sys.executable, "-m", "clipita.cli", "serve", "--port", "0", "--url", url, "--index", INDEX]
         self._process = subprocess.Popen([*words, "--model", str(bundle)], stderr=subprocess.PIPE, text=True)
+
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid
 
     def __enter__(self) -> str:
         assert self._process.stderr is not None
@@ -162,16 +172,27 @@ def same_hits(node: str, address: str, bodies: list[bytes], sent: list[bytes]) -
     asyncio.run(ask())
 
 
-def take_turns(ways: dict[str, tuple[str, list[bytes]]], rounds: int, seconds: float) -> list[dict[str, Any]]:
-    """Rounds of every way, in alternating order after a warm-up."""
+def take_turns(
+    ways: dict[str, tuple[str, list[bytes]]], rounds: int, seconds: float, processes: dict[str, int]
+) -> list[dict[str, Any]]:
+    """Rounds of every way, in alternating order after a warm-up, with the processor time that each process took."""
     for address, bodies in ways.values():
         serve_load.run(address, bodies, CLIENTS, min(seconds, 4.0))
     found = []
     for number in range(rounds):
         order = list(ways) if number % 2 else list(reversed(ways))
-        one = {way: serve_load.run(*ways[way], CLIENTS, seconds) for way in order}
+        one = {way: _timed(*ways[way], seconds, processes) for way in order}
         print({way: one[way]["per_second"] for way in ways}, flush=True)
         found.append(one)
+    return found
+
+
+def _timed(address: str, bodies: list[bytes], seconds: float, processes: dict[str, int]) -> dict[str, Any]:
+    before = {name: serve_load.processor_seconds(process) for name, process in processes.items()}
+    found = serve_load.run(address, bodies, CLIENTS, seconds)
+    for name, process in processes.items():
+        spent = serve_load.processor_seconds(process) - before[name]
+        found[f"{name}_cpu_ms"] = round(1000 * spent / found["requests"], 2)
     return found
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -20,6 +22,12 @@ def run(address: str, bodies: Sequence[bytes], clients: int, seconds: float) -> 
         requests, errors, per_second, and p50_ms, p95_ms, p99_ms of the answers.
     """
     return uvloop.run(_load(address, bodies, clients, seconds))
+
+
+def processor_seconds(process: int) -> float:
+    """Processor time that a process has taken so far (proc(5): utime and stime of /proc/<pid>/stat)."""
+    numbers = Path(f"/proc/{process}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(numbers[11]) + int(numbers[12])) / os.sysconf("SC_CLK_TCK")
 
 
 async def _load(address: str, bodies: Sequence[bytes], clients: int, seconds: float) -> dict[str, Any]:

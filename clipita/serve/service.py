@@ -16,8 +16,8 @@ from clipita.opensearch.cluster_errors import address_of
 from clipita.opensearch.results import SearchPage
 from clipita.opensearch.search import ProductSearch
 from clipita.serve.batching import Batcher, Vectors
+from clipita.serve.client import equip
 from clipita.serve.metrics import Metrics
-from clipita.serve.problems import current_request
 from clipita.serve.shop import Shop
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Service:
         self.search = AsyncProductSearch(search, opensearch)
         self.client = self.search.client
         self.where = address_of(search.client)
-        _pass_request_ids(self.client)
+        equip(self.client)
         self.shop = Shop(self.client, search)
         self._decoders = ThreadPoolExecutor(DECODERS, thread_name_prefix="decode")
         self._texts: Batcher[str] | None = None
@@ -153,19 +153,3 @@ class Service:
 def no_model() -> RequestError:
     """The error where the server runs without a model."""
     return RequestError("This server runs without a model.", status=501, hint="Start it with --model.")
-
-
-def _pass_request_ids(client: Any) -> None:
-    """Send the running request's id along as X-Opaque-Id, which OpenSearch writes into its slow logs and tasks.
-
-    https://docs.opensearch.org/latest/api-reference/common-parameters/
-    """
-    plain = client.transport.perform_request
-
-    # The client has no hook for headers that change with the request, so its one way out is wrapped.
-    async def perform_request(method: str, url: str, headers: Any = None, **rest: Any) -> Any:
-        request_id = current_request.get()
-        traced = {**(headers or {}), "x-opaque-id": request_id} if request_id else headers
-        return await plain(method, url, headers=traced, **rest)
-
-    client.transport.perform_request = perform_request
