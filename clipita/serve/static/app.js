@@ -227,7 +227,8 @@ document.addEventListener("click", (event) => {
   history.pushState(null, "", link.getAttribute("href"));
   show({ focus: true });
 });
-window.addEventListener("popstate", () => show());
+// The skip link changes the address too, but nothing that is shown.
+window.addEventListener("popstate", () => write(read()) !== write(state) && show());
 // On a narrow screen the filters start folded, so that the products are seen first.
 const narrow = window.matchMedia("(max-width: 800px)");
 const fold = () => byId("drawer").toggleAttribute("open", !narrow.matches);

@@ -28,13 +28,13 @@ export function grid(found) {
   return el("ol", { class: "grid", start: (found.page - 1) * found.size + 1 }, found.hits.map((hit) => card(hit, found.mode)));
 }
 
-export function card(hit, mode, mark = null) {
+export function card(hit, mode, mark = null, heading = "h2") {
   const path = Array.isArray(hit.source.category_path) ? hit.source.category_path.join(" › ") : "";
   return el("li", { class: "card", "data-id": hit.id },
     picture(hit),
     el("div", { class: "words" },
       mark,
-      el("h3", {}, hit.title ?? hit.id),
+      el(heading, { class: "name" }, hit.title ?? hit.id),
       el("p", { class: "where" }, path),
       el("div", { class: "deal" },
         el("span", { class: "price" }, hit.source.price === undefined || hit.source.price === null ? "" : amount(hit.source.price)),
@@ -97,7 +97,7 @@ export function compared(left, right, leftName, rightName) {
   const list = (found, name, mark) =>
     el("section", { "aria-label": name }, el("h2", {}, name, " ", el("small", {}, `${count(found.total)} products`)),
       found.hits.length
-        ? el("ol", { class: "grid narrow" }, found.hits.map((hit, position) => card(hit, found.mode, mark(hit, position))))
+        ? el("ol", { class: "grid narrow" }, found.hits.map((hit, position) => card(hit, found.mode, mark(hit, position), "h3")))
         : el("p", { class: "quiet" }, "Nothing found."));
   return [
     el("p", { class: "summary" }, summary),
