@@ -1,6 +1,6 @@
 """Retrieval quality on the real catalogue: the default recipe beside the paper's, seen and unseen categories.
 
-    python benchmarks/quality.py            (make setup, then the packages of the bench group)
+    make bench-quality        (or: python benchmarks/quality.py)
 
 Trains with `clipita train` on train.parquet, stops by valid.parquet, and reports test.parquet by exact search: all
 categories trained, and three draws of 30 leaves held out; the default recipe with three seeds each. Also: queries as
