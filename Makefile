@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 SOURCES := clipita exporters opensearch cli tests benchmarks
 
-.PHONY: help demo test test-all lint types setup bench-fashion bench-demo clean
+.PHONY: help demo test test-all lint types setup bench-fashion bench-demo bench-search clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -41,7 +41,7 @@ $(VENV)/installed: pyproject.toml
 	  { echo "clipita needs Python 3.11 or newer; name one with: make PYTHON=python3.12 ..."; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	test -x $(UV) || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(UV) pip install --python $(BIN)/python --editable '.[cpu,train,local]' --group test --group lint
+	$(UV) pip install --python $(BIN)/python --editable '.[cpu,train,local,serve]' --group test --group lint --group browser
 	touch $@
 
 bench-fashion: setup  ## the real catalogue, from raw data to benchmarks/results/fashion.json
@@ -50,6 +50,9 @@ bench-fashion: setup  ## the real catalogue, from raw data to benchmarks/results
 
 bench-demo: setup  ## how long the demo takes, and its table
 	$(BIN)/python benchmarks/demo.py
+
+bench-search: setup  ## search on the real catalogue: make bench-search BUNDLE=model
+	$(BIN)/python benchmarks/search.py --bundle $(BUNDLE)
 
 clean:  ## remove what was built here; caches of downloads stay
 	rm -rf build demo $(VENV)

@@ -17,6 +17,7 @@ from clipita.errors import MissingExtraError
 @click.command("export-onnx")
 @click.option("--run", type=click.Path(path_type=Path), help="Folder of the training; default runs/clip-ita.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the bundle; default model.")
+@click.option("--dim", type=click.IntRange(8), help="Cut the vectors, to save memory: 256, 128 or 64; default: whole.")
 @click.option("--catalogue", type=click.Path(path_type=Path), help="Real products to compare on; default: valid.")
 @click.option(
     "--precision",
@@ -38,6 +39,7 @@ from clipita.errors import MissingExtraError
 def command(
     run: Path | None,
     out: Path | None,
+    dim: int | None,
     catalogue: Path | None,
     precision: str | None,
     max_loss: float | None,
@@ -63,6 +65,7 @@ def command(
     Example:
       clipita export-onnx
       clipita export-onnx --precision int8 --out model-int8
+      clipita export-onnx --dim 128 --out model-128
       clipita export-onnx --run runs/clip-it --out models/clip-it --catalogue valid.parquet
     """
     settings = config.load(config_file)
@@ -78,8 +81,11 @@ def command(
         raise MissingExtraError(error.name or "onnx", "train,cpu") from error
     root = settings.catalogue.image_root
     with console.err().status("Loading the model") as status:
+        trained = load_run(run or settings.training.run)
+        if dim is not None:
+            trained.model.truncate(dim)
         bundle, result = export_bundle(
-            load_run(run or settings.training.run),
+            trained,
             CatalogueFile(catalogue, fields, root)
             if catalogue
             else open_catalogue([settings.catalogue.valid, settings.catalogue.train], fields, root),

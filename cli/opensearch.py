@@ -14,7 +14,7 @@ import click
 
 from clipita import config
 from clipita.cli import console
-from clipita.cli.options import config_option, json_option, url_option
+from clipita.cli.options import config_option, index_option, json_option, url_option
 from clipita.errors import LocalNodeError
 
 if TYPE_CHECKING:
@@ -197,6 +197,40 @@ def start_progress() -> Iterator[Callable[[str, int, int | None], None]]:
             bar.update(current[1], completed=done)
 
         yield report
+
+
+@command.command("put-templates")
+@index_option
+@url_option
+@json_option
+@config_option
+def put_templates(index: str | None, url: str | None, as_json: bool, config_file: Path | None) -> None:
+    """Store search templates in the cluster, for backends in any language.
+
+    With them and the category vectors (ALIAS-categories) plain HTTP answers a category page, without a model. They
+    keep the weights of [search], or those that `clipita tune` stored in the index. `clipita ingest` stores them too.
+
+    \b
+    Example:
+      clipita opensearch put-templates --index products
+      curl -X POST "$URL/products/_search/template" -H 'Content-Type: application/json' \\
+        -d '{"id": "products-lexical", "params": {"query": "kurtas", "size": 5}}'
+    """
+    settings = config.load(config_file)
+    cluster = config.override(settings.opensearch, url=url, index=index)
+    from clipita.opensearch import templates
+    from clipita.opensearch.cluster import capabilities, connect
+    from clipita.opensearch.index import require
+    from clipita.opensearch.tuned import stored_settings
+
+    client = connect(cluster)
+    stored = stored_settings(require(client, cluster.index).meta)
+    chosen = stored if settings.search == config.SearchConfig() else settings.search
+    names = templates.put(client, cluster.index, chosen, capabilities(client))
+    if as_json:
+        console.print_json(names)
+    else:
+        click.echo("\n".join(names))
 
 
 def _line_a_step() -> Callable[[str, int, int | None], None]:

@@ -135,6 +135,7 @@ def compare(trained: TrainedModel, bundle: Bundle, samples: Sequence[Sample], de
     _demand(products.cosines, [f"product {name}" for name, _ in compared], demands.cosine)
     on_paths = {name for sample in samples for name in sample.product.category_path}
     names = sorted({path[-1] for path in trained.categories} | on_paths)
+    names += [f"something like {name.lower()}" for name in names[:64]]  # queries that no category's name is
     texts = _Both(_torch_texts(trained.model, names), TextEncoder(bundle).encode(names))
     _demand(texts.cosines, [f"category {name}" for name in names], demands.cosine)
     before, after = _r_precision(samples, names, products, texts)

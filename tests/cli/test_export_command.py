@@ -32,7 +32,8 @@ def test_export_says_what_it_made(
     target = tmp_path / "model"
     code, out, err = run_main(
         capsys, monkeypatch,
-        "--run", str(tiny_run), "--out", str(target), "--catalogue", str(shop / "valid.parquet"), "--products", "10", "--json",
+        "--run", str(tiny_run), "--out", str(target), "--catalogue", str(shop / "valid.parquet"),
+        "--products", "10", "--json",
     )  # fmt: skip
     assert code == 0, err
     summary = json.loads(out)
