@@ -53,7 +53,7 @@ def main() -> None:
     )
     print(json.dumps({key: result[key] for key in ("machine", "versions", "load_average", "vnni")}, indent=2))
     with tempfile.TemporaryDirectory() as folder:
-        bundles = _export_vit(files[0], Path(folder))
+        bundles = _export_vit(files[0], arguments.bundles or Path(folder))
         products = list(islice(CatalogueFile(files[1]).products(lambda _: None), arguments.products))
         user = _User()
         for name, step in (
@@ -63,14 +63,21 @@ def main() -> None:
             ("cold_start", lambda: cold_start(bundles["fp32"], arguments.rounds)),
             ("batch_size", lambda: batch_size(bundles["fp32"], products)),
         ):
-            result[name] = step()
-            print(json.dumps({name: result[name]}, indent=2), flush=True)
-    result["memory"] = memory(files[1], arguments.memory_products)
-    result["int8_quality"] = int8_quality(arguments.run, files[0]) if arguments.run else "not measured: no --run given"
-    result["gpu"] = "not measured: no machine with a GPU was at hand"
-    print(json.dumps({key: result[key] for key in ("memory", "int8_quality", "gpu")}, indent=2))
+            result[name] = _say(name, step())
+            record.write("runtime", result)
+    result["gpu"] = _say("gpu", "not measured: no machine with a GPU was at hand")
+    result["int8_quality"] = "not measured: no --run given"
+    if arguments.run:
+        result["int8_quality"] = _say("int8_quality", int8_quality(arguments.run, files[0]))
+        record.write("runtime", result)
+    result["memory"] = _say("memory", memory(files[1], arguments.memory_products))
     result["load_average_after"] = os.getloadavg()
     print(f"Written to {record.write('runtime', result)}")
+
+
+def _say(name: str, value: Any) -> Any:
+    print(json.dumps({name: value}, indent=2), flush=True)
+    return value
 
 
 class _User:
@@ -217,9 +224,13 @@ def int8_quality(run: Path, valid: Path) -> dict[str, Any]:
 
 
 def _export_vit(file: Path, folder: Path) -> dict[str, Bundle]:
-    towers = build_towers(TowerSource(TOWER, None, None))
-    trained = TrainedModel(ClipIta(towers, "ITA").eval(), [("Apparel", "Topwear")], {}, {}, pretrained_towers=False)
-    return {precision: _export(trained, file, folder / precision, precision) for precision in ("fp32", "int8")}
+    missing = [name for name in ("fp32", "int8") if not (folder / name).exists()]
+    if missing:
+        towers = build_towers(TowerSource(TOWER, None, None))
+        trained = TrainedModel(ClipIta(towers, "ITA").eval(), [("Apparel", "Topwear")], {}, {}, pretrained_towers=False)
+        for precision in missing:
+            _export(trained, file, folder / precision, precision)
+    return {name: Bundle.load(folder / name) for name in ("fp32", "int8")}
 
 
 def _export_small(file: Path, folder: Path) -> Bundle:
@@ -295,6 +306,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=record.FASHION, help="Folder of the real catalogue.")
     parser.add_argument("--run", type=Path, help="A run trained on it, for what int8 loses.")
+    parser.add_argument("--bundles", type=Path, help="Keep the exported ViT-B-32 here, and use it the next time.")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--texts", type=int, default=192)
     parser.add_argument("--products", type=int, default=128)

@@ -41,7 +41,9 @@ HARD = [
     "[CLS] [SEP] [MASK] [PAD] [UNK]",
     "\x00\x01 control",
 ]
-TEXT = st.text(max_size=200)
+# Code points without a meaning yet are left out: whether one is a letter depends on the Unicode tables' age, and
+# open_clip's (the `regex` package) count U+3D000 as one.
+TEXT = st.text(st.characters(exclude_categories=["Cs", "Cn"]), max_size=200)
 SHOP_TEXT = st.text(st.sampled_from(string.ascii_letters + string.digits + " '’&;#<|>_-/%.éß👟中\n"), max_size=200)
 
 
@@ -126,13 +128,13 @@ def test_the_whole_real_catalogue(pair: tuple[Any, Tokenizer], fashion: Path) ->
 
 
 @given(st.one_of(TEXT, SHOP_TEXT))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_any_text_of_clip(clip: tuple[Any, Tokenizer], text: str) -> None:
     assert differing(clip, [text]) == []
 
 
 @given(st.one_of(TEXT, SHOP_TEXT))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_any_text_of_word_piece(word_piece: tuple[Any, Tokenizer], text: str) -> None:
     assert differing(word_piece, [text]) == []
 
