@@ -39,6 +39,7 @@ from clipita.runtime.preprocess import decode_size, to_pixels
 
 TOWER = "ViT-B-32"
 PACKAGES = ("torch", "open_clip_torch", "onnxruntime", "tokenizers", "pillow", "numpy")
+STEPS = ["text", "product", "picture", "cold_start", "batch_size", "int8_quality", "memory"]
 Timed = dict[str, float]
 
 
@@ -56,23 +57,21 @@ def main() -> None:
         bundles = _export_vit(files[0], arguments.bundles or Path(folder))
         products = list(islice(CatalogueFile(files[1]).products(lambda _: None), arguments.products))
         user = _User()
-        for name, step in (
-            ("text", lambda: text(user, bundles["fp32"], products, arguments)),
-            ("product", lambda: product(user, bundles, products, arguments)),
-            ("picture", lambda: picture(user, bundles["fp32"], arguments)),
-            ("cold_start", lambda: cold_start(bundles["fp32"], arguments.rounds)),
-            ("batch_size", lambda: batch_size(bundles["fp32"], products)),
-        ):
-            result[name] = _say(name, step())
-            record.write("runtime", result)
-    result["gpu"] = _say("gpu", "not measured: no machine with a GPU was at hand")
-    result["int8_quality"] = "not measured: no --run given"
-    if arguments.run:
-        result["int8_quality"] = _say("int8_quality", int8_quality(arguments.run, files[0]))
-        record.write("runtime", result)
-    result["memory"] = _say("memory", memory(files[1], arguments.memory_products))
-    result["load_average_after"] = os.getloadavg()
-    print(f"Written to {record.write('runtime', result)}")
+        steps: dict[str, Callable[[], Any]] = {
+            "text": lambda: text(user, bundles["fp32"], products, arguments),
+            "product": lambda: product(user, bundles, products, arguments),
+            "picture": lambda: picture(user, bundles["fp32"], arguments),
+            "cold_start": lambda: cold_start(bundles["fp32"], arguments.rounds),
+            "batch_size": lambda: batch_size(bundles["fp32"], products),
+            "int8_quality": lambda: int8_quality(arguments.run, files[0]),
+            "memory": lambda: memory(files[1], arguments.memory_products),
+        }
+        result["gpu"] = "not measured: no machine with a GPU was at hand"
+        for name, step in steps.items():
+            if name in arguments.steps:
+                result[name] = _say(name, step())
+                result["load_average_after"] = os.getloadavg()
+                print(f"Written to {record.write(arguments.name, result)}")
 
 
 def _say(name: str, value: Any) -> Any:
@@ -206,8 +205,10 @@ def memory(file: Path, count: int) -> dict[str, Any]:
     }
 
 
-def int8_quality(run: Path, valid: Path) -> dict[str, Any]:
+def int8_quality(run: Path | None, valid: Path) -> dict[str, Any] | str:
     """R-precision of a trained model on validation products, PyTorch against int8."""
+    if run is None:
+        return "not measured: no --run given"
     with tempfile.TemporaryDirectory() as folder:
         _, parity = export_bundle(
             load_run(run), CatalogueFile(valid), Path(folder) / "int8", lowest_cosine=0.9999, products=2000,
@@ -307,6 +308,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, default=record.FASHION, help="Folder of the real catalogue.")
     parser.add_argument("--run", type=Path, help="A run trained on it, for what int8 loses.")
     parser.add_argument("--bundles", type=Path, help="Keep the exported ViT-B-32 here, and use it the next time.")
+    parser.add_argument("--steps", nargs="+", choices=STEPS, default=STEPS, help="Only these.")
+    parser.add_argument("--name", default="runtime", help="Of the result file.")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--texts", type=int, default=192)
     parser.add_argument("--products", type=int, default=128)
