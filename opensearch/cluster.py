@@ -22,6 +22,8 @@ __all__ = ["OLDEST", "Capabilities", "address_of", "capabilities", "connect", "c
 
 OLDEST = (2, 13, 0)
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+CONNECTIONS = 128
+"""Searches that an asynchronous client has under way at a time; the 10 as shipped leave a busy server waiting."""
 DEFAULT_PORTS = {"http": 9200, "https": 443}
 
 
@@ -93,7 +95,8 @@ def connect_async(config: OpenSearchConfig) -> AsyncOpenSearch:
         raise MissingExtraError("aiohttp", "async") from None
     from opensearchpy import AsyncOpenSearch
 
-    return AsyncOpenSearch(**_client_options(config, _address(config.url or _local_url(config))))
+    options = _client_options(config, _address(config.url or _local_url(config)))
+    return AsyncOpenSearch(**options, pool_maxsize=CONNECTIONS)
 
 
 def capabilities(client: OpenSearch) -> Capabilities:
