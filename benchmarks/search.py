@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +20,12 @@ import record
 import search_exact
 import search_latency
 import search_quality
+from opensearchpy import OpenSearch
 
-from clipita.catalogue.product import CategoryTree
+from clipita.catalogue.product import CategoryPath, CategoryTree
 from clipita.config import IngestConfig, OpenSearchConfig, SearchConfig
 from clipita.opensearch import categories
+from clipita.opensearch import index as indices
 from clipita.opensearch.categories import WatchedCatalogue
 from clipita.opensearch.cluster import connect
 from clipita.opensearch.ingest import Ingest
@@ -66,25 +70,24 @@ def main() -> int:
 
 def measure(url: str, files: list[Path], bundle: Bundle, rounds: int) -> dict[str, Any]:
     """All measurements."""
+    busy = os.getloadavg()
     client = connect(OpenSearchConfig(url=url, timeout=600))
-    catalogues = [WatchedCatalogue(file) for file in files]
-    print("Ingesting what is missing …", flush=True)
-    config = IngestConfig(rejected=record.ROOT / "build" / "rejected.jsonl")
-    report = Ingest(client, bundle, config, alias=INDEX).run(catalogues)
-    paths = set().union(*(catalogue.paths for catalogue in catalogues))
-    categories.publish(client, INDEX, report.index, bundle, paths)
+    paths = _ingest(client, bundle, files)
     documents = int(client.count(index=INDEX)["count"])
     names = sorted({category.name for category in CategoryTree(paths).categories})
     print(f"{documents:,} products, {len(names)} category names; quality …", flush=True)
     quality, tuned = search_quality.measure(client, INDEX, bundle, files)
+    print(json.dumps(quality, indent=1))
     search = ProductSearch(client, INDEX, bundle, tuned)
     print("Latency …", flush=True)
     latency = search_latency.measure(search, names, rounds)
+    print(json.dumps(latency, indent=1))
     print("Pages, facets, recall …", flush=True)
     exact = search_exact.measure(search, client, INDEX, bundle, tuned, names)
     return {
         "bundle": {"fingerprint": bundle.fingerprint, "dim": bundle.dim},
         "products": documents,
+        "load_average": {"before": busy, "after": os.getloadavg()},
         "settings": dataclasses.asdict(tuned),
         "defaults": dataclasses.asdict(SearchConfig()),
         "quality": quality,
@@ -92,6 +95,22 @@ def measure(url: str, files: list[Path], bundle: Bundle, rounds: int) -> dict[st
         "exact": exact,
         "not_measured": MEASURED_BY_OTHERS,
     }
+
+
+def _ingest(client: OpenSearch, bundle: Bundle, files: list[Path]) -> set[CategoryPath]:
+    """Put the whole catalogue into the index, unless it is there; gives the category paths."""
+    catalogues = [WatchedCatalogue(file) for file in files]
+    present = indices.find(client, INDEX)
+    rows = sum(catalogue.rows for catalogue in catalogues)
+    if present is None or not present.complete or client.count(index=INDEX)["count"] != rows:
+        print("Ingesting what is missing …", flush=True)
+        config = IngestConfig(rejected=record.ROOT / "build" / "rejected.jsonl")
+        Ingest(client, bundle, config, alias=INDEX).run(catalogues)
+        present = indices.require(client, INDEX)
+    indices.check_fingerprint(present, bundle, INDEX)
+    paths = {product.category_path for catalogue in catalogues for product in catalogue.products()}
+    categories.publish(client, INDEX, present.name, bundle, paths)
+    return paths
 
 
 def targets(result: dict[str, Any]) -> list[dict[str, Any]]:

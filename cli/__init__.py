@@ -24,6 +24,7 @@ COMMANDS = {
     "evaluate": ("evaluate", "Measure retrieval quality, offline and live."),
     "tune": ("tune", "Find the search's weights on validation categories."),
     "sample": ("sample", "Draw a sample shop of any size to try things on."),
+    "doctor": ("doctor", "Say what this machine and cluster can do."),
     "demo": ("demo", "Show the whole road on a drawn sample shop."),
 }
 

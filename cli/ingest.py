@@ -135,9 +135,9 @@ def _put_templates(client: OpenSearch, alias: str, search: config.SearchConfig) 
     from clipita.opensearch import templates
     from clipita.opensearch.cluster import capabilities
     from clipita.opensearch.index import require
-    from clipita.opensearch.tuned import stored_settings
+    from clipita.opensearch.tuned import chosen_settings, stored_settings
 
-    chosen = stored_settings(require(client, alias).meta) if search == config.SearchConfig() else search
+    chosen = chosen_settings(search) or stored_settings(require(client, alias).meta)
     try:
         templates.put(client, alias, chosen, capabilities(client))
     except AuthenticationError as error:

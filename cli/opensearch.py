@@ -221,11 +221,11 @@ def put_templates(index: str | None, url: str | None, as_json: bool, config_file
     from clipita.opensearch import templates
     from clipita.opensearch.cluster import capabilities, connect
     from clipita.opensearch.index import require
-    from clipita.opensearch.tuned import stored_settings
+    from clipita.opensearch.tuned import chosen_settings, stored_settings
 
     client = connect(cluster)
     stored = stored_settings(require(client, cluster.index).meta)
-    chosen = stored if settings.search == config.SearchConfig() else settings.search
+    chosen = chosen_settings(settings.search) or stored
     names = templates.put(client, cluster.index, chosen, capabilities(client))
     if as_json:
         console.print_json(names)
@@ -281,3 +281,39 @@ def _print_details(status: NodeStatus) -> None:
 
 def _remark(text: str) -> None:
     click.echo(text, err=True)
+
+
+@command.command("register-model")
+@click.argument("package", type=click.Path(path_type=Path, dir_okay=False))
+@url_option
+@click.option("--deploy/--no-deploy", default=True, show_default=True, help="Load the model into memory too.")
+@click.option("--timeout", default=600.0, show_default=True, metavar="SECONDS", help="How long deploying may take.")
+@config_option
+@json_option
+def register_model(
+    package: Path, url: str | None, deploy: bool, timeout: float, config_file: Path | None, as_json: bool
+) -> None:
+    """Send a text encoder to a cluster that has the ML Commons plugin, so that queries are encoded there.
+
+    PACKAGE is the zip of `clipita export-onnx --ml-commons`. The cluster's settings must allow models on this node
+    and from a local file; the .deploy.txt beside the zip names them.
+
+    \b
+    Example:
+      clipita export-onnx --ml-commons model.zip
+      clipita opensearch register-model model.zip --url https://search.internal:9200
+    """
+    from clipita.opensearch.cluster import connect
+    from clipita.opensearch.ml_commons import register_model as send
+
+    client = connect(config.override(config.load(config_file).opensearch, url=url))
+    with console.progress("chunks") as bar:
+        task = bar.add_task("Uploading", total=None, note="")
+        model = send(
+            client, package, deploy=deploy, timeout=timeout,
+            on_chunk=lambda done, total: bar.update(task, completed=done, total=total),
+        )  # fmt: skip
+    if as_json:
+        console.print_json({"model_id": model, "deployed": deploy})
+    else:
+        click.echo(f"Registered{' and deployed' if deploy else ''} as {model}.")

@@ -79,11 +79,11 @@ def command(
     settings = config.load(config_file)
     cluster = config.override(settings.opensearch, url=url, index=index)
     from clipita.opensearch.search import ProductSearch
+    from clipita.opensearch.tuned import chosen_settings
 
     needs_model = (options["mode"] or settings.search.mode) != "lexical" and options["category"] is None
     bundle = (model or settings.export.bundle) if needs_model else None
-    # Settings that nobody changed leave it to those that `clipita tune` stored in the index.
-    chosen = None if settings.search == config.SearchConfig() else settings.search
+    chosen = chosen_settings(settings.search)
     search = ProductSearch(None, cluster.index, bundle, chosen, cluster, device=device or settings.ingest.device)
     # A flag that is not given is None, or an empty tuple where it may be repeated.
     given: Any = {name: value for name, value in options.items() if value != ()}

@@ -109,11 +109,18 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class ExportConfig:
-    """The ONNX bundle. `parity` is the lowest cosine between PyTorch and ONNX that passes."""
+    """The ONNX bundle.
+
+    `parity` is the lowest cosine between PyTorch and ONNX that passes in fp32; `max_loss` is how many points of
+    R-precision an export may lose. Lower precisions are compared on `retrieval_products` products.
+    """
 
     bundle: Path = Path("model")
+    precision: Literal["fp32", "fp16", "bf16", "int8", "int8-static"] = "fp32"
     parity: float = 0.9999
     parity_products: int = 256
+    max_loss: float = 0.5
+    retrieval_products: int = 2000
 
 
 @dataclass(frozen=True)

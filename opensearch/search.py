@@ -260,9 +260,9 @@ def load_bundle(model: str | Path | Bundle | None) -> Bundle | None:
     """The bundle, read if it is a folder's name."""
     if not isinstance(model, str | Path):
         return model
-    from clipita.runtime import Bundle
+    from clipita.runtime.bundle import QUERY_FILES, Bundle
 
-    return Bundle.load(Path(model))
+    return Bundle.load(Path(model), QUERY_FILES)
 
 
 def no_category(categories: Categories, wanted: str | Sequence[str], alias: str) -> UsageError:

@@ -24,6 +24,11 @@ def stored_settings(meta: Mapping[str, Any]) -> SearchConfig:
     return dataclasses.replace(SearchConfig(), **found)
 
 
+def chosen_settings(config: SearchConfig) -> SearchConfig | None:
+    """The configured settings; None where nobody changed any, which leaves it to those that the index brings."""
+    return None if config == SearchConfig() else config
+
+
 def settings_to_store(config: SearchConfig) -> dict[str, Any]:
     """Inverse of `stored_settings`."""
     return {name: list(value) if isinstance(value := getattr(config, name), tuple) else value for name in KEYS}

@@ -13,23 +13,28 @@ import pytest
 from clipita.cli import group
 from clipita.cli.failure import run_guarded
 from clipita.runtime import Bundle, TextEncoder
-from clipita.runtime.classify import Classifier, Suggestion, precision_and_recall
+from clipita.runtime.classify import SCALE, Classifier, Suggestion, precision_and_recall
 
 
 def clipita(*arguments: object) -> int:
     return run_guarded(group, [str(argument) for argument in arguments])
 
 
-def test_a_products_own_category_is_the_first_suggestion(tiny_bundle: Path) -> None:
+def test_suggestions_are_the_paths_of_the_highest_mean_cosine(tiny_bundle: Path) -> None:
     bundle = Bundle.load(tiny_bundle)
     text = TextEncoder(bundle)
     classifier = Classifier(bundle, text)
-    for path in classifier.leaves:
-        vector = text.encode(list(path)).mean(axis=0, keepdims=True)
-        (suggestions,) = classifier.suggest(vector / np.linalg.norm(vector), count=3)
-        assert suggestions[0].path == path
-        assert [item.confidence for item in suggestions] == sorted((i.confidence for i in suggestions), reverse=True)
-        assert 0 < sum(item.confidence for item in suggestions) <= 1 + 1e-6
+    vectors = np.stack([text.encode([path[-1]])[0] for path in classifier.leaves])
+    names = text.encode(sorted({name for path in classifier.leaves for name in path}))
+    order = sorted({name for path in classifier.leaves for name in path})
+    for vector, suggestions in zip(vectors, classifier.suggest(vectors, count=3), strict=True):
+        cosines = dict(zip(order, names @ vector, strict=True))
+        means = {path: np.mean([cosines[name] for name in path]) for path in classifier.leaves}
+        best = sorted(means, key=lambda path: -means[path])[:3]
+        assert [item.path for item in suggestions] == best
+        total = sum(np.exp(SCALE * (value - means[best[0]])) for value in means.values())
+        assert suggestions[0].confidence == pytest.approx(1 / total, rel=1e-3)
+        assert suggestions[0].confidence >= suggestions[1].confidence >= suggestions[2].confidence
 
 
 def test_only_products_without_a_category_get_suggestions(
