@@ -21,7 +21,7 @@ from clipita.cli.options import (
     mapped_fields,
     url_option,
 )
-from clipita.errors import ClipItaError, ConfigError, UsageError
+from clipita.errors import AuthenticationError, ClipItaError, ConfigError, UsageError
 
 if TYPE_CHECKING:
     from opensearchpy import OpenSearch
@@ -143,6 +143,7 @@ def command(
                 if metrics_file is not None and ingest.report is not None:
                     save_metrics(metrics_file, ingest.report)
         _publish_categories(client, bundle, report, [source] if source else catalogues)
+        _put_templates(client, cluster.index, settings.search)
         return _tell(report, chosen.rejected, as_json)
 
     if watch:
@@ -212,6 +213,21 @@ def _publish_categories(
     paths = {path for source in sources for path in source.paths}
     written = categories.publish(client, report.alias, report.index, bundle, paths)
     console.note(f"{written:,} categories have their vectors in {report.alias}{categories.SUFFIX}.")
+
+
+def _put_templates(client: OpenSearch, alias: str, search: config.SearchConfig) -> None:
+    """Store the search templates with which other languages search."""
+    from clipita.opensearch import templates
+    from clipita.opensearch.cluster import capabilities
+    from clipita.opensearch.index import require
+    from clipita.opensearch.tuned import chosen_settings, stored_settings
+
+    chosen = chosen_settings(search) or stored_settings(require(client, alias).meta)
+    try:
+        templates.put(client, alias, chosen, capabilities(client))
+    except AuthenticationError as error:
+        # The products are in the index by now; templates are for other languages and want a right of their own.
+        console.note(f"The search templates were not stored: {error}")
 
 
 def _pace(ingest: Ingest) -> str:

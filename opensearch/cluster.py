@@ -24,6 +24,8 @@ OLDEST = (2, 13, 0)
 CONNECTIONS = 16
 """Kept open at most, for as many threads that share a client."""
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+CONNECTIONS = 128
+"""Searches that an asynchronous client has under way at a time; the 10 as shipped leave a busy server waiting."""
 DEFAULT_PORTS = {"http": 9200, "https": 443}
 
 
@@ -95,7 +97,8 @@ def connect_async(config: OpenSearchConfig) -> AsyncOpenSearch:
         raise MissingExtraError("aiohttp", "async") from None
     from opensearchpy import AsyncOpenSearch
 
-    return AsyncOpenSearch(**_client_options(config, _address(config.url or _local_url(config))))
+    options = _client_options(config, _address(config.url or _local_url(config)))
+    return AsyncOpenSearch(**options, pool_maxsize=CONNECTIONS)
 
 
 def capabilities(client: OpenSearch) -> Capabilities:

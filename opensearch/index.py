@@ -145,3 +145,9 @@ def update_meta(client: OpenSearch, name: str, **changes: Any) -> None:
     whole = client.indices.get_mapping(index=name)[name]["mappings"].get("_meta", {})
     ours = {key: value for key, value in {**whole.get("clipita", {}), **changes}.items() if value is not None}
     client.indices.put_mapping(index=name, body={"_meta": {**whole, "clipita": ours}})
+
+
+def remember(client: OpenSearch, name: str, **facts: Any) -> None:
+    """Keep facts about an index in `_meta.clipita` of its mapping."""
+    with guarded(client):
+        update_meta(client, name, **facts)
