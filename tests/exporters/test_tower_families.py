@@ -33,11 +33,12 @@ def siglip(_: Path) -> dict[str, Any]:
     """timm ViT with attention pooling; a text tower without a mask, pooled at the last position, padded in full."""
     text = TEXT | {"no_causal_mask": True, "proj_bias": True, "pool_type": "last"}
     vision = {"image_size": 32, "timm_model_name": "vit_tiny_patch16_224", "timm_pool": "map", "timm_proj": "none"}
+    vision |= {"timm_model_pretrained": False}
     return {"embed_dim": 192, "custom_text": True, "vision_cfg": vision, "text_cfg": text}
 
 
 def timm(_: Path) -> dict[str, Any]:
-    vision = {"image_size": 32, "timm_model_name": "mobilenetv3_small_050", "timm_pool": "avg", "timm_proj": "linear"}
+    vision = {"image_size": 32, "timm_model_name": "tf_efficientnet_lite0", "timm_pool": "avg", "timm_proj": "none"}
     return {"embed_dim": 32, "vision_cfg": vision | {"timm_model_pretrained": False}, "text_cfg": TEXT}
 
 
