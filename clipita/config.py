@@ -20,6 +20,8 @@ from typing import Any, Literal
 from clipita.errors import ConfigError
 
 CONFIG_FILE = "clipita.toml"
+SECRETS = ("password", "client_key_password")
+"""Keys that only the environment may set."""
 
 
 @dataclass(frozen=True)
@@ -91,17 +93,27 @@ class ExportConfig:
 class OpenSearchConfig:
     """The cluster. Without `url` the local node that `clipita opensearch start` started is used.
 
-    The password is read from the environment variable CLIPITA_OPENSEARCH_PASSWORD or a `password_file`, never from
-    the command line, which other users of a machine can see.
+    The password is read from the environment variable CLIPITA_OPENSEARCH_PASSWORD, a `password_file` or the system's
+    keyring (`password_keyring` names the service), never from the command line, which other users of a machine can
+    see. `aws_region` has requests signed with AWS credentials instead. `allowed_hosts` lists the only hosts to connect
+    to. `require_tls` keeps passwords from travelling unencrypted to another machine.
     """
 
-    url: str | None = None
+    # Not in the repr: it may hold a user and a password.
+    url: str | None = field(default=None, repr=False)
     index: str = "products"
     username: str | None = None
     password: str | None = field(default=None, repr=False)
     password_file: Path | None = None
+    password_keyring: str | None = None
+    aws_region: str | None = None
     ca_certs: Path | None = None
     verify_certs: bool = True
+    client_cert: Path | None = None
+    client_key: Path | None = None
+    client_key_password: str | None = field(default=None, repr=False)
+    allowed_hosts: tuple[str, ...] = ()
+    require_tls: bool = True
     timeout: float = 30.0
     home: Path = Path(".clipita/opensearch")
 
@@ -211,14 +223,18 @@ def _section_from_file(section_type: type, table: Any, where: str, base: Path) -
     values = {}
     for key, value in table.items():
         _check_known(key, hints, f"{where}: unknown key {key}")
-        if key == "password":
+        if key in SECRETS or (key == "url" and _has_password(value)):
             raise ConfigError(
-                f"{where}: a password does not belong in this file.",
-                hint="Set CLIPITA_OPENSEARCH_PASSWORD or password_file.",
+                f"{where} {key}: a password does not belong in this file.",
+                hint=f"Set CLIPITA_OPENSEARCH_{(key if key in SECRETS else 'password').upper()} or password_file.",
             )
         converted = _convert(value, hints[key], f"{where} {key}")
         values[key] = base / converted if isinstance(converted, Path) else converted
     return values
+
+
+def _has_password(url: Any) -> bool:
+    return isinstance(url, str) and "@" in url and ":" in url.rpartition("@")[0].partition("://")[2]
 
 
 def _section_from_environment(section_type: type, name: str, environ: Mapping[str, str]) -> dict[str, Any]:
