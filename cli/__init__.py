@@ -20,8 +20,12 @@ COMMANDS = {
     "opensearch": ("opensearch", "Run a local OpenSearch node, without Docker."),
     "ingest": ("ingest", "Write products and their vectors into OpenSearch."),
     "search": ("search", "Search the index by category or free text."),
+    "classify": ("classify", "Suggest categories for products that have none."),
+    "serve": ("serve", "Serve search and a storefront page over HTTP."),
     "evaluate": ("evaluate", "Measure retrieval quality, offline and live."),
+    "tune": ("tune", "Find the search's weights on validation categories."),
     "sample": ("sample", "Draw a sample shop of any size to try things on."),
+    "doctor": ("doctor", "Say what this machine and cluster can do."),
     "completion": ("completion", "Print a script that completes commands in your shell."),
     "demo": ("demo", "Show the whole road on a drawn sample shop."),
 }

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from clipita.catalogue.readers import CatalogueFile
     from clipita.catalogue.rejection import Rejection
     from clipita.evaluation.encode import Evaluated, Model
-    from clipita.evaluation.protocol import SystemResult, TreeProtocol
+    from clipita.evaluation.protocol import Subset, SystemResult, TreeProtocol
 
 SOME_REJECTED = 3
 _SHOWN_REJECTIONS = 5
@@ -34,6 +34,12 @@ _SHOWN_REJECTIONS = 5
     help="A bundle to measure; may be repeated. Default: model.",
 )  # fmt: skip
 @click.option("--index", metavar="ALIAS", help="Measure this live index too: lexical, vector and hybrid.")
+@click.option(
+    "--subset",
+    type=click.Choice(["all", "seen", "unseen"]),
+    default="all",
+    help="Ask only categories that the models' training saw, or only those it did not; default: all.",
+)
 @click.option("--json", "json_file", metavar="FILE", type=click.Path(path_type=Path), help="All results; - is stdout.")
 @click.option("--report", "report_file", metavar="FILE", type=click.Path(path_type=Path), help="A page with pictures.")
 @click.option("--image-root", type=click.Path(path_type=Path), help="Folder of relative image paths.")
@@ -45,6 +51,7 @@ def command(
     catalogue_file: Path | None,
     bundles: tuple[Path, ...],
     index: str | None,
+    subset: Subset,
     json_file: Path | None,
     report_file: Path | None,
     image_root: Path | None,
@@ -66,6 +73,7 @@ def command(
     Example:
       clipita evaluate                                   test catalogue and bundle of clipita.toml
       clipita evaluate test.parquet --model models/clip-i --model models/clip-ita
+      clipita evaluate test.parquet --subset unseen      of a training with --hold-out-categories
       clipita evaluate test.parquet --index products --report report.html --json results.json
     """
     from clipita.catalogue.readers import CatalogueFile
@@ -84,6 +92,11 @@ def command(
     models = session.open_models(bundles)
     evaluated = session.encode(catalogue, models)
     protocol = TreeProtocol(evaluated.products)
+    if models:
+        names = [{name for path in model.bundle.categories for name in path} for model in models]
+        protocol.select(subset, set.intersection(*names))
+    elif subset != "all":
+        raise UsageError("Without a model no category is seen or unseen.", hint="Name a bundle with --model.")
     results = session.measure_offline(protocol, evaluated, models)
     live: dict[str, Any] | None = None
     if index is not None:

@@ -17,6 +17,7 @@ from clipita.opensearch import index as indices
 from clipita.opensearch.cluster import connect, guarded
 from clipita.opensearch.query import ID_FIELD
 from clipita.opensearch.search import ProductSearch
+from clipita.opensearch.tuned import chosen_settings, settings_to_store
 
 if TYPE_CHECKING:
     from opensearchpy import OpenSearch
@@ -77,15 +78,16 @@ def measure_live(
         fitting = [model for model in models if model.bundle.fingerprint == index.fingerprint]
         model = next(iter(fitting or models), None)
         bundle: Any = None if model is None else model.bundle
-        search = ProductSearch(client, cluster.index, bundle, search_config, cluster, device)
+        search = ProductSearch(client, cluster.index, bundle, chosen_settings(search_config), cluster, device)
         facts = _compare(client, cluster.index, protocol, remark)
+        facts["settings"] = settings_to_store(search.config)
         known = facts["documents_not_evaluated"] > 0 and len(protocol.ids) <= MAX_TERMS
         ranker = _FilteredSearch(search, protocol.ids if known else None)
         modes = MODES if model is not None else MODES[:1]
         results = []
         for mode in modes:
             name = BM25 if model is None or mode == "lexical" else model.name
-            live = _rank(protocol, ranker, mode, facts["documents"], search_config.k)
+            live = _rank(protocol, ranker, mode, facts["documents"], search.config.k)
             _remark_cut(live, mode, remark)
             fingerprint = None if mode == "lexical" else index.fingerprint
             results.append(protocol.score(System(name, mode, "live", fingerprint), live.rankings))

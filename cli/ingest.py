@@ -19,7 +19,7 @@ from clipita.cli.options import (
     mapped_fields,
     url_option,
 )
-from clipita.errors import ConfigError
+from clipita.errors import AuthenticationError, ConfigError
 
 if TYPE_CHECKING:
     from opensearchpy import OpenSearch
@@ -92,6 +92,7 @@ def command(
         )
         report = _run(ingest, catalogues)
     _publish_categories(client, bundle, report, catalogues)
+    _put_templates(client, cluster.index, settings.search)
     if as_json:
         console.print_json(_as_json(report))
     else:
@@ -127,6 +128,21 @@ def _publish_categories(
     paths = set().union(*(catalogue.paths for catalogue in catalogues))
     written = categories.publish(client, report.alias, report.index, bundle, paths)
     console.note(f"{written:,} categories have their vectors in {report.alias}{categories.SUFFIX}.")
+
+
+def _put_templates(client: OpenSearch, alias: str, search: config.SearchConfig) -> None:
+    """Store the search templates with which other languages search."""
+    from clipita.opensearch import templates
+    from clipita.opensearch.cluster import capabilities
+    from clipita.opensearch.index import require
+    from clipita.opensearch.tuned import chosen_settings, stored_settings
+
+    chosen = chosen_settings(search) or stored_settings(require(client, alias).meta)
+    try:
+        templates.put(client, alias, chosen, capabilities(client))
+    except AuthenticationError as error:
+        # The products are in the index by now; templates are for other languages and want a right of their own.
+        console.note(f"The search templates were not stored: {error}")
 
 
 def _as_json(report: IngestReport) -> dict[str, Any]:

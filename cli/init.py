@@ -69,7 +69,7 @@ def render(known: Mapping[str, Mapping[str, Any]]) -> str:
 
 def _lines(known: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     yield "# Settings of clipita. Order of precedence: flag, environment (CLIPITA_<SECTION>_<KEY>), this file, default."
-    yield "# A line such as `# dim = 256` shows a default; take the # away to change it."
+    yield "# A line such as `# dim = 384` shows a default; take the # away to change it."
     defaults = config.Config()
     for section in dataclasses.fields(defaults):
         settings = getattr(defaults, section.name)

@@ -14,7 +14,7 @@ import click
 
 from clipita import config
 from clipita.cli import console
-from clipita.cli.options import config_option, json_option
+from clipita.cli.options import config_option, index_option, json_option, url_option
 from clipita.errors import LocalNodeError
 
 if TYPE_CHECKING:
@@ -199,6 +199,40 @@ def start_progress() -> Iterator[Callable[[str, int, int | None], None]]:
         yield report
 
 
+@command.command("put-templates")
+@index_option
+@url_option
+@json_option
+@config_option
+def put_templates(index: str | None, url: str | None, as_json: bool, config_file: Path | None) -> None:
+    """Store search templates in the cluster, for backends in any language.
+
+    With them and the category vectors (ALIAS-categories) plain HTTP answers a category page, without a model. They
+    keep the weights of [search], or those that `clipita tune` stored in the index. `clipita ingest` stores them too.
+
+    \b
+    Example:
+      clipita opensearch put-templates --index products
+      curl -X POST "$URL/products/_search/template" -H 'Content-Type: application/json' \\
+        -d '{"id": "products-lexical", "params": {"query": "kurtas", "size": 5}}'
+    """
+    settings = config.load(config_file)
+    cluster = config.override(settings.opensearch, url=url, index=index)
+    from clipita.opensearch import templates
+    from clipita.opensearch.cluster import capabilities, connect
+    from clipita.opensearch.index import require
+    from clipita.opensearch.tuned import chosen_settings, stored_settings
+
+    client = connect(cluster)
+    stored = stored_settings(require(client, cluster.index).meta)
+    chosen = chosen_settings(settings.search) or stored
+    names = templates.put(client, cluster.index, chosen, capabilities(client))
+    if as_json:
+        console.print_json(names)
+    else:
+        click.echo("\n".join(names))
+
+
 def _line_a_step() -> Callable[[str, int, int | None], None]:
     said: set[str] = set()
 
@@ -247,3 +281,39 @@ def _print_details(status: NodeStatus) -> None:
 
 def _remark(text: str) -> None:
     click.echo(text, err=True)
+
+
+@command.command("register-model")
+@click.argument("package", type=click.Path(path_type=Path, dir_okay=False))
+@url_option
+@click.option("--deploy/--no-deploy", default=True, show_default=True, help="Load the model into memory too.")
+@click.option("--timeout", default=600.0, show_default=True, metavar="SECONDS", help="How long deploying may take.")
+@config_option
+@json_option
+def register_model(
+    package: Path, url: str | None, deploy: bool, timeout: float, config_file: Path | None, as_json: bool
+) -> None:
+    """Send a text encoder to a cluster that has the ML Commons plugin, so that queries are encoded there.
+
+    PACKAGE is the zip of `clipita export-onnx --ml-commons`. The cluster's settings must allow models on this node
+    and from a local file; the .deploy.txt beside the zip names them.
+
+    \b
+    Example:
+      clipita export-onnx --ml-commons model.zip
+      clipita opensearch register-model model.zip --url https://search.internal:9200
+    """
+    from clipita.opensearch.cluster import connect
+    from clipita.opensearch.ml_commons import register_model as send
+
+    client = connect(config.override(config.load(config_file).opensearch, url=url))
+    with console.progress("chunks") as bar:
+        task = bar.add_task("Uploading", total=None, note="")
+        model = send(
+            client, package, deploy=deploy, timeout=timeout,
+            on_chunk=lambda done, total: bar.update(task, completed=done, total=total),
+        )  # fmt: skip
+    if as_json:
+        console.print_json({"model_id": model, "deployed": deploy})
+    else:
+        click.echo(f"Registered{' and deployed' if deploy else ''} as {model}.")

@@ -20,7 +20,7 @@ config_option = click.option(
     help="Settings file; default: clipita.toml here, if there is one.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts instead of a table.")
-device_option = click.option("--device", metavar="DEVICE", help="cpu, cuda or cuda:N; default cpu.")
+device_option = click.option("--device", metavar="DEVICE", help="cpu, cuda, cuda:N or tensorrt; default cpu.")
 index_option = click.option("--index", metavar="ALIAS", help="Alias of the index; default: products.")
 
 

@@ -79,12 +79,12 @@ def command(
     settings = config.load(config_file)
     cluster = config.override(settings.opensearch, url=url, index=index)
     from clipita.opensearch.search import ProductSearch
+    from clipita.opensearch.tuned import chosen_settings
 
     needs_model = (options["mode"] or settings.search.mode) != "lexical" and options["category"] is None
     bundle = (model or settings.export.bundle) if needs_model else None
-    search = ProductSearch(
-        None, cluster.index, bundle, settings.search, cluster, device=device or settings.ingest.device
-    )
+    chosen = chosen_settings(settings.search)
+    search = ProductSearch(None, cluster.index, bundle, chosen, cluster, device=device or settings.ingest.device)
     # A flag that is not given is None, or an empty tuple where it may be repeated.
     given: Any = {name: value for name, value in options.items() if value != ()}
     found = search(query, filters=parse_filters(filters), thumbnails=html_file is not None, **given)

@@ -22,8 +22,18 @@ from clipita.errors import ConfigError, MissingExtraError
 @click.option("--pretrained", help="Weights: an open_clip tag, or a checkpoint file.")
 @click.option("--tower-config", type=click.Path(path_type=Path), help="An open_clip model config (JSON) of your own.")
 @click.option("--modalities", help="What a product's vector is made of: ITA, or any of I, T, A, IT, IA, TA.")
-@click.option("--loss", type=click.Choice(["tree", "infonce"]), help="tree (default), or the paper's InfoNCE.")
-@click.option("--dim", type=click.IntRange(8, 4096), help="Length of a vector; default 256.")
+@click.option(
+    "--recipe",
+    type=click.Choice(["default", "paper"]),
+    help="default: corrections of the pretrained text space. paper: CLIP-ITA's own heads and loss.",
+)
+@click.option("--loss", type=click.Choice(["tree", "infonce"]), help="tree, or the paper's InfoNCE.")
+@click.option("--dim", type=click.IntRange(8, 4096), help="Length of a vector; default 384.")
+@click.option(
+    "--hold-out-categories",
+    metavar="N|FILE",
+    help="Leave categories out, to measure how new ones fare: N leaves drawn by the seed, or a file of names.",
+)
 @click.option("--epochs", type=click.IntRange(1), help="Passes over the catalogue, at the most.")
 @click.option("--batch-size", type=click.IntRange(2), help="Products a step.")
 @click.option("--seed", type=int, help="Makes the training repeatable; default 0.")
@@ -34,9 +44,20 @@ from clipita.errors import ConfigError, MissingExtraError
 @json_option
 @config_option
 def command(
-    train_file: Path | None, valid: Path | None, config_file: Path | None, as_json: bool, force: bool, **flags: Any
+    train_file: Path | None,
+    valid: Path | None,
+    config_file: Path | None,
+    as_json: bool,
+    force: bool,
+    recipe: str | None,
+    hold_out_categories: str | None,
+    **flags: Any,
 ) -> int:
     """Train CLIP-ITA on TRAIN_FILE: category names and products into one space.
+
+    The default recipe keeps the pretrained text space and learns corrections of it, so that categories which training
+    never saw stay searchable. `--recipe paper` trains the heads of the CLIP-ITA paper instead, with its loss or,
+    beside `--loss tree`, with ours.
 
     The towers (pretrained encoders) stay frozen: what they say about your catalogue is computed once and kept in a
     cache, and only the heads on top are learnt, in minutes on a CPU. Training stops when R-precision on the
@@ -46,13 +67,18 @@ def command(
     Example:
       clipita train                                     with everything in clipita.toml
       clipita train train.parquet --valid valid.parquet --tower ViT-B-32 --pretrained laion2b_s34b_b79k
-      clipita train --modalities IT --loss infonce --run runs/clip-it
+      clipita train --recipe paper --modalities IA --run runs/clip-ia
+      clipita train --hold-out-categories 30 --run runs/unseen
     """
     settings = config.load(config_file)
     fields = mapped_fields(settings.fields, flags)
     files = _sources(settings, train_file, valid)
-    model = config.override(settings.model, **{name: flags.pop(name) for name in _MODEL_FLAGS})
-    training = config.override(settings.training, **flags)
+    model_flags = {name: flags.pop(name) for name in _MODEL_FLAGS}
+    model, training = settings.model, settings.training
+    if recipe is not None:
+        model = config.override(model, **_RECIPES[recipe][0])
+        training = config.override(training, **_RECIPES[recipe][1])
+    model, training = config.override(model, **model_flags), config.override(training, **flags)
     # Threads that wait by spinning make training ten times as slow beside another busy program; read when torch loads.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
@@ -62,7 +88,7 @@ def command(
         raise MissingExtraError(error.name or "torch", "train") from error
     with console.progress("") as bar:
         outcome = train(
-            Sources(*files, fields, settings.catalogue.image_root),
+            Sources(*files, fields, settings.catalogue.image_root, _hold_out(hold_out_categories)),
             model,
             training,
             console.stages(bar),
@@ -80,6 +106,7 @@ def command(
         "products": outcome.products,
         "categories": outcome.categories,
         "rejected": outcome.rejected,
+        "held_out": outcome.held_out,
         "epochs": outcome.epochs,
         "resumed_epochs": outcome.resumed,
         "best_epoch": outcome.best.number,
@@ -96,6 +123,30 @@ def command(
     return 3 if outcome.rejected else 0
 
 
+_DEFAULTS = config.Config()
+_RECIPES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "default": (
+        {name: getattr(_DEFAULTS.model, name) for name in ("heads", "dim", "hidden")},
+        {
+            name: getattr(_DEFAULTS.training, name)
+            for name in ("loss", "epochs", "patience", "modality_dropout", "balance", "distillation", "query_variants")
+        },
+    ),
+    # Section 3 of the paper; where it is silent (width, schedule) what served its loss best.
+    "paper": (
+        {"heads": "plain", "dim": 256, "hidden": 1024},
+        {
+            "loss": "infonce",
+            "epochs": 12,
+            "patience": 4,
+            "modality_dropout": 0.1,
+            "balance": 0.0,
+            "distillation": 0.0,
+            "query_variants": 0.0,
+        },
+    ),
+}
+"""What a recipe sets; flags beside it win, and it wins over clipita.toml."""
 _MODEL_FLAGS = ("tower", "pretrained", "tower_config", "modalities", "dim")
 
 
@@ -109,3 +160,7 @@ def _sources(settings: config.Config, train_file: Path | None, valid: Path | Non
     assert train_path is not None
     assert valid_path is not None
     return train_path, valid_path
+
+
+def _hold_out(text: str | None) -> int | Path | None:
+    return None if text is None else int(text) if text.isdecimal() else Path(text)

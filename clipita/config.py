@@ -20,8 +20,27 @@ from typing import Any, Literal
 from clipita.errors import ConfigError
 
 CONFIG_FILE = "clipita.toml"
-SECRETS = ("password", "client_key_password")
-"""Keys that only the environment may set."""
+SECRETS = {
+    "password": "Set CLIPITA_OPENSEARCH_PASSWORD or password_file.",
+    "client_key_password": "Set CLIPITA_OPENSEARCH_CLIENT_KEY_PASSWORD.",
+    "api_key": "Set CLIPITA_SERVE_API_KEY or api_key_file.",
+}
+"""Keys that may stand in the environment only."""
+
+QUERY_TEMPLATES = (
+    "buy {} online",
+    "{} for women",
+    "{} for men",
+    "a photo of {}",
+    "picture of {}",
+    "cheap {}",
+    "best {}",
+    "shop for {}",
+    "{} sale",
+    "{} in style",
+    "new {}",
+    "looking for {}",
+)
 
 
 @dataclass(frozen=True)
@@ -52,14 +71,19 @@ class CatalogueConfig:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Towers and heads. `tower_config` is an open_clip model config file and takes the place of `tower`."""
+    """Towers and heads. `tower_config` is an open_clip model config file and takes the place of `tower`.
+
+    `heads` are `residual` (corrections of the pretrained text space) or `plain` (the paper's). Towers that learn
+    themselves always have plain ones.
+    """
 
     tower: str = "ViT-B-32"
     pretrained: str | None = "laion2b_s34b_b79k"
     tower_config: Path | None = None
     modalities: str = "ITA"
-    dim: int = 256
-    hidden: int = 1024
+    heads: Literal["residual", "plain"] = "residual"
+    dim: int = 384
+    hidden: int = 512
     dropout: float = 0.1
 
 
@@ -68,11 +92,15 @@ class TrainingConfig:
     """How the model is trained. With `unfreeze` the towers learn too, and nothing is cached."""
 
     loss: Literal["tree", "infonce"] = "tree"
-    epochs: int = 12
+    epochs: int = 8
     batch_size: int = 512
     learning_rate: float = 1e-3
     weight_decay: float = 1e-3
-    modality_dropout: float = 0.1
+    modality_dropout: float = 0.3
+    balance: float = 0.5
+    distillation: float = 0.1
+    query_variants: float = 0.5
+    query_templates: tuple[str, ...] = QUERY_TEMPLATES
     patience: int = 4
     seed: int = 0
     unfreeze: bool = False
@@ -82,11 +110,18 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class ExportConfig:
-    """The ONNX bundle. `parity` is the lowest cosine between PyTorch and ONNX that passes."""
+    """The ONNX bundle.
+
+    `parity` is the lowest cosine between PyTorch and ONNX that passes in fp32; `max_loss` is how many points of
+    R-precision an export may lose. Lower precisions are compared on `retrieval_products` products.
+    """
 
     bundle: Path = Path("model")
+    precision: Literal["fp32", "fp16", "bf16", "int8", "int8-static"] = "fp32"
     parity: float = 0.9999
     parity_products: int = 256
+    max_loss: float = 0.5
+    retrieval_products: int = 2000
 
 
 @dataclass(frozen=True)
@@ -152,6 +187,26 @@ class SearchConfig:
 
 
 @dataclass(frozen=True)
+class ServeConfig:
+    """`clipita serve`. The key is read from CLIPITA_SERVE_API_KEY or `api_key_file`.
+
+    `queue` is how many texts or products may wait for the model, and `max_requests` how many requests may be under
+    way; what comes on top is answered with 503. `request_timeout` and `drain` (for what runs at a stop) are seconds.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    api_key: str | None = field(default=None, repr=False)
+    api_key_file: Path | None = None
+    cors_origins: tuple[str, ...] = ()
+    batch_size: int = 32
+    queue: int = 256
+    max_requests: int = 256
+    request_timeout: float = 30.0
+    drain: float = 30.0
+
+
+@dataclass(frozen=True)
 class Config:
     """Everything that can be set, by section of clipita.toml."""
 
@@ -163,6 +218,7 @@ class Config:
     opensearch: OpenSearchConfig = OpenSearchConfig()
     ingest: IngestConfig = IngestConfig()
     search: SearchConfig = SearchConfig()
+    serve: ServeConfig = ServeConfig()
 
 
 def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Config:
@@ -223,11 +279,10 @@ def _section_from_file(section_type: type, table: Any, where: str, base: Path) -
     values = {}
     for key, value in table.items():
         _check_known(key, hints, f"{where}: unknown key {key}")
-        if key in SECRETS or (key == "url" and _has_password(value)):
-            raise ConfigError(
-                f"{where} {key}: a password does not belong in this file.",
-                hint=f"Set CLIPITA_OPENSEARCH_{(key if key in SECRETS else 'password').upper()} or password_file.",
-            )
+        if key in SECRETS:
+            raise ConfigError(f"{where}: a {key} does not belong in this file.", hint=SECRETS[key])
+        if key == "url" and _has_password(value):
+            raise ConfigError(f"{where} url: a password does not belong in this file.", hint=SECRETS["password"])
         converted = _convert(value, hints[key], f"{where} {key}")
         values[key] = base / converted if isinstance(converted, Path) else converted
     return values

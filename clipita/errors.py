@@ -6,6 +6,7 @@
     ├── UsageError                    exit code 2: the call itself is off
     │   ├── ConfigError               clipita.toml or an environment variable
     │   ├── FieldMappingError         a column that the mapping names is not in the file
+    │   ├── RequestError              a request to `clipita serve` that gets no other answer; has an HTTP status
     │   └── MissingExtraError         an optional dependency is not installed; names the pip line
     ├── CatalogueError                a catalogue that cannot be read as a whole
     │   └── ProductError              one product that cannot be used; the run goes on without it
@@ -70,6 +71,20 @@ class MissingExtraError(UsageError):
         super().__init__(
             f"This needs {package}, which is not installed.", hint=f"Install it with: pip install 'clipita[{extra}]'"
         )
+
+
+class RequestError(UsageError):
+    """A request over HTTP that cannot be answered.
+
+    Args:
+        message: what was wrong.
+        status: of HTTP, 400 to 599.
+        hint: what to do about it.
+    """
+
+    def __init__(self, message: str, *, status: int, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
 
 
 class CatalogueError(ClipItaError):

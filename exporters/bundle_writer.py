@@ -6,21 +6,27 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnxruntime
 import torch
 
 import clipita
 from clipita.catalogue.readers import CatalogueFile
 from clipita.errors import ExportError
+from clipita.exporters.card import write_card
 from clipita.exporters.graphs import OPSET, export_product, export_text
-from clipita.exporters.parity import Parity, compare, real_inputs
+from clipita.exporters.origin import provenance_of
+from clipita.exporters.parity import Demands, Parity, Sample, compare, real_samples
+from clipita.exporters.precision import LOWEST_COSINE, Precision, convert
 from clipita.model.checkpoint import TrainedModel
+from clipita.runtime.batches import ProductInput, assemble
 from clipita.runtime.bundle import (
+    CARD,
     MANIFEST,
     PRODUCT_GRAPH,
     REQUIRED_FILES,
@@ -31,7 +37,9 @@ from clipita.runtime.bundle import (
     fingerprint_of,
     hash_file,
 )
-from clipita.runtime.encoders import ProductInput, assemble
+
+CALIBRATION_PRODUCTS = 128
+CALIBRATION_BATCH = 16
 
 
 def export_bundle(
@@ -41,6 +49,8 @@ def export_bundle(
     *,
     lowest_cosine: float,
     products: int,
+    precision: Precision = "fp32",
+    max_loss: float = 0.5,
     command: str,
     report: Callable[[str], None],
 ) -> tuple[Bundle, Parity]:
@@ -50,8 +60,11 @@ def export_bundle(
         trained: the model.
         catalogue: real products for the comparison.
         target: the bundle's folder; an older bundle there is replaced once the new one holds.
-        lowest_cosine: what every compared product and category name must reach.
+        lowest_cosine: what every compared product and category name must reach in fp32; other precisions have
+            bounds of their own (`precision.LOWEST_COSINE`).
         products: how many products to compare.
+        precision: of weights and arithmetic.
+        max_loss: points of R-precision that may be lost.
         command: what made it, for the manifest.
         report: told what is being done.
 
@@ -61,20 +74,27 @@ def export_bundle(
     """
     _check_target(target)
     draft = target.with_name(f".{target.name}.{os.getpid()}")
+    sweep(target)
     try:
         draft.mkdir(parents=True)
         report("Reading products to compare on")
-        inputs = real_inputs(catalogue, trained.model, products)
+        samples = real_samples(catalogue, trained.model, products)
         report("Exporting the text encoder")
         export_text(trained.model, draft / TEXT_GRAPH)
         report("Exporting the product encoder")
         export_product(trained.model, _example(trained), draft / PRODUCT_GRAPH)
         (draft / TOKENIZER).write_text(trained.model.towers.tokenizer.definition, encoding="utf-8")
-        manifest = _manifest(trained, draft, command)
+        if precision != "fp32":
+            report(f"Converting to {precision}")
+            _convert(trained, draft, precision, samples)
+        manifest = _manifest(trained, draft, precision, command)
         _write_manifest(manifest, draft)
-        report(f"Comparing ONNX with PyTorch on {len(inputs)} products")
-        parity = compare(trained, Bundle.load(draft), inputs, lowest_cosine)
-        manifest["export"]["parity"] = asdict(parity)
+        report(f"Comparing ONNX with PyTorch on {len(samples)} products")
+        demands = Demands(LOWEST_COSINE.get(precision, lowest_cosine), max_loss)
+        parity = compare(trained, Bundle.load(draft), samples, demands)
+        manifest["export"]["parity"] = asdict(parity) | {"lost": parity.lost}
+        (draft / CARD).write_text(write_card(manifest), encoding="utf-8")
+        manifest["files"][CARD] = _entry(draft / CARD)
         _write_manifest(manifest, draft)
         _swap(draft, target)
     except OSError as error:
@@ -82,6 +102,18 @@ def export_bundle(
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return Bundle.load(target), parity
+
+
+def sweep(target: Path) -> None:
+    """Clear what a killed export left beside a bundle's place; a bundle that it had moved aside comes back."""
+    for leftover in target.parent.glob(f".{target.name}.*"):
+        number = leftover.name.rpartition(".")[2]
+        if not number.isdecimal() or Path(f"/proc/{number}").exists():
+            continue
+        if leftover.name == f".{target.name}.old.{number}" and not target.exists():
+            leftover.rename(target)
+        else:
+            shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _check_target(target: Path) -> None:
@@ -93,19 +125,19 @@ def _check_target(target: Path) -> None:
 
 def _example(trained: TrainedModel) -> dict[str, torch.Tensor]:
     """Two made-up products: the exporter wants shapes, and no dimension of 1, which it would take for fixed."""
-    import numpy as np
-
     spec = trained.model.towers.image_spec
     grey = np.full((spec.height, spec.width, 3), 128, dtype=np.uint8)
     inputs: Sequence[ProductInput] = [
-        ProductInput("a red dress with long sleeves", ("colour: red", "season: summer"), grey),
-        ProductInput("running shoes", ("colour: blue",), grey),
+        ProductInput("a red dress with long sleeves", ("colour: red", "season: summer", "size: M"), grey),
+        ProductInput("running shoes", ("colour: blue", "size: 42"), grey),
     ]
-    tensors = assemble(inputs, spec, trained.model.towers.tokenizer)
+    feature = np.zeros(trained.model.towers.text_dim, dtype=np.float32)
+    known = {"size: M": feature, "size: 42": feature}
+    tensors = assemble(inputs, spec, trained.model.towers.tokenizer, known)
     return {name: torch.from_numpy(value) for name, value in tensors.items()}
 
 
-def _manifest(trained: TrainedModel, draft: Path, command: str) -> dict[str, Any]:
+def _manifest(trained: TrainedModel, draft: Path, precision: Precision, command: str) -> dict[str, Any]:
     model = trained.model
     source = model.towers.source
     manifest: dict[str, Any] = {
@@ -113,16 +145,16 @@ def _manifest(trained: TrainedModel, draft: Path, command: str) -> dict[str, Any
         "name": trained.name,
         "modalities": model.modalities,
         "dim": model.dim,
-        "files": {
-            name: {"sha256": hash_file(draft / name), "bytes": (draft / name).stat().st_size} for name in REQUIRED_FILES
-        },
-        "image": model.towers.image_spec.to_json(),
+        "precision": precision,
+        "files": {name: _entry(draft / name) for name in REQUIRED_FILES},
+        "image": replace(model.towers.image_spec, reduced_jpeg=True).to_json(),
         "text": model.towers.tokenizer.spec.to_json(),
         "zero_shot": _zero_shot(trained),
         "towers": {
             "tower": source.tower,
             "pretrained": source.pretrained and Path(source.pretrained).name,
             "learnt": trained.learnt_towers,
+            **provenance_of(source),
         },
         "categories": [list(path) for path in trained.categories],
         "metrics": trained.metrics,
@@ -137,6 +169,23 @@ def _manifest(trained: TrainedModel, draft: Path, command: str) -> dict[str, Any
         },
     }
     return manifest | {"fingerprint": fingerprint_of(manifest)}
+
+
+def _entry(file: Path) -> dict[str, Any]:
+    return {"sha256": hash_file(file), "bytes": file.stat().st_size}
+
+
+def _convert(trained: TrainedModel, draft: Path, precision: Precision, samples: Sequence[Sample]) -> None:
+    """Both graphs, calibrated on the shop's own products and category names where the precision asks for it."""
+    tokenizer = trained.model.towers.tokenizer
+    inputs = [sample.prepared for sample in samples[:CALIBRATION_PRODUCTS]]
+    batches = [inputs[start : start + CALIBRATION_BATCH] for start in range(0, len(inputs), CALIBRATION_BATCH)]
+    spec, width = trained.model.towers.image_spec, trained.model.towers.text_dim
+    products = [assemble(batch, spec, tokenizer, {}, width) for batch in batches]
+    names = sorted({path[-1] for path in trained.categories} | {item.title for item in inputs if item.title})
+    texts = [{"ids": tokenizer(names[start : start + 64])} for start in range(0, len(names), 64)]
+    convert(draft / PRODUCT_GRAPH, precision, products)
+    convert(draft / TEXT_GRAPH, precision, texts)
 
 
 def _zero_shot(trained: TrainedModel) -> bool:

@@ -2,7 +2,8 @@
 
 Text graph: `ids` int64 [B, L] -> `vector` [B, D], `features` [B, F].
 Product graph: `pixels` uint8 [B, H, W, 3], `has_image` bool [B], `title_ids` int64 [B, L], `has_title` bool [B],
-`attribute_ids` int64 [U, L'], `attribute_weights` float32 [B, U] -> `vector` [B, D], `features` [B, F]. Inputs of
+`known_attributes` float32 [K, F], `attribute_ids` int64 [U, L'], `attribute_weights` float32 [B, K + U] -> `vector`
+[B, D], `features` [B, F], `attribute_features` [U, F], which a later batch may give as known. Inputs of
 modalities that the model does not read are absent, and so is `features` where nothing of a product lies in the
 towers' own space. Everything has unit length.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,11 @@ from clipita.errors import ExportError
 from clipita.model.clip_ita import ClipIta
 
 OPSET = 18
-INPUTS = {"I": ("pixels", "has_image"), "T": ("title_ids", "has_title"), "A": ("attribute_ids", "attribute_weights")}
+INPUTS = {
+    "I": ("pixels", "has_image"),
+    "T": ("title_ids", "has_title"),
+    "A": ("known_attributes", "attribute_ids", "attribute_weights"),
+}
 
 
 class TextGraph(nn.Module):
@@ -51,21 +57,29 @@ class ProductGraph(nn.Module):
         has_image: Tensor | None = None,
         title_ids: Tensor | None = None,
         has_title: Tensor | None = None,
+        known_attributes: Tensor | None = None,
         attribute_ids: Tensor | None = None,
         attribute_weights: Tensor | None = None,
     ) -> tuple[Tensor, ...]:
-        """A batch as `clipita.runtime.encoders.assemble` makes it -> vector [B, D] and zero-shot features [B, F]."""
+        """A batch as `clipita.runtime.batches.assemble` makes it -> the outputs that `_output_names` lists."""
         features = self.model.product_features(
-            pixels=pixels,
-            has_image=has_image,
-            title_ids=title_ids,
-            has_title=has_title,
-            attribute_ids=attribute_ids,
-            attribute_weights=attribute_weights,
+            pixels=pixels, has_image=has_image, title_ids=title_ids, has_title=has_title
         )
-        zero_shot = self.model.zero_shot(features)
-        vector = self.model.product(features)
-        return (vector,) if zero_shot is None else (vector, zero_shot)
+        fresh = None
+        if attribute_ids is not None and known_attributes is not None and attribute_weights is not None:
+            fresh = self.model.towers.encode_text(attribute_ids)
+            features = replace(features, attributes=attribute_weights @ torch.cat([known_attributes, fresh]))
+        outputs = (self.model.product(features), self.model.zero_shot(features), fresh)
+        return tuple(output for output in outputs if output is not None)
+
+
+def _output_names(model: ClipIta) -> list[str]:
+    zero_shot = "T" in model.modalities or ("I" in model.modalities and model.towers.shared_space)
+    return [
+        "vector",
+        *(["features"] if zero_shot else []),
+        *(["attribute_features"] if "A" in model.modalities else []),
+    ]
 
 
 def export_text(model: ClipIta, file: Path) -> None:
@@ -84,29 +98,28 @@ def export_product(model: ClipIta, example: Mapping[str, Tensor], file: Path) ->
 
     Args:
         model: in evaluation mode.
-        example: a batch of at least two products and three attributes, as `assemble` makes it.
+        example: a batch of at least two products, two known attributes and three others, as `assemble` makes it.
         file: where to.
 
     Raises:
         ExportError: a tower holds an operation that ONNX lacks.
     """
     names = [name for letter in model.modalities for name in INPUTS[letter]]
-    batch, attributes = _dim("batch"), _dim("attributes")
+    batch, known, attributes = _dim("batch"), _dim("known"), _dim("attributes")
     shapes: dict[str, dict[int, Any]] = {
         "pixels": {0: batch},
         "has_image": {0: batch},
         "title_ids": {0: batch, 1: _sequence(model, "title_length")},
         "has_title": {0: batch},
+        "known_attributes": {0: known},
         "attribute_ids": {0: attributes, 1: _sequence(model, "attribute_length")},
-        "attribute_weights": {0: batch, 1: attributes},
+        "attribute_weights": {0: batch, 1: torch.export.Dim.AUTO},  # known + attributes
     }
-    zero_shot = "T" in model.modalities or ("I" in model.modalities and model.towers.shared_space)
-    outputs = ["vector", "features"] if zero_shot else ["vector"]
     _export(
         ProductGraph(model),
         {name: example[name] for name in names},
         {name: shapes[name] for name in names},
-        outputs,
+        _output_names(model),
         file,
     )
 

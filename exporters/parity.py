@@ -1,4 +1,4 @@
-"""The gate of every export: ONNX and PyTorch must agree on real products and on every category name."""
+"""The gate of every export: vectors and rankings must be PyTorch's, on real products and on every category name."""
 
 from __future__ import annotations
 
@@ -11,15 +11,40 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from clipita.catalogue.product import Product
 from clipita.catalogue.readers import CatalogueFile
 from clipita.config import FieldsConfig
-from clipita.errors import ExportError, ParityError, ProductError
+from clipita.errors import CatalogueError, ExportError, ParityError, ProductError
+from clipita.evaluation.protocol import System, TreeProtocol
 from clipita.model.checkpoint import TrainedModel
 from clipita.model.clip_ita import ClipIta
+from clipita.runtime.batches import ProductInput, assemble, prepare_product
 from clipita.runtime.bundle import Bundle
-from clipita.runtime.encoders import ProductEncoder, ProductInput, TextEncoder, assemble, prepare_product
+from clipita.runtime.encoders import ProductEncoder, TextEncoder
 
 BATCH = 32
+Vectors = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A real product: its picture stripped, and itself ready for the encoder."""
+
+    product: Product
+    prepared: ProductInput
+
+
+@dataclass(frozen=True)
+class Demands:
+    """What an export must reach.
+
+    Attributes:
+        cosine: lowest cosine of a product's or a category name's vectors.
+        lost: most points of R-precision that may be lost against PyTorch.
+    """
+
+    cosine: float
+    lost: float
 
 
 @dataclass(frozen=True)
@@ -31,45 +56,57 @@ class Parity:
         lowest_product: their lowest cosine, products without image, title or attributes included.
         texts: how many category names were compared.
         lowest_text: their lowest cosine.
+        torch_r_precision: of the categories of these products over these products, percent, by PyTorch's vectors.
+        onnx_r_precision: likewise by the bundle's.
     """
 
     products: int
     lowest_product: float
     texts: int
     lowest_text: float
+    torch_r_precision: float
+    onnx_r_precision: float
+
+    @property
+    def lost(self) -> float:
+        """Points of R-precision lost; negative where ONNX happens to rank better."""
+        return self.torch_r_precision - self.onnx_r_precision
 
 
-def real_inputs(catalogue: CatalogueFile, model: ClipIta, count: int) -> list[tuple[str, ProductInput]]:
-    """The first usable products of a catalogue, ready for the encoder, with their ids.
+def real_samples(catalogue: CatalogueFile, model: ClipIta, count: int) -> list[Sample]:
+    """The first usable products of a catalogue.
 
     Raises:
         ExportError: the catalogue has none.
     """
-    inputs: list[tuple[str, ProductInput]] = []
+    samples: list[Sample] = []
     for product in catalogue.products(lambda _: None):
         try:
             prepared = prepare_product(product, model.modalities, model.towers.image_spec)
         except ProductError:
             continue  # `clipita catalogue check` and the ingest report it; here only usable products matter
-        inputs.append((product.id, prepared))
-        if len(inputs) == count:
+        samples.append(Sample(replace(product, image=None, extra={}), prepared))
+        if len(samples) == count:
             break
-    if not inputs:
-        raise ExportError(f"{catalogue.file} has no usable product to compare ONNX and PyTorch on.")
-    return inputs
+    if not samples:
+        raise ExportError(
+            f"{catalogue.file} has no usable product to compare ONNX and PyTorch on.",
+            hint="See what is wrong with: clipita catalogue check",
+        )
+    return samples
 
 
-def with_gaps(inputs: Sequence[tuple[str, ProductInput]], modalities: str) -> list[tuple[str, ProductInput]]:
+def with_gaps(samples: Sequence[Sample], modalities: str) -> list[tuple[str, ProductInput]]:
     """A few products once more, each without one of its modalities."""
     gaps = []
-    for name, item in islice(inputs, 8):
+    for sample in islice(samples, 8):
         variants = {
-            "image": replace(item, pixels=None),
-            "title": replace(item, title=None),
-            "attributes": replace(item, attributes=()),
+            "image": replace(sample.prepared, pixels=None),
+            "title": replace(sample.prepared, title=None),
+            "attributes": replace(sample.prepared, attributes=()),
         }
         gaps += [
-            (f"{name} without {gap}", variant)
+            (f"{sample.product.id} without {gap}", variant)
             for gap, variant in variants.items()
             if gap[0].upper() in modalities
             and (variant.pixels is not None or variant.title is not None or variant.attributes)
@@ -77,67 +114,95 @@ def with_gaps(inputs: Sequence[tuple[str, ProductInput]], modalities: str) -> li
     return gaps
 
 
-def compare(trained: TrainedModel, bundle: Bundle, inputs: Sequence[tuple[str, ProductInput]], lowest: float) -> Parity:
-    """Encode the same products and category names both ways.
+def compare(trained: TrainedModel, bundle: Bundle, samples: Sequence[Sample], demands: Demands) -> Parity:
+    """Encode the same products and category names both ways, and rank with both.
 
     Args:
         trained: the PyTorch side.
         bundle: the ONNX side.
-        inputs: real products.
-        lowest: the cosine that every one of them must reach.
+        samples: real products.
+        demands: what must be reached.
 
     Raises:
-        ParityError: one does not; names it.
+        ParityError: it is not; names the worst product or category, or the points lost.
     """
-    compared = [*inputs, *with_gaps(inputs, trained.model.modalities)]
-    encoder = ProductEncoder(bundle)
-    cosines = np.concatenate(
-        [
-            _cosines(
-                _torch_products(trained.model, [item for _, item in batch]),
-                encoder.encode([item for _, item in batch]),
-            )
-            for batch in (compared[start : start + BATCH] for start in range(0, len(compared), BATCH))
-        ]
-    )
-    _demand(cosines, [f"product {name}" for name, _ in compared], lowest)
-    names = sorted({path[-1] for path in trained.categories})
-    text_cosines = _cosines(_torch_texts(trained.model, names), TextEncoder(bundle).encode(names))
-    _demand(text_cosines, [f"category {name}" for name in names], lowest)
-    return Parity(len(inputs), float(cosines.min()), len(names), float(text_cosines.min()))
+    compared = [(s.product.id, s.prepared) for s in samples] + with_gaps(samples, trained.model.modalities)
+    encoder, pairs = ProductEncoder(bundle), []
+    for start in range(0, len(compared), BATCH):
+        batch = [item for _, item in compared[start : start + BATCH]]
+        pairs.append((_torch_products(trained.model, batch), encoder.encode(batch)))
+    products = _Both(*(np.concatenate(side) for side in zip(*pairs, strict=True)))
+    _demand(products.cosines, [f"product {name}" for name, _ in compared], demands.cosine)
+    on_paths = {name for sample in samples for name in sample.product.category_path}
+    names = sorted({path[-1] for path in trained.categories} | on_paths)
+    names += [f"something like {name.lower()}" for name in names[:64]]  # queries that no category's name is
+    texts = _Both(_torch_texts(trained.model, names), TextEncoder(bundle).encode(names))
+    _demand(texts.cosines, [f"category {name}" for name in names], demands.cosine)
+    before, after = _r_precision(samples, names, products, texts)
+    if before - after > demands.lost:
+        raise ParityError(
+            f"ONNX ranks worse than PyTorch: R-precision {after:.2f} against {before:.2f} on {len(samples)} products, "
+            f"at most {demands.lost} points may be lost. No bundle was written.",
+            hint="Choose another --precision, or allow more with --max-loss.",
+        )
+    return Parity(len(samples), float(products.cosines.min()), len(names), float(texts.cosines.min()), before, after)
+
+
+@dataclass(frozen=True)
+class _Both:
+    torch: Vectors
+    onnx: Vectors
+
+    @property
+    def cosines(self) -> npt.NDArray[np.float64]:
+        left, right = self.torch.astype(np.float64), self.onnx.astype(np.float64)
+        norms = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
+        result: npt.NDArray[np.float64] = (left * right).sum(axis=1) / norms
+        return result
+
+
+def _r_precision(samples: Sequence[Sample], names: Sequence[str], products: _Both, texts: _Both) -> tuple[float, float]:
+    """R-precision in percent by PyTorch's and by ONNX's vectors; 0 and 0 where no product has a category."""
+    try:
+        protocol = TreeProtocol(sample.product for sample in samples)
+    except CatalogueError:
+        return 0.0, 0.0
+    by_id = {sample.product.id: row for row, sample in enumerate(samples)}
+    rows = [by_id[product.id] for product in protocol.products]
+    column = {name: position for position, name in enumerate(names)}
+    asked = [column[query.text] for query in protocol.queries]
+
+    def mean(query_vectors: Vectors, product_vectors: Vectors) -> float:
+        rankings = protocol.rank_vectors(query_vectors[asked], product_vectors[rows])
+        return protocol.score(System("gate", "vector", "offline"), rankings).mean("R-precision")
+
+    return mean(texts.torch, products.torch), mean(texts.onnx, products.onnx)
 
 
 @torch.no_grad()
-def _torch_products(model: ClipIta, inputs: Sequence[ProductInput]) -> npt.NDArray[np.float32]:
+def _torch_products(model: ClipIta, inputs: Sequence[ProductInput]) -> Vectors:
     tensors = assemble(inputs, model.towers.image_spec, model.towers.tokenizer)
     features = model.product_features(**{name: torch.from_numpy(value) for name, value in tensors.items()})
-    vectors: npt.NDArray[np.float32] = model.product(features).numpy()
+    vectors: Vectors = model.product(features).numpy()
     return vectors
 
 
 @torch.no_grad()
-def _torch_texts(model: ClipIta, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+def _torch_texts(model: ClipIta, texts: Sequence[str]) -> Vectors:
     # One text a batch: what serving pads must not matter.
     vectors = [model.query(model.towers.encode_text(torch.from_numpy(model.towers.tokenizer([t])))) for t in texts]
-    stacked: npt.NDArray[np.float32] = torch.cat(vectors).numpy()
+    stacked: Vectors = torch.cat(vectors).numpy()
     return stacked
 
 
-def _cosines(ours: npt.NDArray[np.float32], theirs: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    left, right = ours.astype(np.float64), theirs.astype(np.float64)
-    norms = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
-    result: npt.NDArray[np.float64] = (left * right).sum(axis=1) / norms
-    return result
-
-
 def _demand(cosines: npt.NDArray[np.float64], names: Sequence[str], lowest: float) -> None:
-    worst = int(np.nanargmin(np.where(np.isnan(cosines), -np.inf, cosines)))
+    worst = int(np.argmin(np.where(np.isnan(cosines), -np.inf, cosines)))
     if not cosines[worst] >= lowest:
         failed = int((~(cosines >= lowest)).sum())
         raise ParityError(
             f"ONNX and PyTorch disagree on {failed} of {len(cosines)}: {names[worst]} has cosine {cosines[worst]:.6f}, "
             f"at least {lowest} is demanded. No bundle was written.",
-            hint="Please report the tower's name and the versions of torch and onnxruntime.",
+            hint="Try another --precision; of fp32, please report the tower, torch's and onnxruntime's versions.",
         )
 
 

@@ -111,6 +111,10 @@ _PASSING = frozenset(
 def _check_query(arguments: SearchArguments) -> None:
     if not arguments.text.strip():
         raise UsageError("The query is empty.", hint="Give a category name or a few words.")
+    try:
+        arguments.text.encode()
+    except UnicodeEncodeError:
+        raise UsageError("The query is no proper text: it holds half a character.", hint="Send it as UTF-8.") from None
     for name, value, known in (
         ("mode", arguments.mode, get_args(Mode)),
         ("fusion", arguments.fusion, get_args(Fusion)),

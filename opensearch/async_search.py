@@ -61,6 +61,7 @@ class AsyncProductSearch:
     async def __call__(self, query: str | None = None, **options: Unpack[SearchOptions]) -> SearchPage:
         """One page of hits; arguments and errors as of `ProductSearch`."""
         given = given_options(options)
+        fingerprint = self.search.index.fingerprint
         arguments = await self._plan(query, given)
         body = search_body(arguments)
         snapshot = await self._snapshot(given)
@@ -70,6 +71,9 @@ class AsyncProductSearch:
             if not is_past_the_end(error, arguments):
                 raise
             answer = await self._send({**body, "from": 0, "size": 0}, snapshot, arguments.explain)
+        if self.search.index.fingerprint != fingerprint:
+            # The alias moved; the category's vector was of the model before.
+            return await self(query, **options)
         page = read_page(answer, arguments, remarks_on(arguments), snapshot)
         if snapshot is not None and page.cursor is None:
             with guarded(self._where, QueryError):

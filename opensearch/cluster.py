@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["OLDEST", "Capabilities", "address_of", "capabilities", "connect", "connect_async", "guarded", "translate"]
 
 OLDEST = (2, 13, 0)
+CONNECTIONS = 128
+"""Searches that an asynchronous client has under way at a time; the 10 as shipped leave a busy server waiting."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,8 @@ def connect_async(config: OpenSearchConfig) -> AsyncOpenSearch:
     from opensearchpy import AsyncOpenSearch
 
     options = _client_options(config, _address(config))
-    return AsyncOpenSearch(**options, connection_class=traced_async(signed=options["http_auth"] is not None))
+    traced = traced_async(signed=options["http_auth"] is not None)
+    return AsyncOpenSearch(**options, connection_class=traced, pool_maxsize=CONNECTIONS)
 
 
 def capabilities(client: OpenSearch) -> Capabilities:

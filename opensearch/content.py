@@ -104,7 +104,7 @@ def make_thumbnail(product: Product) -> str | None:
     """
     if product.image is None or product.image.data is None:
         return None
-    picture = load_image(product.image)
+    picture = load_image(product.image, at_least=(THUMBNAIL_SIZE, THUMBNAIL_SIZE))
     picture.thumbnail((THUMBNAIL_SIZE, THUMBNAIL_SIZE))
     stream = io.BytesIO()
     picture.save(stream, "JPEG", quality=THUMBNAIL_QUALITY)

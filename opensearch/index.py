@@ -217,6 +217,12 @@ def mark_complete(client: OpenSearch, name: str, backoff: Backoff) -> None:
     backoff.call(client, lambda: _update_meta(client, name, state="complete"))
 
 
+def remember(client: OpenSearch, name: str, **facts: Any) -> None:
+    """Keep facts about an index in `_meta.clipita` of its mapping."""
+    with guarded(client):
+        _update_meta(client, name, **facts)
+
+
 def _stem(alias: str, fingerprint: str) -> str:
     return f"{alias}-{fingerprint[:8]}-"
 

@@ -22,6 +22,7 @@ from clipita.opensearch.native import is_past_the_end, require_fusion
 from clipita.opensearch.plan import SearchOptions, given_options, names_in, plan, remarks_on
 from clipita.opensearch.query import SearchArguments, check_depth, ranking_body, search_body
 from clipita.opensearch.results import SearchPage, read_page
+from clipita.opensearch.tuned import stored_settings
 from clipita.opensearch.vectors import QueryVectors
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class ProductSearch:
         index: the alias.
         model: the bundle's folder, or the bundle; without one, free text is searched by its words alone, and
             categories by their stored vectors.
-        config: defaults of every search.
+        config: defaults of every search; None takes those that `clipita tune` stored in the index, else the defaults.
         opensearch: user, certificates, time limit.
         device: where queries are encoded: cpu, cuda or cuda:N.
 
@@ -65,8 +66,8 @@ class ProductSearch:
         device: str = "cpu",
     ) -> None:
         self.alias = index
-        self.config = config or SearchConfig()
         self.client = _client(cluster, opensearch or OpenSearchConfig())
+        self._configured = config
         self._bundle = load_bundle(model)
         self.vectors = QueryVectors(self._bundle, device)
         self._fusions: set[str] = set()
@@ -88,6 +89,7 @@ class ProductSearch:
             FingerprintError: the alias moved to an index of another model meanwhile.
         """
         given = given_options(options)
+        fingerprint = self.index.fingerprint
         arguments = self.arguments(query, given)
         body = search_body(arguments)
         snapshot = self._snapshot(given)
@@ -97,6 +99,9 @@ class ProductSearch:
             if not is_past_the_end(error, arguments):
                 raise
             answer = self._send({**body, "from": 0, "size": 0}, snapshot, arguments.explain)
+        if self.index.fingerprint != fingerprint:
+            # The alias moved; the category's vector was of the model before.
+            return self(query, **options)
         page = read_page(answer, arguments, remarks_on(arguments), snapshot)
         if snapshot is not None and page.cursor is None:
             self._drop(snapshot)
@@ -106,22 +111,22 @@ class ProductSearch:
         """The request body of the same search, for those who send it themselves; arguments as in a call."""
         return search_body(self.arguments(query, given_options(options)))
 
-    def rank(
-        self,
-        query: str | None = None,
-        *,
-        depth: int = 1000,
-        **options: Unpack[SearchOptions],
-    ) -> list[str]:
+    def rank(self, query: str | None = None, *, depth: int = 1000, **options: Unpack[SearchOptions]) -> list[str]:
         """Product ids, best first, `depth` at most; k is the depth too. For measuring retrieval quality.
 
         Raises:
             UsageError: the depth lies outside 1 to 10,000, or as in a call.
         """
+        return list(self.scores(query, depth=depth, **options))
+
+    def scores(
+        self, query: str | None = None, *, depth: int = 1000, **options: Unpack[SearchOptions]
+    ) -> dict[str, float]:
+        """Product ids and their scores, best first; as `rank`."""
         check_depth(depth)
         arguments = self.arguments(query, {**given_options(options), "size": 1, "k": depth})
         answer = self._send(ranking_body(arguments))
-        return [hit["_id"] for hit in answer["hits"]["hits"]]
+        return {hit["_id"]: hit["_score"] for hit in answer["hits"]["hits"]}
 
     def vector(self, query: str) -> tuple[float, ...]:
         """The query's unit vector, [dim]; kept for the next time.
@@ -130,6 +135,15 @@ class ProductSearch:
             UsageError: this search has no model.
         """
         return self.vectors(query)
+
+    def present(self, ids: Sequence[str]) -> set[str]:
+        """Those of at most 10,000 product ids that are in the index."""
+        body = {"query": {"ids": {"values": list(ids)}}, "size": len(ids), "_source": False}
+        return {hit["_id"] for hit in self._send(body)["hits"]["hits"]}
+
+    def has_field(self, name: str) -> bool:
+        """Whether the index has a field of this name, which may be an attribute's."""
+        return self._names.has(name)
 
     @property
     def categories(self) -> Categories:
@@ -237,6 +251,7 @@ class ProductSearch:
         if self._bundle is not None:
             indices.check_fingerprint(index, self._bundle, self.alias)
         self.index = index
+        self.config = self._configured or stored_settings(index.meta)
         self._names = FieldNames(index.properties)
         self._categories = None
 
@@ -245,9 +260,9 @@ def load_bundle(model: str | Path | Bundle | None) -> Bundle | None:
     """The bundle, read if it is a folder's name."""
     if not isinstance(model, str | Path):
         return model
-    from clipita.runtime import Bundle
+    from clipita.runtime.bundle import QUERY_FILES, Bundle
 
-    return Bundle.load(Path(model))
+    return Bundle.load(Path(model), QUERY_FILES)
 
 
 def no_category(categories: Categories, wanted: str | Sequence[str], alias: str) -> UsageError:

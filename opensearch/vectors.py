@@ -46,11 +46,15 @@ class QueryVectors:
                     hint="Give `model`, use the mode lexical, or name a category.",
                 )
             vector = tuple(self._encoder.encode([query])[0].tolist())
-            with self._lock:
-                self._kept[query] = vector
-                if len(self._kept) > KEPT:
-                    self._kept.popitem(last=False)
+            self.keep(query, vector)
         return vector
+
+    def keep(self, query: str, vector: tuple[float, ...]) -> None:
+        """Keep a vector that was encoded elsewhere, in a batch for instance."""
+        with self._lock:
+            self._kept[query] = vector
+            if len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
 
     def peek(self, query: str) -> tuple[float, ...] | None:
         """The vector if it is kept."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,10 +13,16 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import settings
 from PIL import Image, ImageDraw
 
 from clipita.config import ModelConfig, TrainingConfig
 from clipita.opensearch.local import LocalNode, NodeStatus
+
+# The same examples in every run: a change is judged by what it changes. HYPOTHESIS_PROFILE=search looks for new ones.
+settings.register_profile("repeatable", derandomize=True)
+settings.register_profile("search", derandomize=False)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 FASHION = Path(__file__).resolve().parents[2] / "shared" / "data" / "fashion-products"
 
@@ -67,6 +74,19 @@ def tiny_tower(tmp_path_factory: pytest.TempPathFactory) -> Path:
     vision = {"image_size": 32, "layers": 1, "width": 32, "head_width": 16, "patch_size": 8}
     text = {"context_length": 24, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1}
     file.write_text(json.dumps({"embed_dim": 32, "vision_cfg": vision, "text_cfg": text}))
+    return file
+
+
+@pytest.fixture(scope="session")
+def tiny_weights(tiny_tower: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint for the tiny tower, random: towers that stay frozen must come with weights."""
+    import open_clip
+    import torch
+
+    file = tmp_path_factory.mktemp("weights") / "tiny.pt"
+    torch.manual_seed(1)
+    open_clip.add_model_config(tiny_tower)
+    torch.save(open_clip.create_model(tiny_tower.stem, force_custom_text=True).state_dict(), file)
     return file
 
 

@@ -29,10 +29,10 @@ FOLDERS = {
 # pictures and words with the very code that serves them.
 LEVELS = {
     "": 0, "errors": 0, "config": 1, "observe": 1, "catalogue": 2, "runtime": 3, "evaluation": 3, "model": 4,
-    "exporters": 5, "opensearch": 5, "training": 5, "cli": 6,
+    "exporters": 5, "opensearch": 5, "training": 5, "serve": 6, "cli": 7,
 }  # fmt: skip
 TORCH = {"torch", "torchvision", "open_clip", "transformers", "timm", "onnx", "onnxscript"}
-TORCH_FREE = ("catalogue", "runtime", "evaluation", "opensearch", "config", "errors")
+TORCH_FREE = ("catalogue", "runtime", "evaluation", "opensearch", "serve", "config", "errors")
 HEAVY = ("torch", "onnxruntime", "opensearchpy", "pyarrow", "PIL", "rich", "numpy")
 
 
@@ -103,7 +103,7 @@ def test_imports_are_light(code: str) -> None:
     assert not loaded.intersection(HEAVY)
 
 
-@pytest.mark.parametrize("room_name", ["runtime", "opensearch", "evaluation"])
+@pytest.mark.parametrize("room_name", ["runtime", "opensearch", "evaluation", "serve"])
 def test_rooms_of_a_search_server_load_no_torch(room_name: str) -> None:
     names = sorted(module for module in MODULES if room(module) == room_name)
     loaded = loaded_by("import " + ", ".join(names))

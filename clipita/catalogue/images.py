@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 20 * 10**6
 MAX_PIXELS = 50 * 10**6
+MAX_STRETCH = 0.002
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 """AVIF only where Pillow was built with it."""
 
@@ -31,7 +32,7 @@ _ORIENTATION = 0x0112
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
 
-def load_image(source: ImageSource) -> Image:
+def load_image(source: ImageSource, at_least: tuple[int, int] | None = None) -> Image:
     """The picture as 8-bit RGB, upright (EXIF orientation applied), alpha laid over white.
 
     Of an animation or a multi-page file it is the first frame. 16-bit grey is scaled to 8 bits; colour profiles are
@@ -39,6 +40,8 @@ def load_image(source: ImageSource) -> Image:
 
     Args:
         source: bytes, or else a file path or http(s) URL.
+        at_least: width and height that suffice: a larger JPEG is decoded at a half, a quarter or an eighth of its
+            size, the smallest that still covers them (libjpeg's scaled decoding), at a fraction of the cost.
 
     Raises:
         ImageError: no such file, a URL that gives no picture, more than `MAX_BYTES` or `MAX_PIXELS`, not one of
@@ -48,7 +51,7 @@ def load_image(source: ImageSource) -> Image:
     name = _name(source)
     with _quiet_pillow:
         try:
-            return _decoded(data, name)
+            return _decoded(data, name, at_least)
         except ImageError:
             raise
         except Exception as error:
@@ -92,7 +95,7 @@ def _read_file(path: Path) -> bytes:
         raise ImageError(f"the picture file cannot be opened: {path}, {error}") from error
 
 
-def _decoded(data: bytes, name: str) -> Image:
+def _decoded(data: bytes, name: str, at_least: tuple[int, int] | None) -> Image:
     import PIL.Image
 
     try:
@@ -109,8 +112,23 @@ def _decoded(data: bytes, name: str) -> Image:
             raise ImageError(
                 f"the picture has too many pixels: {name} is {width:,} x {height:,}, the limit is {MAX_PIXELS:,}"
             )
+        if at_least is not None and picture.format == "JPEG":
+            _reduce(picture, max(at_least))  # of both sides: the EXIF orientation may still swap them
         picture.load()
         return _upright(_rgb(picture), _orientation(picture))
+
+
+def _reduce(picture: Image, side: int) -> None:
+    """Let libjpeg decode at an eighth, a quarter or a half, where both sides keep `side` pixels.
+
+    libjpeg rounds a side up. A scale that would so stretch the picture by more than `MAX_STRETCH` is passed over.
+    """
+    width, height = picture.size
+    for scale in (8, 4, 2):
+        stretch = max(-length % scale / length for length in (width, height))
+        if min(width, height) >= side * scale and stretch <= MAX_STRETCH:
+            picture.draft(None, (width // scale, height // scale))
+            return
 
 
 def _rgb(picture: Image) -> Image:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from clipita.catalogue.product import Product
+from clipita.catalogue.product import CategoryPath, Product
 from clipita.catalogue.readers import CatalogueFile
 from clipita.catalogue.rejection import Rejection
 from clipita.errors import BundleError, ProductError
@@ -31,6 +31,10 @@ class Bundle(Protocol):
     @property
     def modalities(self) -> str:
         """What a product's vector is made of."""
+
+    @property
+    def categories(self) -> list[CategoryPath]:
+        """The categories that training saw."""
 
     @property
     def zero_shot(self) -> bool:

@@ -8,8 +8,9 @@ them: no system that reads text could tell them apart, and asking twice would pu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,7 @@ from clipita.errors import CatalogueError
 from clipita.evaluation import metrics
 
 SETUP = "tree"
-SUBSET = "all"
+Subset = Literal["all", "seen", "unseen"]
 
 Positions = npt.NDArray[np.int64]
 """Positions of products in the evaluated catalogue, best first."""
@@ -114,11 +115,34 @@ class TreeProtocol:
                 f"The product id {twice!r} stands more than once in the evaluated catalogue.",
                 hint="Ids must be unique: they are the documents' ids in the index.",
             )
+        self.subset: Subset = "all"
+        self._known: frozenset[str] | None = None
         self.queries = list(_queries([product.category_path for product in self.products]))
         if not self.queries:
             raise CatalogueError(
                 f"None of the {len(self.ids)} products has a category, so there is nothing to ask.",
                 hint="Check --category-field and --category-separator.",
+            )
+
+    def select(self, subset: Subset, known: Collection[str]) -> None:
+        """Ask only categories that training saw, or only those that it did not.
+
+        Args:
+            subset: `seen`, `unseen` or `all`; the latter keeps all queries, and `groups` then tells the two apart.
+            known: names of the categories that training saw.
+
+        Raises:
+            CatalogueError: no query is left.
+        """
+        self.subset = subset
+        self._known = frozenset(known)
+        if subset != "all":
+            wanted = subset == "seen"
+            self.queries = [query for query in self.queries if (query.text in self._known) == wanted]
+        if not self.queries:
+            raise CatalogueError(
+                f"None of the catalogue's categories is {subset} by the model's training.",
+                hint="Train with --hold-out-categories to have unseen ones.",
             )
 
     def score(self, system: System, rankings: Sequence[Positions]) -> SystemResult:
@@ -171,6 +195,11 @@ class TreeProtocol:
         leaves = [index for index, query in enumerate(self.queries) if query.leaf]
         if leaves:
             groups["specific (leaves)"] = leaves
+        if self._known is not None and self.subset == "all":
+            for name, wanted in (("seen", True), ("unseen", False)):
+                chosen = [i for i, query in enumerate(self.queries) if (query.text in self._known) == wanted]
+                if chosen and len(chosen) < len(self.queries):
+                    groups[name] = chosen
         return groups
 
 

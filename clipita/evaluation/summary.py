@@ -6,9 +6,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from clipita.evaluation.metrics import MEASURES
-from clipita.evaluation.protocol import SETUP, SUBSET, SystemResult, TreeProtocol
+from clipita.evaluation.protocol import SETUP, SystemResult, TreeProtocol
+from clipita.evaluation.significance import bootstrap_interval, paired_p_value
 
 _DIGITS = 4
+INTERVAL = "R-precision 95%"
+"""Key of a row's bootstrap interval over queries."""
 
 RELEVANCE = (
     "A product is relevant to every category on its path. A query is a category's name; nodes of one name are one "
@@ -16,7 +19,7 @@ RELEVANCE = (
 )
 
 
-def row(result: SystemResult, subset: str = SUBSET, chosen: Sequence[int] | None = None) -> dict[str, Any]:
+def row(result: SystemResult, subset: str = "all", chosen: Sequence[int] | None = None) -> dict[str, Any]:
     """One line of the table: the system and its mean measures in percent, over all queries or a subset's indices."""
     count = len(result.rankings) if chosen is None else len(chosen)
     return {
@@ -27,6 +30,7 @@ def row(result: SystemResult, subset: str = SUBSET, chosen: Sequence[int] | None
         "subset": subset,
         "queries": count,
         **{name: round(result.mean(name, chosen), _DIGITS) for name in MEASURES},
+        INTERVAL: [round(bound, _DIGITS) for bound in _interval(result, chosen)],
         "model": result.system.model,
         "key": result.system.key,
     }
@@ -37,16 +41,34 @@ def as_json(protocol: TreeProtocol, results: Sequence[SystemResult]) -> dict[str
 
     Returns:
         rows (one a system), groups (a group of queries, such as the roots, to its rows), queries (one a category name,
-        with R-precision and AP@10 under each system's `key`), relevance (how it is counted), products.
+        with R-precision and AP@10 under each system's `key`), comparisons (every system with the first one: the
+        difference of R-precision and how likely chance alone gives one as large), relevance (how it is counted),
+        products.
     """
     return {
-        "rows": [row(result) for result in results],
+        "rows": [row(result, protocol.subset) for result in results],
         "groups": {
             name: [row(result, name, chosen) for result in results] for name, chosen in protocol.groups().items()
         },
         "queries": list(_queries(protocol, results)),
+        "comparisons": [_comparison(results[0], result) for result in results[1:]],
         "relevance": RELEVANCE,
         "products": len(protocol.products),
+    }
+
+
+def _interval(result: SystemResult, chosen: Sequence[int] | None) -> tuple[float, float]:
+    values = result.measures["R-precision"]
+    return bootstrap_interval(values if chosen is None else values[list(chosen)])
+
+
+def _comparison(left: SystemResult, right: SystemResult) -> dict[str, Any]:
+    ours, theirs = left.measures["R-precision"], right.measures["R-precision"]
+    return {
+        "left": left.system.key,
+        "right": right.system.key,
+        "difference": round(float((theirs - ours).mean()), _DIGITS),
+        "p": round(paired_p_value(ours, theirs), _DIGITS),
     }
 
 

@@ -15,7 +15,7 @@ from clipita.errors import CheckpointError
 from clipita.model.clip_ita import ClipIta, system_name
 from clipita.model.towers import Towers, TowerSource, build_towers
 
-FORMAT = 1
+FORMAT = 2
 CHECKPOINT = "checkpoint.pt"
 
 
@@ -61,11 +61,7 @@ def save_checkpoint(trained: TrainedModel, file: Path) -> None:
         "format": FORMAT,
         "source": asdict(model.towers.source),
         "towers_hash": None if trained.learnt_towers else model.towers.weights_hash(),
-        "model": {
-            "modalities": model.modalities,
-            "dim": model.dim,
-            "hidden": model.query_head[0].out_features,
-        },
+        "model": model.shape,
         "state": learnt_state(model, learnt_towers=trained.learnt_towers),
         "categories": [list(path) for path in trained.categories],
         "metrics": trained.metrics,

@@ -1,23 +1,27 @@
 """CLIP-ITA: one vector from image, title and attributes, in one space with category names.
 
 Query: unit vector of head_c(text(category name)). Product: unit vector of head_p([image, title, mean of attributes]).
+The heads are the paper's, or corrections of an anchor to the towers' own space (`clipita.model.heads`).
 Hendriksen et al., "Extending CLIP for Category-to-image Retrieval in E-commerce", ECIR 2022, section 3.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from clipita.errors import UsageError
-from clipita.model.heads import mlp_head
+from clipita.model.heads import MAX_SCALE, PlainHeads, ResidualHeads
+from clipita.model.heads import START_SCALE as ANCHORED_START_SCALE
 from clipita.model.towers import Towers
 
 MODALITIES = "ITA"
 START_SCALE = 1 / 0.07
-MAX_SCALE = 100.0
+HeadsKind = Literal["residual", "plain"]
 
 
 def parse_modalities(text: str) -> str:
@@ -61,7 +65,7 @@ class ProductFeatures:
 
 
 class ClipIta(nn.Module):
-    """Towers and the two heads.
+    """Towers and what is learnt on top of them.
 
     Args:
         towers: the pretrained encoders.
@@ -69,19 +73,63 @@ class ClipIta(nn.Module):
         dim: length of the vector.
         hidden: width of the heads' hidden layer.
         dropout: in the heads, while training.
+        heads: `residual` (corrections of an anchor) or `plain` (the paper's).
+        known: texts that the residual heads' gate knows, and the names they stand for; see `ResidualHeads`.
     """
 
     def __init__(
-        self, towers: Towers, modalities: str = MODALITIES, dim: int = 256, hidden: int = 1024, dropout: float = 0.1
+        self,
+        towers: Towers,
+        modalities: str = MODALITIES,
+        dim: int = 384,
+        hidden: int = 512,
+        dropout: float = 0.1,
+        heads: HeadsKind = "residual",
+        known: Sequence[int] = (0, 0),
     ) -> None:
         super().__init__()
         self.towers = towers
         self.modalities = parse_modalities(modalities)
-        self.dim = dim
         widths = {"I": towers.image_dim, "T": towers.text_dim, "A": towers.text_dim}
-        self.query_head = mlp_head(towers.text_dim, hidden, dim, dropout)
-        self.product_head = mlp_head(sum(widths[letter] for letter in self.modalities), hidden, dim, dropout)
-        self.log_scale = nn.Parameter(torch.tensor(START_SCALE).log())
+        read = [widths[letter] if letter in self.modalities else 0 for letter in MODALITIES]
+        self.heads: PlainHeads | ResidualHeads
+        if heads == "residual":
+            self.heads = ResidualHeads(towers.text_dim, read, hidden, dim, dropout, known)
+        else:
+            self.heads = PlainHeads(towers.text_dim, sum(read), hidden, dim, dropout)
+        start = ANCHORED_START_SCALE if heads == "residual" else START_SCALE
+        self.hidden = hidden
+        self._cut = dim
+        self.log_scale = nn.Parameter(torch.tensor(start).log())
+
+    @property
+    def dim(self) -> int:
+        """Length of the vector."""
+        return self._cut
+
+    def truncate(self, dim: int) -> None:
+        """Give only the leading `dim` numbers of every vector, normalised again (Matryoshka representation).
+
+        Raises:
+            UsageError: the model's vectors are shorter.
+        """
+        if not 1 <= dim <= self.heads.dim:
+            raise UsageError(f"Vectors of {self.heads.dim} dimensions cannot be cut to {dim}.")
+        self._cut = dim
+
+    @property
+    def shape(self) -> dict[str, Any]:
+        """What `__init__` needs beside the towers to build a model that takes this one's weights."""
+        residual = isinstance(self.heads, ResidualHeads)
+        return {
+            "modalities": self.modalities,
+            "dim": self.heads.dim,
+            "hidden": self.hidden,
+            "heads": "residual" if residual else "plain",
+            "known": [len(self.heads.known), len(self.heads.names)]
+            if isinstance(self.heads, ResidualHeads)
+            else [0, 0],
+        }
 
     @property
     def scale(self) -> Tensor:
@@ -90,11 +138,12 @@ class ClipIta(nn.Module):
 
     def query(self, text_features: Tensor) -> Tensor:
         """Unit vectors of queries: [B, text_dim] -> [B, dim]."""
-        return nn.functional.normalize(self.query_head(text_features), dim=-1)
+        return nn.functional.normalize(self.heads.query(text_features)[:, : self._cut], dim=-1)
 
     def product(self, features: ProductFeatures) -> Tensor:
         """Unit vectors of products: [B, dim]."""
-        return nn.functional.normalize(self.product_head(torch.cat(features.present, dim=-1)), dim=-1)
+        vectors = self.heads.product(torch.cat(features.present, dim=-1))[:, : self._cut]
+        return nn.functional.normalize(vectors, dim=-1)
 
     def product_features(
         self,

@@ -1,8 +1,27 @@
-"""What is learnt on top of the towers."""
+"""What is learnt on top of the towers: plain heads as the paper has them, or residual heads on an anchor.
+
+Both take tower features and give vectors that are not normalised yet.
+"""
 
 from __future__ import annotations
 
-from torch import nn
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from clipita.model.anchor import Anchor
+
+GATE_START = 0.78
+"""Cosine to the nearest known category name from which a query moves from the anchor towards what was learnt."""
+GATE_SHARPNESS = 50.0
+"""Inverse temperature of the attention over known texts."""
+
+
+START_SCALE = 20.0
+MAX_SCALE = 100.0
+IMAGE_DIM = 256
+"""Directions of an image feature that the residual heads read: more cost time and gain nothing."""
 
 
 def mlp_head(inputs: int, hidden: int, dim: int, dropout: float) -> nn.Sequential:
@@ -17,3 +36,191 @@ def mlp_head(inputs: int, hidden: int, dim: int, dropout: float) -> nn.Sequentia
     return nn.Sequential(
         nn.Linear(inputs, hidden), nn.GELU(), nn.LayerNorm(hidden), nn.Dropout(dropout), nn.Linear(hidden, dim)
     )
+
+
+class PlainHeads(nn.Module):
+    """The paper's two heads, which forget the space that the towers came with.
+
+    Args:
+        text_dim: length of a text feature.
+        product_dim: length of the concatenated product features.
+        hidden: width of the hidden layers.
+        dim: length of the vectors.
+        dropout: in training.
+    """
+
+    def __init__(self, text_dim: int, product_dim: int, hidden: int, dim: int, dropout: float) -> None:
+        super().__init__()
+        self.dim = dim
+        self.query_head = mlp_head(text_dim, hidden, dim, dropout)
+        self.product_head = mlp_head(product_dim, hidden, dim, dropout)
+
+    def query(self, texts: Tensor) -> Tensor:
+        """[B, text_dim] -> [B, dim]."""
+        vectors: Tensor = self.query_head(texts)
+        return vectors
+
+    def product(self, parts: Tensor) -> Tensor:
+        """[B, product_dim] -> [B, dim]."""
+        vectors: Tensor = self.product_head(parts)
+        return vectors
+
+
+class ResidualHeads(nn.Module):
+    """Corrections of the anchor.
+
+    Product: anchor(title) + MLP(all parts); without a title another MLP's output alone. Category: anchor(name) +
+    W anchor(name) + a vector of its own. Any query: near a text that stands for a known category (its name, or the
+    name as people type it) it becomes that category's vector; far from all of them it stays as the anchor has it, since
+    nothing was learnt there. The product's vector does not depend on that gate, so it costs nothing in the index.
+
+    Args:
+        text_dim: length F of a text feature.
+        widths: lengths of the image, title and attributes features; 0 for what the model does not read.
+        hidden: width of the MLPs.
+        dim: length D of the vectors.
+        dropout: in training.
+        known: how many texts the gate knows (K), and for how many names they stand (C).
+    """
+
+    image_map: Tensor
+    known: Tensor
+    owners: Tensor
+    names: Tensor
+    rotation: Tensor
+
+    def __init__(
+        self,
+        text_dim: int,
+        widths: Sequence[int],
+        hidden: int,
+        dim: int,
+        dropout: float,
+        known: Sequence[int] = (0, 0),
+    ) -> None:
+        super().__init__()
+        self.dim = dim
+        self.anchor = Anchor(text_dim, dim)
+        self._widths = list(widths)
+        image, title, attributes = widths
+        narrow = min(image, IMAGE_DIM)
+        self.register_buffer("image_map", torch.eye(image, narrow))
+        self.mlp = _mlp(narrow + title + attributes, hidden, dim, dropout)
+        self.untitled = _mlp(narrow + attributes, hidden, dim, dropout) if title and narrow + attributes else None
+        self.untitled_log_scale = nn.Parameter(torch.tensor(START_SCALE).log())
+        texts, names = known
+        self.correction = nn.Linear(dim, dim, bias=False)
+        self.own = nn.Parameter(torch.zeros((names, dim)))
+        self.register_buffer("known", torch.zeros((texts, dim)))
+        self.register_buffer("owners", torch.zeros(texts, dtype=torch.int64))
+        self.register_buffer("names", torch.zeros((names, dim)))
+        self.register_buffer("rotation", torch.eye(dim))
+        # Training starts at the anchor itself.
+        nn.init.zeros_(self.correction.weight)
+        if title:
+            for parameter in self.mlp[-1].parameters():
+                nn.init.zeros_(parameter)
+
+    @property
+    def untitled_scale(self) -> Tensor:
+        """Factor of the cosines in the loss of products without a title."""
+        return self.untitled_log_scale.exp().clamp(max=MAX_SCALE)
+
+    @torch.no_grad()
+    def fit(self, titles: Tensor | None, images: Tensor | None, classes: Tensor, names: Tensor) -> None:
+        """Compute what has a closed form: the anchor, and the directions in which pictures differ most.
+
+        Args:
+            titles: [N, F], rows of zeros where there is none.
+            images: [N, image_dim], likewise.
+            classes: int64 [N], a product's most specific category.
+            names: [C, F] features of the category names.
+        """
+        if titles is not None:
+            has_title = titles.abs().sum(dim=1) > 0
+            if has_title.any():
+                self.anchor.fit(titles[has_title], classes[has_title], names)
+        if images is not None:
+            _, directions = torch.linalg.eigh(images.T @ images / len(images))
+            self.image_map.copy_(directions.flip(1)[:, : self.image_map.shape[1]])
+
+    def know(self, names: Tensor, variants: Tensor, owners: Tensor) -> None:
+        """Set what the gate knows.
+
+        Args:
+            names: [C, F] features of the category names.
+            variants: [K, F] features of texts that stand for them, the names themselves among them.
+            owners: int64 [K], the position of each text's name.
+        """
+        self.names.copy_(self.anchor.query(names))
+        self.known.copy_(self.anchor.query(variants))
+        self.owners.copy_(owners)
+
+    def categories(self, texts: Tensor) -> Tensor:
+        """Vectors of all known categories, from any texts that stand for them in order: [C, F] -> [C, D]."""
+        return self._correct(self.anchor.query(texts)) + self.own
+
+    def free_query(self, texts: Tensor) -> Tensor:
+        """Vectors of texts as what was learnt has them, the gate wide open: [B, F] -> [B, D]."""
+        return self._correct(self.anchor.query(texts))
+
+    def query(self, texts: Tensor) -> Tensor:
+        """Vectors of queries as they are served: [B, F] -> [B, D]."""
+        anchored = self.anchor.query(texts)
+        if not len(self.known):
+            return self._correct(anchored) @ self.rotation
+        nearness = anchored @ self.known.T
+        share = ((nearness.max(dim=1, keepdim=True).values - GATE_START) / (1 - GATE_START)).clamp(0, 1)
+        answers = nn.functional.normalize(self._correct(self.names) + self.own, dim=-1)[self.owners]
+        answer = nn.functional.normalize((GATE_SHARPNESS * nearness).softmax(dim=1) @ answers, dim=-1)
+        return ((1 - share) * anchored + share * answer) @ self.rotation
+
+    def product(self, parts: Tensor) -> Tensor:
+        """Vectors of products as they are served: [B, all widths] -> [B, D]."""
+        return self.learnt_products(parts)[0] @ self.rotation
+
+    def learnt_products(self, parts: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Vectors before the rotation, each [B, D]: of the products as they are, and as if none had a title.
+
+        The second is None where the model reads no titles, or nothing else.
+        """
+        image, titles, attributes = torch.split(parts, self._widths, dim=1)
+        image = image @ self.image_map
+        learnt: Tensor = self.mlp(torch.cat([image, titles, attributes], dim=1))
+        if not self._widths[1]:
+            return learnt, None
+        learnt = self.anchor.product(titles) + learnt
+        if self.untitled is None:
+            return learnt, None
+        untitled = self.untitled(torch.cat([image, attributes], dim=1))
+        return torch.where(titles.abs().sum(dim=1, keepdim=True) > 0, learnt, untitled), untitled
+
+    @torch.no_grad()
+    def rotate(self, products: Tensor, weights: Tensor, phrases: Tensor | None) -> None:
+        """Turn the space so that leading numbers keep as much as they can of products, categories and other words.
+
+        Cosines of whole vectors stay what they are; those of vectors that are cut stay as near as a cut allows.
+
+        Args:
+            products: [N, D] unit vectors before the rotation.
+            weights: [N], of sum 1.
+            phrases: [P, F] features of words that are no category.
+        """
+        scatter = (products * weights[:, None]).T @ products
+        others = [self._correct(self.names) + self.own]
+        if phrases is not None:
+            others.append(self.anchor.query(phrases))
+        for vectors in others:
+            if len(vectors):
+                units = nn.functional.normalize(vectors, dim=-1)
+                scatter += units.T @ units / len(units)
+        _, directions = torch.linalg.eigh(scatter)
+        self.rotation.copy_(directions.flip(1))
+
+    def _correct(self, anchored: Tensor) -> Tensor:
+        corrected: Tensor = self.correction(anchored)
+        return anchored + corrected
+
+
+def _mlp(inputs: int, hidden: int, dim: int, dropout: float) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(inputs, hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, dim))

@@ -48,3 +48,26 @@ def tree_loss(products: Tensor, categories: Tensor, on_path: Tensor, scale: Tens
     columns, members = logits.log_softmax(dim=0)[:, occurs], positive[:, occurs]
     to_product = -(columns * members).sum(dim=0) / members.sum(dim=0)
     return (to_category.mean() + to_product.mean()) / 2
+
+
+def distillation_loss(taught: Tensor, learnt: Tensor, temperature: float) -> Tensor:
+    """Kullback-Leibler divergence of learnt cosines from taught ones, over products and over queries.
+
+    Queries need no label, so it keeps in place what the labels say nothing about.
+
+    Args:
+        taught: [Q, B] cosines of queries and products in the space to keep.
+        learnt: [Q, B] the same pairs in the space that is learning.
+        temperature: of the softmax over either side.
+
+    Returns:
+        A scalar, the mean of both directions.
+    """
+    taught, learnt = taught / temperature, learnt / temperature
+    directions = [
+        functional.kl_div(learnt.log_softmax(side), taught.log_softmax(side), reduction="none", log_target=True)
+        .sum(side)
+        .mean()
+        for side in (0, 1)
+    ]
+    return (directions[0] + directions[1]) / 2

@@ -7,13 +7,16 @@
       text.onnx        ids int64 [B, L] -> vector [B, D], features [B, F]
       product.onnx     pixels, title and attributes -> vector [B, D], features [B, F]
       tokenizer.json
+      README.md        the bundle's card, for people
+
+Schema 2 added `precision`, the card, and `known_attributes` to the product graph; bundles of schema 1 load as before.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,12 +25,14 @@ from clipita.catalogue.product import CategoryPath
 from clipita.errors import BundleError
 from clipita.runtime.preprocess import ImageSpec, TextSpec
 
-SCHEMA = 1
+SCHEMA = 2
 MANIFEST = "manifest.json"
 TEXT_GRAPH = "text.onnx"
 PRODUCT_GRAPH = "product.onnx"
 TOKENIZER = "tokenizer.json"
+CARD = "README.md"
 REQUIRED_FILES = (TEXT_GRAPH, PRODUCT_GRAPH, TOKENIZER)
+QUERY_FILES = (TEXT_GRAPH, TOKENIZER)
 
 
 def hash_file(file: Path) -> str:
@@ -39,7 +44,7 @@ def hash_file(file: Path) -> str:
 def fingerprint_of(manifest: Mapping[str, Any]) -> str:
     """SHA-256 over what decides a vector's value: the files, the preprocessing of pictures and texts, the dimension."""
     decisive = {
-        "files": {name: entry["sha256"] for name, entry in manifest["files"].items()},
+        "files": {name: entry["sha256"] for name, entry in manifest["files"].items() if name != CARD},
         "image": manifest["image"],
         "text": manifest["text"],
         "dim": manifest["dim"],
@@ -60,19 +65,22 @@ class Bundle:
     manifest: Mapping[str, Any] = field(repr=False)
 
     @classmethod
-    def load(cls, path: Path | str) -> Bundle:
+    def load(cls, path: Path | str, needed: Collection[str] | None = None) -> Bundle:
         """Read a bundle and verify every byte of it against its manifest.
+
+        Args:
+            path: its folder.
+            needed: names of the files that will be read; the others are not hashed, which spares a process that
+                only encodes queries (`QUERY_FILES`) the larger half of its start. Default: all.
 
         Raises:
             BundleError: no bundle there, a newer schema, a missing file, or a file that changed since its export.
         """
         path = Path(path)
         manifest = _read_manifest(path)
-        for name in REQUIRED_FILES:
-            if name not in manifest["files"]:
-                raise BundleError(f"{path / MANIFEST} does not list {name}.", hint=_EXPORT_AGAIN)
+        _check_shape(path / MANIFEST, manifest)
         for name, entry in manifest["files"].items():
-            _verify_file(path, name, entry)
+            _verify_file(path, name, entry, hashed=needed is None or name in needed)
         if manifest["fingerprint"] != fingerprint_of(manifest):
             raise BundleError(f"{path / MANIFEST} was changed: its fingerprint does not fit.", hint=_EXPORT_AGAIN)
         return cls(path, manifest)
@@ -143,11 +151,33 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     return manifest
 
 
-def _verify_file(path: Path, name: str, entry: Mapping[str, Any]) -> None:
+def _check_shape(file: Path, manifest: Mapping[str, Any]) -> None:
+    """Refuse a manifest whose values are not of the kind that everything after this relies on."""
+    files = manifest["files"]
+    if not isinstance(files, dict) or not all(
+        isinstance(entry, dict) and isinstance(entry.get("sha256"), str) and isinstance(entry.get("bytes"), int)
+        for entry in files.values()
+    ):
+        raise BundleError(f"{file}: `files` must give each file's sha256 and bytes.", hint=_EXPORT_AGAIN)
+    for name in REQUIRED_FILES:
+        if name not in files:
+            raise BundleError(f"{file} does not list {name}.", hint=_EXPORT_AGAIN)
+    try:
+        ImageSpec.from_json(manifest["image"])
+        TextSpec(**manifest["text"])
+        int(manifest["dim"])
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        raise BundleError(f"{file} cannot be understood: {error}.", hint=_EXPORT_AGAIN) from error
+
+
+def _verify_file(path: Path, name: str, entry: Mapping[str, Any], *, hashed: bool) -> None:
     file = path / name
-    if Path(name).name != name or file.is_symlink():
-        raise BundleError(f"{path / MANIFEST} names {name!r}, which is not a plain file inside the bundle.")
+    if name in {"", ".", ".."} or Path(name).name != name or "\\" in name or file.is_symlink():
+        raise BundleError(
+            f"{path / MANIFEST} names {name!r}, which is not a plain file inside the bundle.",
+            hint="Use only bundles from people you trust, or export the model again.",
+        )
     if not file.is_file():
         raise BundleError(f"{file} is missing.", hint=_EXPORT_AGAIN)
-    if file.stat().st_size != entry["bytes"] or hash_file(file) != entry["sha256"]:
+    if file.stat().st_size != entry["bytes"] or (hashed and hash_file(file) != entry["sha256"]):
         raise BundleError(f"{file} changed since its export: its SHA-256 is not the manifest's.", hint=_EXPORT_AGAIN)

@@ -3,85 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from clipita.catalogue.product import Product
-from clipita.errors import ProductError
+from clipita.errors import DeviceError
+from clipita.runtime.batches import ProductInput, assemble, distinct_attributes, prepare_product
 from clipita.runtime.bundle import PRODUCT_GRAPH, TEXT_GRAPH, TOKENIZER, Bundle
-from clipita.runtime.preprocess import ImageSpec, Tokenizer, to_pixels
-from clipita.runtime.session import open_session
+from clipita.runtime.cache import FeatureCache
+from clipita.runtime.preprocess import Tokenizer
+from clipita.runtime.session import is_out_of_memory, open_session
 
 Vectors = npt.NDArray[np.float32]
 TEXT_BATCH = 64
 
-
-@dataclass(frozen=True, slots=True)
-class ProductInput:
-    """A product, ready for the encoder.
-
-    Attributes:
-        title: None where it has none.
-        attributes: one text an attribute.
-        pixels: uint8 [height, width, 3], or None where it has no picture.
-    """
-
-    title: str | None = None
-    attributes: tuple[str, ...] = ()
-    pixels: npt.NDArray[np.uint8] | None = field(default=None, repr=False)
-
-
-def prepare_product(product: Product, modalities: str, spec: ImageSpec) -> ProductInput:
-    """Take what the model reads from a product; its picture is decoded and resized.
-
-    Raises:
-        ImageError: the picture cannot be read.
-        ProductError: the product has nothing that the model reads.
-    """
-    from clipita.catalogue.images import load_image
-
-    pixels = None
-    if "I" in modalities and product.image is not None:
-        pixels = to_pixels(load_image(product.image), spec)
-    title = product.title if "T" in modalities and product.title and product.title.strip() else None
-    attributes = tuple(product.attribute_texts) if "A" in modalities else ()
-    if pixels is None and title is None and not attributes:
-        readable = {"I": "image", "T": "title", "A": "attributes"}
-        raise ProductError(f"has no {' and no '.join(readable[m] for m in modalities)}, so it gets no vector")
-    return ProductInput(title, attributes, pixels)
-
-
-def assemble(inputs: Sequence[ProductInput], spec: ImageSpec, tokenizer: Tokenizer) -> dict[str, npt.NDArray[Any]]:
-    """Products as the graph's input tensors.
-
-    Returns:
-        pixels uint8 [B, H, W, 3]; has_image bool [B]; title_ids int64 [B, L]; has_title bool [B]; attribute_ids
-        int64 [U, L'], each distinct attribute text of the batch once; attribute_weights float32 [B, U], whose rows
-        average a product's attributes (all zero where it has none).
-    """
-    distinct: dict[str, int] = {}
-    for item in inputs:
-        for text in item.attributes:
-            distinct.setdefault(text, len(distinct))
-    # A graph needs at least one row; its weights are zero when no product has an attribute.
-    weights = np.zeros((len(inputs), max(1, len(distinct))), dtype=np.float32)
-    pixels = np.zeros((len(inputs), spec.height, spec.width, 3), dtype=np.uint8)
-    for row, item in enumerate(inputs):
-        for text in item.attributes:
-            weights[row, distinct[text]] += 1.0 / len(item.attributes)
-        if item.pixels is not None:
-            pixels[row] = item.pixels
-    return {
-        "pixels": pixels,
-        "has_image": np.array([item.pixels is not None for item in inputs]),
-        "title_ids": tokenizer([item.title or "" for item in inputs]),
-        "has_title": np.array([item.title is not None for item in inputs]),
-        "attribute_ids": tokenizer(list(distinct) or [""]),
-        "attribute_weights": weights,
-    }
+__all__ = ["ProductEncoder", "ProductInput", "TextEncoder", "Vectors", "assemble", "prepare_product"]
 
 
 class TextEncoder:
@@ -89,7 +27,7 @@ class TextEncoder:
 
     Args:
         bundle: where the graph is.
-        device: cpu, cuda or cuda:N.
+        device: cpu, cuda, cuda:N or tensorrt.
 
     Raises:
         DeviceError: the device is not there.
@@ -100,48 +38,73 @@ class TextEncoder:
         self.bundle = bundle
         self._session = open_session(bundle.path / TEXT_GRAPH, device)
         self._tokenizer = Tokenizer.load(bundle.path / TOKENIZER, bundle.text_spec)
+        self._batch = TEXT_BATCH
 
     def encode(self, texts: Sequence[str]) -> Vectors:
-        """Unit vectors, float32 [len(texts), dim]."""
+        """Unit vectors, float32 [len(texts), dim].
+
+        Raises:
+            DeviceError: not even one text fits into the device's memory.
+        """
         return self._run(texts, "vector")
 
     def features(self, texts: Sequence[str]) -> Vectors:
-        """Unit vectors of the text tower without the head (zero-shot), float32 [len(texts), F]."""
+        """Unit vectors of the text tower without the head (zero-shot), float32 [len(texts), F].
+
+        Raises:
+            DeviceError: not even one text fits into the device's memory.
+        """
         return self._run(texts, "features")
 
     def _run(self, texts: Sequence[str], output: str) -> Vectors:
-        if not texts:
-            return np.zeros((0, self.bundle.dim), dtype=np.float32)
+        distinct = {text: position for position, text in enumerate(dict.fromkeys(texts))}
+        if not distinct:
+            width = next(entry.shape[1] for entry in self._session.get_outputs() if entry.name == output)
+            return np.zeros((0, width), dtype=np.float32)
+        rows = self._tokenizer.rows(list(distinct))
         # Texts of like length share a batch, so that little of it is padding.
-        order = sorted(range(len(texts)), key=lambda position: len(texts[position]))
-        batches = [order[start : start + TEXT_BATCH] for start in range(0, len(order), TEXT_BATCH)]
-        parts = [
-            self._session.run([output], {"ids": self._tokenizer([texts[position] for position in batch])})[0]
-            for batch in batches
-        ]
-        vectors = np.empty((len(texts), parts[0].shape[1]), dtype=np.float32)
+        order = sorted(range(len(rows)), key=lambda position: len(rows[position]))
+        parts, start = [], 0
+        while start < len(order):
+            batch = order[start : start + self._batch]
+            try:
+                ids = self._tokenizer.pad([rows[position] for position in batch])
+                parts.append(self._session.run([output], {"ids": ids})[0])
+            except Exception as error:  # onnxruntime's C++ classes share no public base
+                if not is_out_of_memory(error):
+                    raise
+                self._batch = _halved(len(batch), error)
+                continue
+            start += len(batch)
+        vectors = np.empty((len(rows), parts[0].shape[1]), dtype=np.float32)
         vectors[order] = np.concatenate(parts)
-        return vectors
+        return vectors if len(distinct) == len(texts) else vectors[[distinct[text] for text in texts]]
 
 
 class ProductEncoder:
-    """Products to vectors.
+    """Products to vectors. Each distinct attribute text is encoded once, as long as the cache remembers it.
 
     Args:
         bundle: where the graph is.
-        device: cpu, cuda or cuda:N.
+        device: cpu, cuda, cuda:N or tensorrt.
+        cache: remembers attributes' features; one of its own by default. Share one among encoders of ONE bundle only.
+
+    Attributes:
+        largest_batch: the most products that fitted into the device's memory since one batch did not, or None.
 
     Raises:
         DeviceError: the device is not there.
         MissingExtraError: onnxruntime is not installed.
     """
 
-    def __init__(self, bundle: Bundle, device: str = "cpu") -> None:
+    def __init__(self, bundle: Bundle, device: str = "cpu", cache: FeatureCache | None = None) -> None:
         self.bundle = bundle
+        self.largest_batch: int | None = None
         self._image_spec = bundle.image_spec
         self._session = open_session(bundle.path / PRODUCT_GRAPH, device)
         self._tokenizer = Tokenizer.load(bundle.path / TOKENIZER, bundle.text_spec)
-        self._wanted = {entry.name for entry in self._session.get_inputs()}
+        self._wanted = {entry.name: entry for entry in self._session.get_inputs()}
+        self._cache = FeatureCache() if cache is None else cache
 
     def prepare(self, product: Product) -> ProductInput:
         """Decode and resize the picture and pick the texts; safe to call from several threads.
@@ -153,17 +116,68 @@ class ProductEncoder:
         return prepare_product(product, self.bundle.modalities, self._image_spec)
 
     def encode(self, inputs: Sequence[ProductInput]) -> Vectors:
-        """Unit vectors of one batch, float32 [len(inputs), dim]."""
+        """Unit vectors of one batch, float32 [len(inputs), dim].
+
+        A batch that does not fit into the device's memory is halved until it does.
+
+        Raises:
+            DeviceError: not even one product fits.
+        """
         return self._run(inputs, "vector")
 
     def features(self, inputs: Sequence[ProductInput]) -> Vectors:
-        """Unit vectors of the towers without the head (zero-shot), float32 [len(inputs), F]."""
+        """Unit vectors of the towers without the head (zero-shot), float32 [len(inputs), F].
+
+        Raises:
+            DeviceError: not even one product fits.
+        """
         return self._run(inputs, "features")
+
+    def forget(self) -> None:
+        """Empty the cache of attributes."""
+        self._cache.clear()
 
     def _run(self, inputs: Sequence[ProductInput], output: str) -> Vectors:
         if not inputs:
-            return np.zeros((0, self.bundle.dim), dtype=np.float32)
-        tensors = assemble(inputs, self._image_spec, self._tokenizer)
-        feeds = {name: value for name, value in tensors.items() if name in self._wanted}
-        vectors: Vectors = self._session.run([output], feeds)[0]
+            width = next(entry.shape[1] for entry in self._session.get_outputs() if entry.name == output)
+            return np.zeros((0, width), dtype=np.float32)
+        parts, start = [], 0
+        while start < len(inputs):
+            batch = inputs[start : start + (self.largest_batch or len(inputs))]
+            try:
+                parts.append(self._run_batch(batch, output))
+            except Exception as error:  # onnxruntime's C++ classes share no public base
+                if not is_out_of_memory(error):
+                    raise
+                self.largest_batch = _halved(len(batch), error)
+                continue
+            start += len(batch)
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _run_batch(self, inputs: Sequence[ProductInput], output: str) -> Vectors:
+        if "known_attributes" not in self._wanted:  # no attributes at all, or a bundle of schema 1
+            return self._session_run([output], assemble(inputs, self._image_spec, self._tokenizer))[0]
+        texts = distinct_attributes(inputs)
+        known = self._cache.known(texts)
+        width = int(self._wanted["known_attributes"].shape[1])
+        tensors = assemble(inputs, self._image_spec, self._tokenizer, known, width)
+        fresh = [text for text in texts if text not in known]
+        if not fresh:
+            return self._session_run([output], tensors)[0]
+        vectors, features = self._session_run([output, "attribute_features"], tensors)
+        self._cache.remember(dict(zip(fresh, features, strict=True)))
         return vectors
+
+    def _session_run(self, outputs: list[str], tensors: dict[str, npt.NDArray[Any]]) -> list[Vectors]:
+        feeds = {name: value for name, value in tensors.items() if name in self._wanted}
+        results: list[Vectors] = self._session.run(outputs, feeds)
+        return results
+
+
+def _halved(batch: int, error: Exception) -> int:
+    if batch == 1:
+        raise DeviceError(
+            f"The device's memory does not hold the model and one input: {error}",
+            hint="Free memory on the device, use another one, or export with --precision fp16.",
+        ) from error
+    return batch // 2

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 MAX_TEXT = 20_000
 """Characters of a text that are looked at; the longest context of a tower holds a fraction of them."""
 
+REDUCED_MARGIN = 1.0
+"""How much larger than the frame a reduced JPEG stays."""
+
 
 @dataclass(frozen=True)
 class ImageSpec:
@@ -35,6 +38,8 @@ class ImageSpec:
         fill: grey value of the padding, 0-255.
         mean: a channel's mean after scaling to [0, 1]; applied inside the graph.
         std: a channel's standard deviation, likewise.
+        reduced_jpeg: whether a JPEG far larger than the frame is decoded at a half, a quarter or an eighth of its
+            size (libjpeg's scaled inverse transform), which costs a fraction and changes the vector hardly.
     """
 
     height: int
@@ -44,6 +49,7 @@ class ImageSpec:
     fill: int = 0
     mean: tuple[float, float, float] = (0.48145466, 0.4578275, 0.40821073)
     std: tuple[float, float, float] = (0.26862954, 0.26130258, 0.27577711)
+    reduced_jpeg: bool = False
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> ImageSpec:
@@ -53,6 +59,13 @@ class ImageSpec:
     def to_json(self) -> dict[str, Any]:
         """The spec as it stands in a manifest."""
         return asdict(self)
+
+
+def decode_size(spec: ImageSpec) -> tuple[int, int] | None:
+    """Width and height that a JPEG must keep when it is decoded at a reduced size; None: it is not reduced."""
+    if not spec.reduced_jpeg:
+        return None
+    return round(REDUCED_MARGIN * spec.width), round(REDUCED_MARGIN * spec.height)
 
 
 def to_pixels(image: Image, spec: ImageSpec) -> npt.NDArray[np.uint8]:
@@ -169,9 +182,16 @@ class Tokenizer:
         Returns:
             int64 [len(texts), L]; L is the longest text's number of tokens, or the context length.
         """
+        return self.pad(self.rows(texts))
+
+    def rows(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of each text, truncated and not padded."""
         # A lone surrogate cannot be handed to the Rust side; U+FFFD stands for it.
         clean = [self._clean(text[:MAX_TEXT].encode("utf-8", "replace").decode("utf-8")) for text in texts]
-        rows = [encoding.ids for encoding in self._backend.encode_batch(clean)]
+        return [encoding.ids for encoding in self._backend.encode_batch(clean)]
+
+    def pad(self, rows: Sequence[Sequence[int]]) -> npt.NDArray[np.int64]:
+        """Rows as one array, int64 [len(rows), L], as `__call__` gives it."""
         length = self.spec.context_length if self.spec.pad_to == "context" else max(map(len, rows), default=1)
         ids = np.full((len(rows), max(1, length)), self.spec.pad_id, dtype=np.int64)
         for row, tokens in enumerate(rows):

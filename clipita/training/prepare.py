@@ -20,7 +20,8 @@ from clipita.errors import TrainingError
 from clipita.model.clip_ita import parse_modalities
 from clipita.model.towers import Towers, TowerSource, build_towers
 from clipita.runtime.bundle import hash_file
-from clipita.training.examples import Examples, Progress, read_examples
+from clipita.training.examples import EncodeImages, Examples, Progress, read_examples
+from clipita.training.hold_out import held_out_names, without_categories
 from clipita.training.splits import (
     FrozenSplit,
     FrozenTexts,
@@ -28,10 +29,12 @@ from clipita.training.splits import (
     LearningTexts,
     QueryTexts,
     Split,
+    Variants,
     encode_texts,
     text_key,
 )
 from clipita.training.store import RowStore
+from clipita.training.variants import all_variants, phrases
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,9 @@ class Data:
         train: products to learn from.
         valid: products to stop by.
         queries: the names' tower features.
+        variants: the names as people type them; None for plain heads.
+        phrases: features of words of the catalogue, float32 [P, text_dim]; likewise.
+        held_out: names of categories whose products were left out of both splits.
         rejected: rows of either file that cannot be used.
     """
 
@@ -54,6 +60,9 @@ class Data:
     train: Split
     valid: Split
     queries: QueryTexts
+    variants: Variants | None
+    phrases: torch.Tensor | None
+    held_out: list[str]
     rejected: list[Rejection]
 
 
@@ -66,20 +75,23 @@ class Sources:
         valid: products to stop by; never the ones that quality is reported on.
         fields: their columns.
         image_root: where relative image paths start.
+        hold_out: categories that training must not see: how many leaves to draw, or a file of names; see
+            `clipita.training.hold_out`.
     """
 
     train: Path
     valid: Path
     fields: FieldsConfig = field(default_factory=FieldsConfig)
     image_root: Path | None = None
+    hold_out: int | Path | None = None
 
     def describe(self) -> dict[str, Any]:
         """Names and SHA-256 of the files, for the run folder and the manifest."""
         return {
             name: {"file": file.name, "sha256": hash_file(file)}
-            for name, file in (("train", self.train), ("valid", self.valid))
-            if file.is_file()
-        }
+            for name, file in (("train", self.train), ("valid", self.valid), ("hold_out", self.hold_out))
+            if isinstance(file, Path) and file.is_file()
+        } | ({"hold_out": {"drawn": self.hold_out}} if isinstance(self.hold_out, int) else {})
 
 
 def pretrained_source(model: ModelConfig, training: TrainingConfig) -> TowerSource:
@@ -111,13 +123,15 @@ def prepared_data(sources: Sources, model: ModelConfig, training: TrainingConfig
     modalities = parse_modalities(model.modalities)
     with ExitStack() as stack:
         images = _open_images(stack, training, towers) if "I" in modalities else None
-        encode = (lambda pixels: pixels) if training.unfreeze else _image_encoder(towers)
+        encode = (lambda pixels: pixels) if training.unfreeze else image_encoder(towers)
         examples = [
             read_examples(
                 CatalogueFile(file, sources.fields, sources.image_root), images, towers.image_spec, encode, progress
             )
             for file in (sources.train, sources.valid)
         ]
+        held_out = held_out_names(sources.hold_out, CategoryTree(examples[0].paths), training.seed)
+        examples = [without_categories(split, held_out, sources.hold_out) for split in examples]
         tree = CategoryTree(examples[0].paths)
         names = sorted({category.name for category in tree.categories})
         if len(names) < 2:
@@ -125,15 +139,19 @@ def prepared_data(sources: Sources, model: ModelConfig, training: TrainingConfig
                 f"All products of {sources.train} are in one category ({names[0]}): there is nothing to tell apart.",
                 hint="Check --category-field and --category-separator.",
             )
+        variants = said = None
         if training.unfreeze:
             splits: list[Split] = [LearningSplit(split, modalities, images, towers) for split in examples]
             queries: QueryTexts = LearningTexts(names, towers.tokenizer)
         else:
-            texts = _encode_all_texts(stack, training, towers, examples, names, progress)
+            texts = _open_texts(stack, training, towers)
+            encode_texts([*_texts_of(examples), *names], towers, texts, progress)
             splits = [FrozenSplit(split, modalities, images, texts) for split in examples]
-            queries = FrozenTexts(torch.from_numpy(texts.gather([text_key(name) for name in names])).float())
+            queries = FrozenTexts(_gathered(names, texts))
+            if model.heads == "residual":
+                variants, said = _unlabelled(examples[0], names, training, towers, texts, progress)
         rejected = [rejection for split in examples for rejection in split.rejected]
-        yield Data(towers, tree, names, splits[0], splits[1], queries, rejected)
+        yield Data(towers, tree, names, splits[0], splits[1], queries, variants, said, sorted(held_out), rejected)
 
 
 def cache_folder(training: TrainingConfig, towers: Towers) -> Path:
@@ -151,7 +169,9 @@ def _open_images(stack: ExitStack, training: TrainingConfig, towers: Towers) -> 
     return stack.enter_context(RowStore(cache_folder(training, towers), "images", towers.image_dim, np.float16))
 
 
-def _image_encoder(towers: Towers) -> Any:
+def image_encoder(towers: Towers) -> EncodeImages:
+    """What `read_examples` asks of frozen towers: uint8 [B, H, W, 3] -> float32 [B, image_dim]."""
+
     @torch.no_grad()
     def encode(pixels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         return towers.encode_image(torch.from_numpy(pixels)).numpy()
@@ -159,16 +179,26 @@ def _image_encoder(towers: Towers) -> Any:
     return encode
 
 
-def _encode_all_texts(
-    stack: ExitStack,
-    training: TrainingConfig,
-    towers: Towers,
-    examples: list[Examples],
-    names: list[str],
-    progress: Progress,
-) -> RowStore:
-    store = stack.enter_context(RowStore(cache_folder(training, towers), "texts", towers.text_dim, np.float16))
-    texts = [title for split in examples for title in split.titles if title]
-    attributes = {text for split in examples for product in split.attributes for text in product}
-    encode_texts([*texts, *sorted(attributes), *names], towers, store, progress)
-    return store
+def _open_texts(stack: ExitStack, training: TrainingConfig, towers: Towers) -> RowStore:
+    return stack.enter_context(RowStore(cache_folder(training, towers), "texts", towers.text_dim, np.float16))
+
+
+def _texts_of(examples: list[Examples]) -> list[str]:
+    titles = [title for split in examples for title in split.titles if title]
+    return [*titles, *sorted({text for split in examples for product in split.attributes for text in product})]
+
+
+def _unlabelled(
+    train: Examples, names: list[str], training: TrainingConfig, towers: Towers, texts: RowStore, progress: Progress
+) -> tuple[Variants, torch.Tensor | None]:
+    """Texts that no product is labelled with: the names as people type them, and the catalogue's own phrases."""
+    typed = all_variants(names, training.query_templates, training.seed)
+    said = phrases(train.titles, train.attributes, training.seed) if training.distillation else []
+    encode_texts([*(text for own in typed for text in own), *said], towers, texts, progress)
+    owners = torch.tensor([position for position, own in enumerate(typed) for _ in own])
+    variants = Variants(_gathered([text for own in typed for text in own], texts), owners)
+    return variants, _gathered(said, texts) if said else None
+
+
+def _gathered(wanted: list[str], texts: RowStore) -> torch.Tensor:
+    return torch.from_numpy(texts.gather([text_key(text) for text in wanted])).float()

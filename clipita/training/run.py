@@ -5,6 +5,7 @@
     runs/clip-ita/
       config.json      settings, data files with their SHA-256, seed
       metrics.jsonl    one line an epoch
+      held_out.txt     names of categories that training did not see
       rejected.jsonl   products that could not be used, with the reason
       checkpoint.pt    the best epoch's weights
       last.pt          while it is unfinished: what the same command resumes from
@@ -15,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ from clipita.model.clip_ita import ClipIta
 from clipita.training.examples import Progress
 from clipita.training.prepare import Data, Sources, prepared_data
 from clipita.training.trainer import STATE, Epoch, Trainer
+
+HELD_OUT = "held_out.txt"
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class Outcome:
         products: in the training split.
         categories: nodes of the tree.
         rejected: rows that could not be used.
+        held_out: categories that training did not see.
     """
 
     trained: TrainedModel
@@ -50,6 +54,7 @@ class Outcome:
     products: int
     categories: int
     rejected: int
+    held_out: list[str]
 
 
 def train(
@@ -76,6 +81,9 @@ def train(
         TrainingError, CatalogueError: see `prepared_data`.
     """
     _check_settings(training)
+    if training.unfreeze:
+        # An anchor to a space that moves would hold nothing.
+        model = replace(model, heads="plain")
     folder = training.run
     described = describe(sources, model, training)
     identity = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
@@ -84,7 +92,9 @@ def train(
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "config.json").write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
         (folder / "rejected.jsonl").write_bytes(b"".join(row.to_json_line() for row in data.rejected))
-        network = ClipIta(data.towers, model.modalities, model.dim, model.hidden, model.dropout)
+        (folder / HELD_OUT).write_text("".join(f"{name}\n" for name in data.held_out), encoding="utf-8")
+        known = (len(data.variants.owners), len(data.names)) if data.variants is not None else (0, 0)
+        network = ClipIta(data.towers, model.modalities, model.dim, model.hidden, model.dropout, model.heads, known)
         pretrained = data.towers.source.pretrained_text
         trainer = Trainer(network, data, training, folder, identity, pretrained_towers=pretrained)
         resumed = trainer.resume()
@@ -107,6 +117,7 @@ def train(
         len(data.train.paths),
         len(data.tree),
         len(data.rejected),
+        data.held_out,
     )
 
 
@@ -126,6 +137,8 @@ def _training_record(described: dict[str, Any], data: Data, trainer: Trainer, be
     return {
         **described["training"],
         "data": described["data"],
+        "heads": described["model"]["heads"],
+        "held_out": data.held_out,
         "products": len(data.train.paths),
         "epochs_run": len(trainer.history),
         "best_epoch": best.number,
@@ -134,6 +147,16 @@ def _training_record(described: dict[str, Any], data: Data, trainer: Trainer, be
 
 
 def _check_settings(training: TrainingConfig) -> None:
+    for name in ("balance", "distillation", "query_variants"):
+        if getattr(training, name) < 0 or (name == "query_variants" and training.query_variants > 1):
+            raise ConfigError(
+                f"training {name} is {getattr(training, name)}; it must not be negative, nor a share above 1."
+            )
+    for template in training.query_templates:
+        if "{}" not in template:
+            raise ConfigError(
+                f"The query template {template!r} has no place for the name.", hint="Write {} where the name goes."
+            )
     for name in ("epochs", "batch_size", "patience"):
         if getattr(training, name) < 1:
             raise ConfigError(f"training {name} is {getattr(training, name)}; it must be at least 1.")

@@ -59,6 +59,27 @@ class LearningTexts:
         return model.towers.encode_text(self._ids)
 
 
+class Variants:
+    """Category names as people type them, under frozen towers.
+
+    Attributes:
+        features: float32 [K, text_dim].
+        owners: int64 [K], ascending: the name that a text stands for; every name has at least one text.
+    """
+
+    def __init__(self, features: Tensor, owners: Tensor) -> None:
+        self.features = features
+        self.owners = owners
+        self._counts = torch.bincount(owners)
+        self._starts = self._counts.cumsum(dim=0) - self._counts
+
+    def draw(self) -> Tensor:
+        """One random text of each name, the name itself and what is near it most often: float32 [C, text_dim]."""
+        # Squared, so that early texts, which are the likelier ones to be typed, come more often than late ones.
+        chosen = self._starts + (torch.rand(len(self._counts)).square() * self._counts).long()
+        return self.features[chosen]
+
+
 class FrozenSplit:
     """Everything a frozen tower says about a split, in memory: a gather a batch.
 
@@ -180,6 +201,12 @@ def name_matrix(names: Sequence[str], paths: Sequence[CategoryPath]) -> Tensor:
     for row, path in enumerate(paths):
         matrix[row, [column[name] for name in path if name in column]] = True
     return torch.from_numpy(matrix)
+
+
+def path_classes(paths: Sequence[CategoryPath]) -> Tensor:
+    """Each product's most specific category as a number from 0, int64 [N]."""
+    number: dict[CategoryPath, int] = {}
+    return torch.tensor([number.setdefault(path, len(number)) for path in paths])
 
 
 def _attribute_means(examples: Examples, texts: RowStore) -> np.ndarray[tuple[int, int], np.dtype[np.float16]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from clipita.catalogue.product import CategoryPath
 from clipita.config import TrainingConfig
 from clipita.errors import CheckpointError
 from clipita.model.checkpoint import FORMAT, learnt_state, read_file, save_atomically
-from clipita.model.clip_ita import ClipIta, ProductFeatures
-from clipita.model.losses import infonce_loss, tree_loss
+from clipita.model.clip_ita import ClipIta
 from clipita.training.examples import Progress
+from clipita.training.objective import objective
 from clipita.training.prepare import Data
-from clipita.training.splits import name_matrix
+from clipita.training.splits import name_matrix, path_classes
 from clipita.training.validation import validate
 
 STATE = "last.pt"
@@ -72,9 +73,10 @@ class Trainer:
         self._settings = settings
         self._state_file = run / STATE
         self._identity = identity
-        self._train_paths = name_matrix(data.names, data.train.paths)
         self._valid_paths = name_matrix(data.names, data.valid.paths)
+        self._weights = draw_weights(data.train.paths, settings.balance)
         model.towers.requires_grad_(settings.unfreeze)
+        self._objective = objective(model, data, settings)
         self._steps = -(-len(data.train.paths) // settings.batch_size)
         self._optimizer = torch.optim.AdamW(self._parameter_groups(pretrained_towers), fused=True)
         self._schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -121,6 +123,7 @@ class Trainer:
             on_epoch(epoch)
         self.model.load_state_dict(self._best_state, strict=False)
         self.model.eval()
+        self._objective.finish()
         return self.best
 
     def forget_state(self) -> None:
@@ -129,11 +132,15 @@ class Trainer:
 
     def _parameter_groups(self, pretrained_towers: bool) -> list[dict[str, Any]]:
         rate, decay = self._settings.learning_rate, self._settings.weight_decay
-        heads = [*self.model.query_head.parameters(), *self.model.product_head.parameters()]
+        named = list(self.model.heads.named_parameters())
         groups = [
-            {"params": heads, "lr": rate, "weight_decay": decay},
-            # The scale has to travel far in few steps, and decay would pull it towards a temperature of 1.
-            {"params": [self.model.log_scale], "lr": 10 * rate, "weight_decay": 0.0},
+            {"params": [value for name, value in named if "scale" not in name], "lr": rate, "weight_decay": decay},
+            # The scales have to travel far in few steps, and decay would pull them towards a temperature of 1.
+            {
+                "params": [self.model.log_scale, *(value for name, value in named if "scale" in name)],
+                "lr": 10 * rate,
+                "weight_decay": 0.0,
+            },
         ]
         if self._settings.unfreeze:
             tower_rate = FINE_TUNING_RATE if pretrained_towers else rate
@@ -151,7 +158,7 @@ class Trainer:
         if not self._settings.unfreeze:
             self.model.towers.eval()
         total = torch.zeros(())
-        order = torch.randperm(len(self._data.train.paths))
+        order = draw(self._weights)
         for step, rows in enumerate(torch.split(order, self._settings.batch_size), start=1):
             total += self._step(rows)
             progress(f"Epoch {number}/{self._settings.epochs}", step, self._steps)
@@ -162,16 +169,7 @@ class Trainer:
         return Epoch(number, float(total) / self._steps, r_precision, time.monotonic() - started, best)
 
     def _step(self, rows: Tensor) -> Tensor:
-        features = drop_modalities(self._data.train.features(self.model, rows), self._settings.modality_dropout)
-        products = self.model.product(features)
-        categories = self.model.query(self._data.queries.features(self.model))
-        on_path = self._train_paths[rows]
-        if self._settings.loss == "tree":
-            loss = tree_loss(products, categories, on_path, self.model.scale)
-        else:
-            # The paper's set-up "all": one node drawn from each product's path.
-            drawn = torch.multinomial(on_path.float(), 1).squeeze(1)
-            loss = infonce_loss(products, categories[drawn], self.model.scale)
+        loss = self._objective.loss(rows)
         self._optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         self._optimizer.step()
@@ -193,18 +191,16 @@ class Trainer:
         )
 
 
-def drop_modalities(features: ProductFeatures, share: float) -> ProductFeatures:
-    """Zero whole modalities of random products, so that a product which lacks one still gets a good vector.
+def draw_weights(paths: Sequence[CategoryPath], balance: float) -> Tensor:
+    """Probability with which each product is drawn: its most specific category's size to the power of -balance."""
+    classes = path_classes(paths)
+    weights = torch.bincount(classes).double()[classes] ** -balance
+    return weights / weights.sum()
 
-    Every modality is dropped with probability `share`, but no product loses all that it has.
-    """
-    parts = features.present
-    if share == 0 or len(parts) < 2:
-        return features
-    keep = torch.rand(len(parts), len(parts[0])) >= share
-    present = torch.stack([part.detach().abs().sum(dim=1) > 0 for part in parts])
-    keep |= ~(keep & present).any(dim=0)
-    masked = iter([part * kept.unsqueeze(1) for part, kept in zip(parts, keep, strict=True)])
-    return ProductFeatures(
-        *(None if part is None else next(masked) for part in (features.image, features.title, features.attributes))
-    )
+
+def draw(weights: Tensor) -> Tensor:
+    """An epoch's rows, int64 [N]: each once where all weigh the same, otherwise drawn with replacement."""
+    if (weights == weights[0]).all():
+        return torch.randperm(len(weights))
+    edges = weights.cumsum(dim=0)
+    return torch.searchsorted(edges, torch.rand(len(weights), dtype=edges.dtype) * edges[-1]).clamp(max=len(edges) - 1)

@@ -105,6 +105,39 @@ def test_two_bundles_of_one_name_are_told_apart(shop: Path, tiny_bundle: Path, t
     assert names == ["bm25", f"clip-ita ({tiny_bundle})", f"clip-ita ({tmp_path / 'again'})"]
 
 
+def test_a_subset_asks_those_categories_alone(
+    shop: Path, tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The bundle saw all categories of the shop; a new one came since."""
+    table = pq.read_table(shop / "test.parquet")
+    rows = table.to_pylist()
+    for row in rows[:4]:
+        row["category_path"] = ["Home", "Lamps"]
+    pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), tmp_path / "new.parquet")
+    for subset, queries in (("all", 12), ("seen", 11), ("unseen", 1)):
+        call = ("evaluate", "new.parquet", "--model", tiny_bundle, "--subset", subset, "--json", f"{subset}.json")
+        assert clipita(*call) == 0
+        document = results(tmp_path / f"{subset}.json")
+        assert {(row["subset"], row["queries"]) for row in document["rows"]} == {(subset, queries)}
+    groups = results(tmp_path / "all.json")["groups"]
+    assert groups["unseen"][0]["R-precision"] == document["rows"][0]["R-precision"]
+    assert [entry["query"] for entry in document["queries"]] == ["Lamps"]
+    assert clipita("evaluate", shop / "test.parquet", "--model", tiny_bundle, "--subset", "unseen") == 1
+    assert "--hold-out-categories" in capsys.readouterr().err
+
+
+def test_rows_say_how_sure_they_are(shop: Path, tiny_bundle: Path, tmp_path: Path) -> None:
+    assert clipita("evaluate", shop / "test.parquet", "--model", tiny_bundle, "--json", "all.json") == 0
+    document = results(tmp_path / "all.json")
+    for row in document["rows"]:
+        low, high = row["R-precision 95%"]
+        assert 0 <= low <= row["R-precision"] <= high <= 100
+    (comparison,) = document["comparisons"]
+    first, second = document["rows"]
+    assert comparison["difference"] == pytest.approx(second["R-precision"] - first["R-precision"], abs=1e-3)
+    assert 0 < comparison["p"] <= 1
+
+
 def test_json_to_stdout_is_all_of_stdout(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert clipita("evaluate", shop / "test.parquet", "--json", "-") == 0
     out, err = capsys.readouterr()

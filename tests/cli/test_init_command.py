@@ -73,7 +73,7 @@ def test_an_existing_file_is_kept_without_force(here: Path, capsys: pytest.Captu
     assert "--force" in capsys.readouterr().err
     assert config.load(environ={}).model.dim == 64
     assert clipita("init", "--force") == 0
-    assert config.load(environ={}).model.dim == 256
+    assert config.load(environ={}).model.dim == config.ModelConfig().dim
     assert [file.name for file in here.iterdir()] == ["clipita.toml"]
 
 

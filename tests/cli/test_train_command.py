@@ -129,3 +129,39 @@ def test_a_wrong_column_names_the_nearest_one(
     err = capsys.readouterr().err
     assert "category_path" in err
     assert "product_id" in err
+
+
+def test_the_papers_recipe_is_one_flag_and_flags_beside_it_win(
+    shop: Path, tiny_tower: Path, tiny_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frozen = ("--tower-config", tiny_tower, "--pretrained", tiny_weights, "--epochs", 1, "--cache", "cache")
+    files = ("train", shop / "train.parquet", "--valid", shop / "valid.parquet", *frozen)
+    settings = {}
+    for name, flags in {
+        "default": (),
+        "paper": ("--recipe", "paper"),
+        "mixed": ("--recipe", "paper", "--loss", "tree", "--dim", 16),
+    }.items():
+        assert clipita(*files, "--run", name, *flags) == 0
+        config = json.loads((tmp_path / name / "config.json").read_text())
+        settings[name] = (config["model"]["heads"], config["model"]["dim"], config["training"]["loss"])
+    assert settings == {
+        "default": ("residual", 384, "tree"),
+        "paper": ("plain", 256, "infonce"),
+        "mixed": ("plain", 16, "tree"),
+    }
+
+
+def test_held_out_leaves_are_named(
+    shop: Path, learn: tuple[object, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call = ("train", shop / "train.parquet", "--valid", shop / "valid.parquet", *learn, "--run", "run", "--json")
+    assert clipita(*call, "--hold-out-categories", 2) == 0
+    held_out = json.loads(capsys.readouterr().out)["held_out"]
+    assert len(held_out) == 2
+    assert (tmp_path / "run" / "held_out.txt").read_text().splitlines() == held_out
+    again = ("--run", "again", "--hold-out-categories", "run/held_out.txt")
+    assert clipita(*call, *again) == 0
+    assert json.loads(capsys.readouterr().out)["held_out"] == held_out
+    assert clipita(*call, "--force", "--hold-out-categories", "nowhere.txt") == 1
+    assert "nowhere.txt cannot be read" in capsys.readouterr().err

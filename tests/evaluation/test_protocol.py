@@ -116,3 +116,23 @@ def test_batches_of_queries_rank_as_one(monkeypatch: pytest.MonkeyPatch, protoco
     whole = [ranking.tolist() for ranking in protocol.rank_vectors(queries, products)]
     monkeypatch.setattr("clipita.evaluation.protocol._SCORES_AT_ONCE", 12)
     assert [ranking.tolist() for ranking in protocol.rank_vectors(queries, products)] == whole
+
+
+def test_seen_and_unseen_queries_are_told_apart() -> None:
+    products = [Product(str(number), category_path=path) for number, path in enumerate([("A", "B"), ("A", "C")])]
+    protocol = TreeProtocol(products)
+    protocol.select("all", {"A", "B"})
+    groups = protocol.groups()
+    assert [protocol.queries[at].text for at in groups["seen"]] == ["A", "B"]
+    assert [protocol.queries[at].text for at in groups["unseen"]] == ["C"]
+    for subset, names in (("seen", ["A", "B"]), ("unseen", ["C"])):
+        protocol = TreeProtocol(products)
+        protocol.select(subset, {"A", "B"})
+        assert [query.text for query in protocol.queries] == names
+        assert not {"seen", "unseen"} & set(protocol.groups())
+
+
+def test_a_subset_without_queries_is_told() -> None:
+    protocol = TreeProtocol([Product("1", category_path=("A", "B"))])
+    with pytest.raises(CatalogueError, match="unseen"):
+        protocol.select("unseen", {"A", "B"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from clipita.opensearch.ingest import Ingest
 from clipita.opensearch.local import NodeStatus
 from clipita.opensearch.search import ProductSearch
 from clipita.runtime import Bundle
+from clipita.runtime.bundle import fingerprint_of
 
 ALIAS = "search-shop"
 LEAVES = [("Home", "Plates", "Round Plates"), ("Home", "Boards", "Cutting Boards"), ("Toys", "Kites", "Delta Kites")]
@@ -94,3 +96,15 @@ def live(search_client: OpenSearch, shop: Path, tiny_bundle: Path, tmp_path_fact
     sources = {hit["_id"]: hit["_source"] for hit in answer["hits"]["hits"]}
     vectors = {name: np.asarray(source["product_vector"], dtype=np.float64) for name, source in sources.items()}
     return Live(ProductSearch(search_client, ALIAS, bundle), search_client, sources, vectors)
+
+
+@pytest.fixture
+def other_bundle(tiny_bundle: Path, tmp_path: Path) -> Path:
+    """A valid bundle with another fingerprint: pictures are padded with another grey."""
+    target = tmp_path / "other"
+    shutil.copytree(tiny_bundle, target)
+    manifest = json.loads((target / "manifest.json").read_text())
+    manifest["image"]["fill"] += 1
+    manifest["fingerprint"] = fingerprint_of(manifest)
+    (target / "manifest.json").write_text(json.dumps(manifest))
+    return target

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
 import json
 from pathlib import Path
 from urllib.parse import quote
@@ -15,9 +17,12 @@ from clipita.catalogue.product import CategoryTree
 from clipita.catalogue.readers import CatalogueFile
 from clipita.cli import group
 from clipita.cli.failure import run_guarded
+from clipita.config import IngestConfig, OpenSearchConfig
 from clipita.errors import ClusterError, UsageError
-from clipita.opensearch import ProductSearch
+from clipita.opensearch import AsyncProductSearch, ProductSearch, SearchPage
 from clipita.opensearch.categories import Categories, CategoryVector, category_id, publish
+from clipita.opensearch.cluster import address_of
+from clipita.opensearch.ingest import Ingest
 from clipita.opensearch.local import NodeStatus
 from clipita.runtime import Bundle, TextEncoder
 
@@ -53,6 +58,43 @@ def test_ingest_writes_every_node_of_the_tree(
 
 
 @pytest.mark.integration
+def test_a_category_is_never_compared_with_another_models_products(
+    search_client: OpenSearch, shop: Path, tiny_bundle: Path, other_bundle: Path, tmp_path: Path
+) -> None:
+    """The search holds the old model's vector when the alias moves; its page must come from the new one's."""
+    alias, files = "search-moved-tree", [CatalogueFile(shop / "test.parquet")]
+    config = IngestConfig(rejected=tmp_path / "rejected.jsonl")
+
+    def ingest(bundle: Bundle, new_index: bool) -> str:
+        name = Ingest(search_client, bundle, config, alias=alias, new_index=new_index).run(files).index
+        publish(search_client, alias, name, bundle, [])
+        return name
+
+    ingest(Bundle.load(tiny_bundle), new_index=False)
+    search = ProductSearch(search_client, alias)
+    waiting = AsyncProductSearch(search, OpenSearchConfig(url=address_of(search_client)))
+    before = search(category="Plates")
+    second = ingest(Bundle.load(other_bundle), new_index=True)
+    # Vectors that no model of the first index made: a page that used its own would score differently.
+    entry = {"path": ["Home", "Plates"], "name": "Plates", "id": "x", "vector": [1.0] + [0.0] * 31}
+    search_client.index(index=f"{second}-categories", id="Home > Plates", body=entry, refresh=True)
+    page = search(category="Plates")
+    fresh = ProductSearch(search_client, alias)(category="Plates")
+    assert [(hit.id, hit.score) for hit in page.hits] == [(hit.id, hit.score) for hit in fresh.hits]
+    assert [(hit.id, hit.score) for hit in page.hits] != [(hit.id, hit.score) for hit in before.hits]
+    assert search.index.name == second
+
+    async def ask() -> SearchPage:
+        try:
+            return await waiting(category="Plates")
+        finally:
+            await waiting.client.close()
+
+    search.index = dataclasses.replace(search.index, name="gone", meta={"fingerprint": "old"})
+    assert asyncio.run(ask()).hits == fresh.hits
+
+
+@pytest.mark.integration
 def test_an_index_of_somebody_else_is_left_alone(search_client: OpenSearch, tiny_bundle: Path) -> None:
     search_client.indices.create(index="search-foreign-categories")
     with pytest.raises(ClusterError, match="not an alias that clipita made"):
@@ -63,9 +105,6 @@ def test_an_index_of_somebody_else_is_left_alone(search_client: OpenSearch, tiny
 def test_an_index_without_categories_says_how_to_get_them(
     search_client: OpenSearch, shop: Path, tiny_bundle: Path, tmp_path: Path
 ) -> None:
-    from clipita.config import IngestConfig
-    from clipita.opensearch.ingest import Ingest
-
     config = IngestConfig(rejected=tmp_path / "rejected.jsonl")
     Ingest(search_client, Bundle.load(tiny_bundle), config, alias="search-bare").run(
         [CatalogueFile(shop / "test.parquet")]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import shutil
 import socket
 import threading
 from collections.abc import Iterator
@@ -22,7 +20,6 @@ from clipita.opensearch.ingest import Ingest
 from clipita.opensearch.local import NodeStatus
 from clipita.opensearch.search import ProductSearch
 from clipita.runtime import Bundle
-from clipita.runtime.bundle import fingerprint_of
 
 if TYPE_CHECKING:
     from conftest import Live
@@ -35,6 +32,11 @@ pytestmark = pytest.mark.integration
 def test_an_empty_query_is_refused(live: Live, text: str, mode: Any) -> None:
     with pytest.raises(UsageError, match="query is empty"):
         live.search(text, mode=mode)
+
+
+def test_half_a_character_is_refused(live: Live) -> None:
+    with pytest.raises(UsageError, match="half a character"):
+        live.search("plate \udcff")
 
 
 def test_an_unknown_field_names_the_nearest(live: Live) -> None:
@@ -140,18 +142,6 @@ def test_without_a_model_only_words_are_searched(live: Live) -> None:
 def test_no_such_index(live: Live) -> None:
     with pytest.raises(IndexMissingError, match="clipita ingest --index search-nowhere"):
         ProductSearch(live.client, "search-nowhere")
-
-
-@pytest.fixture
-def other_bundle(tiny_bundle: Path, tmp_path: Path) -> Path:
-    """A valid bundle with another fingerprint: pictures are padded with another grey."""
-    target = tmp_path / "other"
-    shutil.copytree(tiny_bundle, target)
-    manifest = json.loads((target / "manifest.json").read_text())
-    manifest["image"]["fill"] += 1
-    manifest["fingerprint"] = fingerprint_of(manifest)
-    (target / "manifest.json").write_text(json.dumps(manifest))
-    return target
 
 
 def test_another_models_bundle_is_refused(live: Live, other_bundle: Path) -> None:

@@ -10,23 +10,6 @@ from clipita.config import ModelConfig
 from clipita.training.prepare import Sources
 
 
-@pytest.fixture(scope="session")
-def tiny_weights(tiny_tower: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint for the tiny tower."""
-    return write_weights(tiny_tower, tmp_path_factory.mktemp("weights") / "tiny.pt", seed=1)
-
-
-def write_weights(tower: Path, file: Path, seed: int) -> Path:
-    """Random weights as an open_clip checkpoint."""
-    import open_clip
-    import torch
-
-    torch.manual_seed(seed)
-    open_clip.add_model_config(tower)
-    torch.save(open_clip.create_model(tower.stem, force_custom_text=True).state_dict(), file)
-    return file
-
-
 @pytest.fixture
 def sources(shop: Path) -> Sources:
     """The shop's files to learn from and to stop by."""

@@ -11,6 +11,7 @@ import sys
 import textwrap
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -73,7 +74,7 @@ def test_it_learns(loss: str, sources: Sources, frozen: ModelConfig, short: Trai
 def test_the_run_folder(sources: Sources, frozen: ModelConfig, short: TrainingConfig) -> None:
     outcome = run(sources, frozen, short)
     names = {file.name for file in short.run.iterdir()}
-    assert names == {"config.json", "metrics.jsonl", "rejected.jsonl", CHECKPOINT}
+    assert names == {"config.json", "metrics.jsonl", "rejected.jsonl", "held_out.txt", CHECKPOINT}
     config = json.loads((short.run / "config.json").read_text())
     assert config["training"]["seed"] == 0
     assert len(config["data"]["train"]["sha256"]) == 64
@@ -225,6 +226,53 @@ def test_towers_that_changed_since_are_refused(
         load_run(short.run)
 
 
+@pytest.mark.parametrize("heads", ["plain", "residual"])
+@pytest.mark.parametrize("gap", ["image", "title", "attributes"])
+def test_a_product_without_a_modality_gets_a_vector_of_its_own(
+    heads: Literal["plain", "residual"], gap: str, sources: Sources, frozen: ModelConfig, short: TrainingConfig
+) -> None:
+    from clipita.training.prepare import prepared_data
+
+    run(sources, replace(frozen, heads=heads), replace(short, epochs=1))
+    model = load_run(short.run).model
+    with prepared_data(sources, frozen, short, lambda *_: None) as data, torch.no_grad():
+        whole = data.valid.features(model, torch.arange(8))
+        vectors = model.product(replace(whole, **{gap: torch.zeros_like(getattr(whole, gap))}))
+        assert torch.allclose(vectors.norm(dim=1), torch.ones(8), atol=1e-5)
+        assert not torch.allclose(vectors, model.product(whole), atol=1e-3)
+        assert len({tuple(vector) for vector in vectors.round(decimals=4).tolist()}) > 1
+
+
+def test_cut_vectors_are_the_leading_numbers_of_whole_ones(
+    sources: Sources, frozen: ModelConfig, short: TrainingConfig
+) -> None:
+    run(sources, frozen, short)
+    model = load_run(short.run).model
+    texts = torch.nn.functional.normalize(torch.randn(5, model.towers.text_dim), dim=1)
+    with torch.no_grad():
+        whole = model.query(texts)
+        model.truncate(8)
+        cut = model.query(texts)
+    assert model.dim == 8
+    assert torch.allclose(cut, torch.nn.functional.normalize(whole[:, :8], dim=1), atol=1e-6)
+
+
+def test_names_as_typed_are_answered_like_the_name(
+    sources: Sources, frozen: ModelConfig, short: TrainingConfig
+) -> None:
+    """The gate knows the variants, so that they get the category's own vector."""
+    from clipita.training.prepare import prepared_data
+
+    run(sources, frozen, short)
+    model = load_run(short.run).model
+    with prepared_data(sources, frozen, short, lambda *_: None) as data, torch.no_grad():
+        assert data.variants is not None
+        names = model.query(data.queries.features(model))
+        typed = model.query(data.variants.features)
+    nearest = (typed @ names.T).argmax(dim=1)
+    assert (nearest == data.variants.owners).float().mean() > 0.9
+
+
 def test_frozen_towers_without_weights_are_refused(
     sources: Sources, frozen: ModelConfig, short: TrainingConfig
 ) -> None:
@@ -233,7 +281,15 @@ def test_frozen_towers_without_weights_are_refused(
 
 
 @pytest.mark.parametrize(
-    "bad", [{"epochs": 0}, {"batch_size": 0}, {"patience": 0}, {"modality_dropout": 1.0}, {"learning_rate": 0.0}]
+    "bad",
+    [
+        {"epochs": 0},
+        {"batch_size": 0},
+        {"patience": 0},
+        {"modality_dropout": 1.0},
+        {"learning_rate": 0.0},
+        {"balance": -1.0},
+    ],
 )
 def test_impossible_settings_are_refused(
     bad: dict[str, float], sources: Sources, frozen: ModelConfig, short: TrainingConfig

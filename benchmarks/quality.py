@@ -1,0 +1,201 @@
+"""Retrieval quality on the real catalogue: the default recipe beside the paper's, seen and unseen categories.
+
+    make bench-quality        (or: python benchmarks/quality.py)
+
+Trains with `clipita train` on train.parquet, stops by valid.parquet, and reports test.parquet by exact search: all
+categories trained, and three draws of 30 leaves held out; the default recipe with three seeds each. Also: queries as
+people type them, products that lack a modality, vectors cut short, the paper's own set-ups, and BM25 and the towers
+without training. Finished trainings are kept in build/quality and not repeated. Writes benchmarks/results/quality.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import quality_measure as measure
+import record
+from towers import write_towers
+
+WORK = record.ROOT / "build" / "quality"
+SEEDS = (0, 1, 2)
+DRAWS = (1, 2, 3)
+HELD_OUT = 30
+PAPER = {"clip-i": "I", "clip-ia": "IA", "clip-ita": "ITA", "clip-it": "IT", "clip-t": "T"}
+
+
+def main() -> int:
+    """Run everything; gives the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=record.FASHION)
+    parser.add_argument("--seeds", type=int, default=len(SEEDS), help="how many seeds of the default recipe")
+    options = parser.parse_args()
+    if not options.data.is_dir():
+        raise SystemExit(f"The real catalogue is not at {options.data}; name its folder with --data.")
+    files = [options.data / f"{split}.parquet" for split in ("train", "valid", "test")]
+    tower = write_towers(WORK / "towers")
+    seconds = _trainings(files, tower, SEEDS[: options.seeds])
+    test = measure.Test(files[2], tower, WORK / "features")
+    result = {
+        **record.provenance(["torch", "open_clip_torch"], files),
+        "seeds": options.seeds,
+        "draws": len(DRAWS),
+        "held_out": {draw: _draw_file(draw).read_text(encoding="utf-8").split("\n")[:-1] for draw in DRAWS},
+        **_measure(test, SEEDS[: options.seeds]),
+        "seconds": seconds,
+    }
+    result["targets"] = targets(result)
+    print(f"Written: {record.write('quality', result)}\n")
+    _print(result)
+    return 0 if all(target["reached"] for target in result["targets"]) else 1
+
+
+def _trainings(files: list[Path], tower: tuple[Path, Path], seeds: tuple[int, ...]) -> dict[str, float]:
+    """Everything that is trained, what matters most first; gives the seconds of each."""
+    measure.write_draws(files[0], {draw: _draw_file(draw) for draw in DRAWS}, HELD_OUT)
+    seconds = {}
+    for seed in seeds:
+        seconds[f"all-{seed}"] = _train(f"all-{seed}", files, tower, "--seed", seed)
+        for draw in DRAWS:
+            name = f"draw{draw}-{seed}"
+            seconds[name] = _train(name, files, tower, "--seed", seed, "--hold-out-categories", _draw_file(draw))
+        if seed == 0:
+            for system, modalities in PAPER.items():
+                flags = ("--recipe", "paper", "--modalities", modalities)
+                seconds[f"paper-{system}"] = _train(f"paper-{system}", files, tower, *flags)
+            for draw in DRAWS:
+                flags = ("--recipe", "paper", "--hold-out-categories", str(_draw_file(draw)))
+                seconds[f"paper-draw{draw}"] = _train(f"paper-draw{draw}", files, tower, *flags)
+    return seconds
+
+
+def _train(name: str, files: list[Path], tower: tuple[Path, Path], *flags: object) -> float:
+    run = WORK / "runs" / name
+    note = run / "seconds.json"
+    if (run / "checkpoint.pt").exists() and note.exists():
+        return float(json.loads(note.read_text()))
+    words = [
+        "train", files[0], "--valid", files[1], "--tower-config", tower[0], "--pretrained", tower[1],
+        "--run", run, "--cache", WORK / "features", *flags,
+    ]  # fmt: skip
+    print("\n$ clipita", *words, flush=True)
+    started = time.monotonic()
+    subprocess.run([Path(sys.executable).parent / "clipita", *map(str, words)], check=True)
+    seconds = round(time.monotonic() - started, 1)
+    note.write_text(json.dumps(seconds))
+    return seconds
+
+
+def _measure(test: measure.Test, seeds: tuple[int, ...]) -> dict[str, Any]:
+    rows = [*test.bm25(), *test.zero_shot()]
+    for seed in seeds:
+        model = test.load(WORK / "runs" / f"all-{seed}")
+        note = {"recipe": "default", "seed": seed, "draw": None}
+        rows += [row | note for row in test.rows(model)]
+        rows += [row | note for setup in measure.SETUPS for row in test.rows(model, setup=setup)]
+        rows += [row | note | {"queries_typed": kind} for kind in measure.TYPED for row in test.rows(model, typed=kind)]
+        rows += [row | note | {"without": gap} for gap in measure.GAPS for row in test.rows(model, without=gap)]
+        rows += [row | note | {"dim": dim} for dim in (256, 128, 64) for row in test.rows(model, dim=dim)]
+    for system in PAPER:
+        model = test.load(WORK / "runs" / f"paper-{system}")
+        note = {"recipe": "paper", "seed": 0, "draw": None}
+        rows += [row | note for setup in ("tree", *measure.SETUPS) for row in test.rows(model, setup=setup)]
+    for draw in DRAWS:
+        for seed in seeds:
+            model = test.load(WORK / "runs" / f"draw{draw}-{seed}")
+            note = {"recipe": "default", "seed": seed, "draw": draw}
+            rows += [row | note for row in test.subset_rows(model)]
+            rows += [
+                row | note | {"queries_typed": kind}
+                for kind in measure.TYPED
+                for row in test.subset_rows(model, typed=kind)
+            ]
+            if seed == 0:
+                anchor = {"recipe": "anchor", "seed": 0, "draw": draw}
+                rows += [row | anchor for row in test.subset_rows(model, anchor=True)]
+                rows += [
+                    row | anchor | {"queries_typed": kind}
+                    for kind in measure.TYPED
+                    for row in test.subset_rows(model, typed=kind, anchor=True)
+                ]
+                names = model.names
+                rows += [row | {"recipe": "none", "draw": draw} for row in test.zero_shot(names)]
+        paper = {"recipe": "paper", "seed": 0, "draw": draw}
+        rows += [row | paper for row in test.subset_rows(test.load(WORK / "runs" / f"paper-draw{draw}"))]
+    return {"rows": rows}
+
+
+def targets(result: dict[str, Any]) -> list[dict[str, Any]]:
+    """What must hold, with what was seen."""
+    rows = result["rows"]
+
+    def mean(measure_name: str = "R-precision", **wanted: Any) -> float:
+        wanted = {"without": None, "dim": None, "queries_typed": None, "setup": "tree", **wanted}
+        found = [row[measure_name] for row in rows if all(row.get(key) == value for key, value in wanted.items())]
+        return round(sum(found) / len(found), 2)
+
+    full = {"recipe": "default", "draw": None, "subset": "all"}
+    whole = mean(**full)
+    unseen = {"recipe": "default", "subset": "unseen"}
+    by_draw = {draw: (mean(**unseen, draw=draw), mean(recipe="anchor", subset="unseen", draw=draw)) for draw in DRAWS}
+    typed = {kind: mean(**full, queries_typed=kind) for kind in measure.TYPED}
+    typed_unseen = [sum(mean(**unseen, draw=draw, queries_typed=kind) for draw in DRAWS) / 3 for kind in measure.TYPED]
+    typed_anchor = [
+        sum(mean(recipe="anchor", subset="unseen", draw=draw, queries_typed=kind) for draw in DRAWS) / 3
+        for kind in measure.TYPED
+    ]
+    seen = sum(mean(recipe="default", subset="seen", draw=draw) for draw in DRAWS) / 3
+    unseen_mean = sum(value for value, _ in by_draw.values()) / 3
+    orders = {
+        setup: [mean(recipe="paper", draw=None, system=name, setup=setup) for name in ("clip-i", "clip-ia", "clip-ita")]
+        for setup in measure.SETUPS
+    }
+    gains = {setup: mean(recipe="default", draw=None, subset="all", setup=setup) - orders[setup][2] for setup in orders}
+    return [
+        _target("all categories trained: R-precision >= 92.5", whole, lambda x: x >= 92.5),
+        _target("all categories trained: mAP@10 >= 95", mean("mAP@10", **full), lambda x: x >= 95),
+        _target("30 leaves held out: seen >= 92", seen, lambda x: x >= 92),
+        _target("30 leaves held out: unseen >= 79", unseen_mean, lambda x: x >= 79),
+        _target("in no draw below the anchor", by_draw, lambda x: all(ours >= anchor for ours, anchor in x.values())),
+        _target("as typed, mean >= 89", sum(typed.values()) / len(typed), lambda x: x >= 89),
+        _target(
+            "as typed, unseen not below the anchor",
+            [sum(typed_unseen) / len(typed_unseen), sum(typed_anchor) / len(typed_anchor)],
+            lambda x: x[0] >= x[1],
+        ),
+        _target("without image: within 1.5", whole - mean(**full, without="image"), lambda x: x <= 1.5),
+        _target("without attributes: within 0.5", whole - mean(**full, without="attributes"), lambda x: x <= 0.5),
+        _target("without title: >= 66", mean(**full, without="title"), lambda x: x >= 66),
+        _target("256 dimensions: within 0.5", whole - mean(**full, dim=256), lambda x: x <= 0.5),
+        _target("128 dimensions: within 1.5", whole - mean(**full, dim=128), lambda x: x <= 1.5),
+        _target("paper's loss, every set-up: I < IA < ITA", orders, lambda x: all(a < b < c for a, b, c in x.values())),
+        _target(
+            "training with cached features, seconds <= 60",
+            min(value for name, value in result["seconds"].items() if not name.startswith("paper")),
+            lambda x: x <= 60,
+        ),
+        _target("set-ups all and specific: 10 above the paper's", gains, lambda x: min(x["all"], x["specific"]) >= 10),
+    ]
+
+
+def _target(name: str, value: Any, holds: Any) -> dict[str, Any]:
+    shown = round(value, 2) if isinstance(value, float) else value
+    return {"target": name, "value": shown, "reached": bool(holds(value))}
+
+
+def _draw_file(draw: int) -> Path:
+    return WORK / f"held-out-{draw}.txt"
+
+
+def _print(result: dict[str, Any]) -> None:
+    for target in result["targets"]:
+        print(f"{'reached' if target['reached'] else 'MISSED':8} {target['target']}: {target['value']}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

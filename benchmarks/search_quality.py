@@ -1,0 +1,105 @@
+"""Quality through the live index: settings found on valid, measures on test."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from opensearchpy import OpenSearch
+
+from clipita.catalogue.readers import CatalogueFile
+from clipita.config import IngestConfig, SearchConfig
+from clipita.evaluation.live import MODES
+from clipita.evaluation.metrics import MEASURES
+from clipita.evaluation.protocol import System, TreeProtocol
+from clipita.opensearch.mapping import mapping_body
+from clipita.opensearch.query import ID_FIELD, VECTOR_FIELD
+from clipita.opensearch.search import ProductSearch
+from clipita.opensearch.tuning import Setting, collect, tune
+from clipita.runtime import Bundle, TextEncoder
+
+ZERO_SHOT = "benchmark-zero-shot"
+FIELDS = (("title",), ("title", "attributes_text"), ("title^2", "attributes_text"))
+
+
+def measure(client: OpenSearch, index: str, bundle: Bundle, files: list[Path]) -> tuple[dict[str, Any], SearchConfig]:
+    """Tune on valid and measure on test, with the trained vectors and with zero-shot title vectors.
+
+    Returns:
+        The figures, and the settings tuned for the trained vectors.
+    """
+    valid, test = (TreeProtocol(CatalogueFile(file).products()) for file in files[1:])
+    trained, settings = _tuned(ProductSearch(client, index, bundle, SearchConfig()), valid)
+    trained |= _modes(ProductSearch(client, index, bundle, settings), test)
+    zero_search = _zero_shot(client, bundle, [valid, test])
+    zero, zero_settings = _tuned(zero_search, valid)
+    zero_search.config = zero_settings
+    zero |= _modes(zero_search, test)
+    return {"trained": trained, "zero-shot": zero, "queries": len(test.queries), "products": len(test.ids)}, settings
+
+
+def _tuned(search: ProductSearch, valid: TreeProtocol) -> tuple[dict[str, Any], SearchConfig]:
+    present = search.config
+    default = Setting(tuple(present.fields), present.weight, present.pivot, present.k)
+    tuning = tune(valid, collect(search, valid, FIELDS), default)
+    best = tuning.best
+    settings = dataclasses.replace(
+        present, weight=best.weight, pivot=best.pivot, fields=best.fields, k=max(best.k or present.k, present.k)
+    )
+    found = {
+        "settings": dataclasses.asdict(best),
+        "valid held-out": {"hybrid": tuning.hybrid, "lexical": tuning.lexical, "vector": tuning.vector},
+        "verdict": tuning.verdict,
+    }
+    return found, settings
+
+
+def _modes(search: ProductSearch, test: TreeProtocol) -> dict[str, Any]:
+    found = {}
+    for mode in MODES:
+        rankings = []
+        for query in test.queries:
+            ids = search.rank(query.text, mode=mode, depth=query.depth, filters={ID_FIELD: test.ids})
+            rankings.append(np.array([test.positions[name] for name in ids], dtype=np.int64))
+        result = test.score(System("live", mode, "live"), rankings)
+        found[mode] = {name: round(result.mean(name), 2) for name in MEASURES}
+    return found
+
+
+def _zero_shot(client: OpenSearch, bundle: Bundle, protocols: list[TreeProtocol]) -> ProductSearch:
+    """An index of the valid and test products whose vectors are the untrained text tower's, of the title alone."""
+    encoder = TextEncoder(bundle)
+    products = [product for protocol in protocols for product in protocol.products]
+    vectors = encoder.features([product.title or "" for product in products])
+    body = mapping_body(bundle, "lucene", IngestConfig())
+    body["mappings"]["properties"][VECTOR_FIELD]["dimension"] = vectors.shape[1]
+    body["aliases"] = {ZERO_SHOT: {}}
+    client.indices.delete(index=f"{ZERO_SHOT}-1", ignore=[404])
+    client.indices.create(index=f"{ZERO_SHOT}-1", body=body)
+    for start in range(0, len(products), 500):
+        lines = []
+        for product, vector in zip(products[start : start + 500], vectors[start : start + 500], strict=True):
+            source = {
+                ID_FIELD: product.id, "title": product.title, "attributes_text": product.attribute_texts,
+                VECTOR_FIELD: vector.tolist(),
+            }  # fmt: skip
+            lines += [json.dumps({"index": {"_id": product.id}}), json.dumps(source)]
+        answer = client.bulk(index=f"{ZERO_SHOT}-1", body="\n".join(lines) + "\n")
+        assert not answer["errors"]
+    client.indices.refresh(index=f"{ZERO_SHOT}-1")
+    search = ProductSearch(client, ZERO_SHOT, None, SearchConfig())
+    search.vectors = _Features(encoder)  # type: ignore[assignment]
+    return search
+
+
+class _Features:
+    """Zero-shot query vectors in the place of the trained ones."""
+
+    def __init__(self, encoder: TextEncoder) -> None:
+        self._encoder = encoder
+
+    def __call__(self, query: str) -> tuple[float, ...]:
+        return tuple(self._encoder.features([query])[0].tolist())

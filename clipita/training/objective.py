@@ -1,0 +1,161 @@
+"""What a training step makes smaller: the losses of the paper's recipe and of the default one."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from clipita.config import TrainingConfig
+from clipita.model.clip_ita import ClipIta, ProductFeatures
+from clipita.model.heads import ResidualHeads
+from clipita.model.losses import distillation_loss, infonce_loss, tree_loss
+from clipita.training.prepare import Data
+from clipita.training.splits import name_matrix, path_classes
+
+PHRASES_A_STEP = 256
+DISTILLATION_TEMPERATURE = 0.1
+ROTATION_BATCH = 4096
+
+
+class Objective(Protocol):
+    """A loss over rows of the training split."""
+
+    def loss(self, rows: Tensor) -> Tensor:
+        """The loss of a batch, a scalar; rows are int64 [B]."""
+        ...
+
+    def finish(self) -> None:
+        """Called once, when the model has its final weights and is in evaluation mode."""
+        ...
+
+
+def objective(model: ClipIta, data: Data, settings: TrainingConfig) -> Objective:
+    """The objective that fits the model's heads."""
+    if isinstance(model.heads, ResidualHeads):
+        return ResidualObjective(model, model.heads, data, settings)
+    return PlainObjective(model, data, settings)
+
+
+class PlainObjective:
+    """Labels alone, as the paper has it."""
+
+    def __init__(self, model: ClipIta, data: Data, settings: TrainingConfig) -> None:
+        self._model = model
+        self._data = data
+        self._settings = settings
+        self._paths = name_matrix(data.names, data.train.paths)
+
+    def loss(self, rows: Tensor) -> Tensor:
+        """Tree loss or InfoNCE between products and category names."""
+        features = drop_modalities(self._data.train.features(self._model, rows), self._settings.modality_dropout)
+        categories = self._model.query(self._data.queries.features(self._model))
+        products = self._model.product(features)
+        return label_loss(products, categories, self._paths[rows], self._model.scale, self._settings.loss)
+
+    def finish(self) -> None:
+        """Nothing is left to do."""
+
+
+class ResidualObjective:
+    """Labels, products without their title, and words that must stay in their place.
+
+    The anchor is fitted to the training split here, once.
+    """
+
+    def __init__(self, model: ClipIta, heads: ResidualHeads, data: Data, settings: TrainingConfig) -> None:
+        self._model = model
+        self._heads = heads
+        self._data = data
+        self._settings = settings
+        self._paths = name_matrix(data.names, data.train.paths)
+        self._classes = path_classes(data.train.paths)
+        features = data.train.features(model, torch.arange(len(self._classes)))
+        names = data.queries.features(model)
+        heads.fit(features.title, features.image, self._classes, names)
+        if data.variants is not None:
+            heads.know(names, data.variants.features, data.variants.owners)
+
+    def loss(self, rows: Tensor) -> Tensor:
+        """The sum of all three."""
+        whole = self._data.train.features(self._model, rows)
+        features = drop_modalities(whole, self._settings.modality_dropout, keep_title=True)
+        raw, untitled = self._heads.learnt_products(torch.cat(features.present, dim=-1))
+        products = functional.normalize(raw, dim=-1)
+        categories = functional.normalize(self._heads.categories(self._category_texts()), dim=-1)
+        on_path, kind = self._paths[rows], self._settings.loss
+        loss = label_loss(products, categories, on_path, self._model.scale, kind)
+        if untitled is not None:
+            # These products follow the categories and do not move them: most of the index has titles.
+            untitled = functional.normalize(untitled, dim=-1)
+            loss = loss + label_loss(untitled, categories.detach(), on_path, self._heads.untitled_scale, kind)
+        if self._settings.distillation and self._data.phrases is not None and features.title is not None:
+            loss = loss + self._settings.distillation * self._distillation(features.title, products)
+        return loss
+
+    @torch.no_grad()
+    def finish(self) -> None:
+        """Turn the space so that vectors can be cut."""
+        weights = 1 / torch.bincount(self._classes).float()[self._classes].sqrt()
+        rows = torch.arange(len(self._classes))
+        products = [
+            self._heads.learnt_products(torch.cat(self._data.train.features(self._model, part).present, dim=-1))[0]
+            for part in torch.split(rows, ROTATION_BATCH)
+        ]
+        self._heads.rotate(
+            functional.normalize(torch.cat(products), dim=-1), weights / weights.sum(), self._data.phrases
+        )
+
+    def _category_texts(self) -> Tensor:
+        """Features of the category names, some of them as people type them: [C, text_dim]."""
+        names = self._data.queries.features(self._model)
+        if self._data.variants is None or not self._settings.query_variants:
+            return names
+        typed = torch.rand(len(names), 1) < self._settings.query_variants
+        return torch.where(typed, self._data.variants.draw(), names)
+
+    def _distillation(self, titles: Tensor, products: Tensor) -> Tensor:
+        """How far the learnt space has moved words that are no category, among products that have a title."""
+        phrases = self._data.phrases
+        assert phrases is not None
+        titled = titles.abs().sum(dim=1) > 0
+        if not titled.any():
+            return products.sum() * 0.0
+        chosen = phrases[torch.randint(len(phrases), (PHRASES_A_STEP,))]
+        taught = self._heads.anchor.query(chosen) @ self._heads.anchor.product(titles[titled]).T
+        learnt = functional.normalize(self._heads.free_query(chosen), dim=-1) @ products[titled].T
+        return distillation_loss(taught, learnt, DISTILLATION_TEMPERATURE)
+
+
+def label_loss(products: Tensor, categories: Tensor, on_path: Tensor, scale: Tensor, kind: str) -> Tensor:
+    """Tree loss, or the paper's InfoNCE in its set-up "all": one node drawn from each product's path."""
+    if kind == "tree":
+        return tree_loss(products, categories, on_path, scale)
+    drawn = torch.multinomial(on_path.float(), 1).squeeze(1)
+    return infonce_loss(products, categories[drawn], scale)
+
+
+def drop_modalities(features: ProductFeatures, share: float, *, keep_title: bool = False) -> ProductFeatures:
+    """Zero whole modalities of random products, so that a product which lacks one still gets a good vector.
+
+    Every modality is dropped with probability `share`, but no product loses all that it has.
+
+    Args:
+        features: of a batch.
+        share: of the products, for each modality on its own.
+        keep_title: leave titles alone: products without one are learnt apart.
+    """
+    parts = features.present
+    if share == 0 or len(parts) < 2:
+        return features
+    keep = torch.rand(len(parts), len(parts[0])) >= share
+    if keep_title:
+        keep |= torch.tensor([part is features.title for part in parts])[:, None]
+    present = torch.stack([part.detach().abs().sum(dim=1) > 0 for part in parts])
+    keep |= ~(keep & present).any(dim=0)
+    masked = iter([part * kept.unsqueeze(1) for part, kept in zip(parts, keep, strict=True)])
+    return ProductFeatures(
+        *(None if part is None else next(masked) for part in (features.image, features.title, features.attributes))
+    )

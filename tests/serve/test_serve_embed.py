@@ -1,0 +1,107 @@
+"""`/v1/embed/*`: the vectors are the encoders' own, whoever asks at the same time."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import urllib3
+
+from clipita.catalogue.product import ImageSource, Product
+from clipita.runtime import Bundle, ProductEncoder, TextEncoder
+
+if TYPE_CHECKING:
+    from conftest import Launch, Server
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def products(shop: Path) -> list[dict[str, Any]]:
+    table = pq.read_table(shop / "test.parquet").to_pylist()
+    return [
+        {
+            "title": row["title"],
+            "attributes": dict(row["attributes"]),
+            "image": base64.b64encode(row["image"]["bytes"]).decode(),
+        }
+        for row in table[:12]
+    ]
+
+
+def test_texts_asked_for_at_once_share_batches_and_get_their_own_vectors(server: Server, tiny_bundle: Path) -> None:
+    texts = [f"plate number {number}" for number in range(60)]
+    expected = TextEncoder(Bundle.load(tiny_bundle)).encode(texts)
+    with ThreadPoolExecutor(30) as callers:
+        answers = list(callers.map(lambda text: server("/v1/embed/text", {"texts": [text]}).json, texts))
+    vectors = np.array([answer["vectors"][0] for answer in answers])
+    np.testing.assert_allclose(vectors, expected, atol=1e-5)
+    assert {answer["fingerprint"] for answer in answers} == {Bundle.load(tiny_bundle).fingerprint}
+    metrics = server("/metrics").body.decode()
+    batches = float(re.search(r'clipita_encoder_batch_items_count\{encoder="text"\} (\S+)', metrics)[1])  # type: ignore[index]
+    assert batches < 60, "each text was encoded alone"
+
+
+def test_products_as_json_and_as_a_form(server: Server, tiny_bundle: Path, products: list[dict[str, Any]]) -> None:
+    encoder = ProductEncoder(Bundle.load(tiny_bundle))
+    inputs = [
+        encoder.prepare(Product("p", p["title"], p["attributes"], image=ImageSource(data=base64.b64decode(p["image"]))))
+        for p in products
+    ]
+    expected = encoder.encode(inputs)
+    answer = server("/v1/embed/product", {"products": products}).json
+    np.testing.assert_allclose(answer["vectors"], expected, atol=1e-5)
+    first = products[0]
+    body, kind = urllib3.encode_multipart_formdata(
+        {
+            "title": first["title"],
+            "attributes": json.dumps(first["attributes"]),
+            "image": ("p.jpg", base64.b64decode(first["image"]), "image/jpeg"),
+        }
+    )
+    form = server("/v1/embed/product", body, content_type=kind)
+    assert form.status == 200, form.body
+    np.testing.assert_allclose(form.json["vectors"][0], expected[0], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "words"),
+    [
+        ("/v1/embed/text", {"texts": []}, "1 to 256"),
+        ("/v1/embed/text", {"texts": [""]}, "Text 0"),
+        ("/v1/embed/text", {"texts": ["a", 7]}, "Text 1"),
+        ("/v1/embed/text", {"words": ["a"]}, "no texts"),
+        ("/v1/embed/text", {"texts": ["a"] * 257}, "1 to 256"),
+        ("/v1/embed/product", {"products": []}, "1 to 32"),
+        ("/v1/embed/product", {"products": [{}]}, "Product 0"),
+        ("/v1/embed/product", {"products": [{"title": "  "}]}, "no vector"),
+        ("/v1/embed/product", {"title": "a", "image": "/etc/passwd"}, "no address"),
+        ("/v1/embed/product", {"title": "a", "image": "http://127.0.0.1/"}, "no address"),
+        ("/v1/embed/product", {"title": "a", "image": base64.b64encode(b"no picture").decode()}, "picture"),
+        ("/v1/embed/product", {"title": "a", "attributes": {"colour": {"x": 1}}}, "object of texts"),
+        ("/v1/embed/product", {"title": ["a"]}, "title of product 0"),
+    ],
+)
+def test_what_is_off_is_told(server: Server, path: str, body: Any, words: str) -> None:
+    answer = server(path, body)
+    assert answer.status == 400, answer.body
+    assert words in f"{answer.json['error']} {answer.json['hint']}"
+
+
+def test_a_full_queue_refuses_and_says_when_to_come_back(launch: Launch, products: list[dict[str, Any]]) -> None:
+    server = launch(CLIPITA_SERVE_QUEUE="32", CLIPITA_SERVE_BATCH_SIZE="4")
+    many = {"products": (products * 3)[:30]}
+    with ThreadPoolExecutor(12) as callers:
+        answers = list(callers.map(lambda _: server("/v1/embed/product", many), range(12)))
+    statuses = {answer.status for answer in answers}
+    assert statuses == {200, 503}
+    refused = next(answer for answer in answers if answer.status == 503)
+    assert int(refused.headers["retry-after"]) > 0
+    assert server("/v1/embed/product", {"products": products[:1]}).status == 200, "it did not recover"
