@@ -9,6 +9,7 @@ import click
 
 from clipita import __version__
 from clipita.cli.failure import run_guarded
+from clipita.observe import LEVELS, LogFormat, configure_logs, configure_traces
 
 # command -> (module, one line of help); the line is kept here so that `clipita --help` imports no command.
 COMMANDS = {
@@ -26,6 +27,7 @@ COMMANDS = {
     "tune": ("tune", "Find the search's weights on validation categories."),
     "sample": ("sample", "Draw a sample shop of any size to try things on."),
     "doctor": ("doctor", "Say what this machine and cluster can do."),
+    "completion": ("completion", "Print a script that completes commands in your shell."),
     "demo": ("demo", "Show the whole road on a drawn sample shop."),
 }
 
@@ -52,8 +54,24 @@ class LazyGroup(click.Group):
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "--log-level",
+    type=click.Choice(LEVELS),
+    default="warning",
+    envvar="CLIPITA_LOG_LEVEL",
+    show_default=True,
+    help="What is logged to stderr; debug shows every request to the cluster. Environment: CLIPITA_LOG_LEVEL.",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    envvar="CLIPITA_LOG_FORMAT",
+    show_default=True,
+    help="json: one object a line. Environment: CLIPITA_LOG_FORMAT.",
+)
 @click.version_option(__version__, "-V", "--version", prog_name="clipita")
-def group() -> None:
+def group(log_level: str, log_format: LogFormat) -> None:
     """Category search over product pictures, inside the OpenSearch you already have.
 
     \b
@@ -67,6 +85,8 @@ def group() -> None:
     Settings come from flags, then the environment (CLIPITA_OPENSEARCH_URL …), then clipita.toml.
     Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but some products were rejected.
     """
+    configure_logs(log_level, log_format)
+    configure_traces()
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from clipita import config
+from clipita.errors import UsageError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -21,7 +22,21 @@ config_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts instead of a table.")
 device_option = click.option("--device", metavar="DEVICE", help="cpu, cuda, cuda:N or tensorrt; default cpu.")
 index_option = click.option("--index", metavar="ALIAS", help="Alias of the index; default: products.")
-url_option = click.option("--url", metavar="URL", help="OpenSearch to talk to; default: the local node.")
+
+
+def _without_password(_context: click.Context, _option: click.Parameter, url: str | None) -> str | None:
+    """Other users of the machine see a command line, and shells keep it."""
+    if url and ":" in url.rpartition("@")[0].partition("://")[2]:
+        raise UsageError(
+            "--url holds a password, which everyone on this machine can see in the process list.",
+            hint="Set CLIPITA_OPENSEARCH_USERNAME, and CLIPITA_OPENSEARCH_PASSWORD or password_file; change it, too.",
+        )
+    return url
+
+
+url_option = click.option(
+    "--url", metavar="URL", callback=_without_password, help="OpenSearch to talk to; default: the local node."
+)
 
 
 def fields_options(command: Command) -> Command:

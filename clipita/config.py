@@ -22,6 +22,7 @@ from clipita.errors import ConfigError
 CONFIG_FILE = "clipita.toml"
 SECRETS = {
     "password": "Set CLIPITA_OPENSEARCH_PASSWORD or password_file.",
+    "client_key_password": "Set CLIPITA_OPENSEARCH_CLIENT_KEY_PASSWORD.",
     "api_key": "Set CLIPITA_SERVE_API_KEY or api_key_file.",
 }
 """Keys that may stand in the environment only."""
@@ -127,17 +128,27 @@ class ExportConfig:
 class OpenSearchConfig:
     """The cluster. Without `url` the local node that `clipita opensearch start` started is used.
 
-    The password is read from the environment variable CLIPITA_OPENSEARCH_PASSWORD or a `password_file`, never from
-    the command line, which other users of a machine can see.
+    The password is read from the environment variable CLIPITA_OPENSEARCH_PASSWORD, a `password_file` or the system's
+    keyring (`password_keyring` names the service), never from the command line, which other users of a machine can
+    see. `aws_region` has requests signed with AWS credentials instead. `allowed_hosts` lists the only hosts to connect
+    to. `require_tls` keeps passwords from travelling unencrypted to another machine.
     """
 
-    url: str | None = None
+    # Not in the repr: it may hold a user and a password.
+    url: str | None = field(default=None, repr=False)
     index: str = "products"
     username: str | None = None
     password: str | None = field(default=None, repr=False)
     password_file: Path | None = None
+    password_keyring: str | None = None
+    aws_region: str | None = None
     ca_certs: Path | None = None
     verify_certs: bool = True
+    client_cert: Path | None = None
+    client_key: Path | None = None
+    client_key_password: str | None = field(default=None, repr=False)
+    allowed_hosts: tuple[str, ...] = ()
+    require_tls: bool = True
     timeout: float = 30.0
     home: Path = Path(".clipita/opensearch")
 
@@ -276,9 +287,15 @@ def _section_from_file(section_type: type, table: Any, where: str, base: Path) -
         _check_known(key, hints, f"{where}: unknown key {key}")
         if key in SECRETS:
             raise ConfigError(f"{where}: a {key} does not belong in this file.", hint=SECRETS[key])
+        if key == "url" and _has_password(value):
+            raise ConfigError(f"{where} url: a password does not belong in this file.", hint=SECRETS["password"])
         converted = _convert(value, hints[key], f"{where} {key}")
         values[key] = base / converted if isinstance(converted, Path) else converted
     return values
+
+
+def _has_password(url: Any) -> bool:
+    return isinstance(url, str) and "@" in url and ":" in url.rpartition("@")[0].partition("://")[2]
 
 
 def _section_from_environment(section_type: type, name: str, environ: Mapping[str, str]) -> dict[str, Any]:

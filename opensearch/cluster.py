@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import base64
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import unquote, urlsplit
 
+import urllib3
 from opensearchpy import OpenSearch
 
 from clipita.config import OpenSearchConfig
-from clipita.errors import ClusterUnavailableError, ClusterVersionError, ConfigError, MissingExtraError
+from clipita.errors import ClusterUnavailableError, ClusterVersionError, MissingExtraError
+from clipita.opensearch.address import LOOPBACK, Address, check_allowed, parse
 from clipita.opensearch.cluster_errors import address_of, guarded, translate
+from clipita.opensearch.credentials import authorization, aws_signer, tls_context
 from clipita.opensearch.local import LocalNode
+from clipita.opensearch.tracing import TracedConnection, traced_async
 
 if TYPE_CHECKING:
     from opensearchpy import AsyncOpenSearch
@@ -21,12 +23,10 @@ if TYPE_CHECKING:
 __all__ = ["OLDEST", "Capabilities", "address_of", "capabilities", "connect", "connect_async", "guarded", "translate"]
 
 OLDEST = (2, 13, 0)
-CONNECTIONS = 16
-"""Kept open at most, for as many threads that share a client."""
-LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+THREADS = 16
+"""Connections kept open at most, for as many threads that share a client."""
 CONNECTIONS = 128
 """Searches that an asynchronous client has under way at a time; the 10 as shipped leave a busy server waiting."""
-DEFAULT_PORTS = {"http": 9200, "https": 443}
 
 
 @dataclass(frozen=True)
@@ -50,20 +50,6 @@ class Capabilities:
     engine: Literal["lucene", "faiss"]
 
 
-@dataclass(frozen=True)
-class _Address:
-    scheme: str
-    host: str
-    port: int
-    prefix: str
-    username: str | None
-    password: str | None = field(repr=False)
-
-    def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}:{self.port}{self.prefix}"
-
-
 def connect(config: OpenSearchConfig) -> OpenSearch:
     """A client of the configured cluster, or of the local node when no URL is configured.
 
@@ -74,10 +60,10 @@ def connect(config: OpenSearchConfig) -> OpenSearch:
         ClusterUnavailableError: no URL and no local node, or nothing answers there.
         AuthenticationError: the user or password is refused.
         ClusterVersionError: what answers is no OpenSearch, or one older than 2.13.
-        ConfigError: the URL, the CA file or the password file is unusable.
+        ConfigError: the URL, a certificate or the password's source is unusable, or the host is not allowed.
     """
-    address = _address(config.url or _local_url(config))
-    client = OpenSearch(**_client_options(config, address), pool_maxsize=CONNECTIONS)
+    address = _address(config)
+    client = OpenSearch(**_client_options(config, address), connection_class=TracedConnection, pool_maxsize=THREADS)
     with guarded(str(address)):
         _check_server(client.info(), str(address))
     return client
@@ -89,7 +75,7 @@ def connect_async(config: OpenSearchConfig) -> AsyncOpenSearch:
     Raises:
         MissingExtraError: aiohttp is not installed.
         ClusterUnavailableError: no URL and no local node.
-        ConfigError: the URL, the CA file or the password file is unusable.
+        ConfigError: the URL, a certificate or the password's source is unusable, or the host is not allowed.
     """
     try:
         import aiohttp  # noqa: F401
@@ -97,8 +83,9 @@ def connect_async(config: OpenSearchConfig) -> AsyncOpenSearch:
         raise MissingExtraError("aiohttp", "async") from None
     from opensearchpy import AsyncOpenSearch
 
-    options = _client_options(config, _address(config.url or _local_url(config)))
-    return AsyncOpenSearch(**options, pool_maxsize=CONNECTIONS)
+    options = _client_options(config, _address(config))
+    traced = traced_async(signed=options["http_auth"] is not None)
+    return AsyncOpenSearch(**options, connection_class=traced, pool_maxsize=CONNECTIONS)
 
 
 def capabilities(client: OpenSearch) -> Capabilities:
@@ -125,21 +112,36 @@ def capabilities(client: OpenSearch) -> Capabilities:
     )
 
 
-def _client_options(config: OpenSearchConfig, address: _Address) -> dict[str, Any]:
+def _address(config: OpenSearchConfig) -> Address:
+    address = parse(config.url or _local_url(config))
+    check_allowed(address, config.allowed_hosts)
+    return address
+
+
+def _client_options(config: OpenSearchConfig, address: Address) -> dict[str, Any]:
     return {
         "hosts": [{"host": address.host, "port": address.port, "url_prefix": address.prefix.strip("/")}],
-        "use_ssl": address.scheme == "https",
-        "verify_certs": config.verify_certs,
-        "ca_certs": _ca_certs(config),
-        # The user switched verification off knowingly; urllib3 would say so again at every request.
-        "ssl_show_warn": False,
-        "headers": _authorization(config, address),
+        **_tls_options(config, address),
+        "headers": authorization(config, address),
+        "http_auth": aws_signer(config),
         "timeout": config.timeout,
         "max_retries": 0,
         "retry_on_timeout": False,
         # On loopback there is no network to spare, and gzip at Python's level 9 takes longer than the transfer.
         "http_compress": address.host not in LOOPBACK,
     }
+
+
+def _tls_options(config: OpenSearchConfig, address: Address) -> dict[str, Any]:
+    if address.scheme != "https":
+        if config.ca_certs is not None or config.client_cert is not None:
+            # Without TLS they are not used, but a wrong name in the settings should not wait for that day.
+            tls_context(config)
+        return {"use_ssl": False}
+    if not config.verify_certs:
+        # The user switched verification off knowingly; urllib3 would say so again at every request.
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+    return {"use_ssl": True, "ssl_context": tls_context(config)}
 
 
 def _local_url(config: OpenSearchConfig) -> str:
@@ -155,62 +157,6 @@ def _local_url(config: OpenSearchConfig) -> str:
         f"No cluster is given, and no local node runs in {config.home}.",
         hint="Start one with: clipita opensearch start. Or name your cluster with --url (CLIPITA_OPENSEARCH_URL).",
     )
-
-
-def _address(url: str) -> _Address:
-    # Not one error text repeats any of the URL: until it is understood, any part of it may be the password.
-    hint = "Write it as https://host:9200; a user or password before the host must be percent-encoded."
-    try:
-        parts = urlsplit(url if "://" in url else f"http://{url}")
-        port = parts.port
-    except ValueError:
-        raise ConfigError("The OpenSearch URL cannot be understood.", hint=hint) from None
-    if parts.scheme not in DEFAULT_PORTS or not parts.hostname or parts.query or parts.fragment or "@" in parts.path:
-        raise ConfigError("The OpenSearch URL is not the address of a server.", hint=hint)
-    return _Address(
-        scheme=parts.scheme,
-        host=parts.hostname,
-        port=DEFAULT_PORTS[parts.scheme] if port is None else port,
-        prefix=parts.path.rstrip("/"),
-        username=unquote(parts.username) if parts.username else None,
-        password=unquote(parts.password) if parts.password else None,
-    )
-
-
-def _ca_certs(config: OpenSearchConfig) -> str | None:
-    if config.ca_certs is None:
-        return None
-    if not config.ca_certs.exists():
-        raise ConfigError(f"There is no CA certificate {config.ca_certs} (ca_certs).")
-    return str(config.ca_certs)
-
-
-def _authorization(config: OpenSearchConfig, address: _Address) -> dict[str, str] | None:
-    """The header by hand: opensearch-py encodes user and password as Latin-1, OpenSearch reads UTF-8."""
-    username = config.username or address.username
-    password = config.password or _password_from_file(config) or address.password
-    if username is None and password is None:
-        return None
-    if username is None or password is None:
-        lacking, given = ("password", "user") if password is None else ("user", "password")
-        raise ConfigError(
-            f"A {given} is given for {address}, but no {lacking}.",
-            hint="Set CLIPITA_OPENSEARCH_USERNAME, and CLIPITA_OPENSEARCH_PASSWORD or password_file.",
-        )
-    return {"authorization": "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()}
-
-
-def _password_from_file(config: OpenSearchConfig) -> str | None:
-    if config.password_file is None:
-        return None
-    try:
-        password = config.password_file.read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise ConfigError(f"The password file {config.password_file} cannot be read: {reason}.") from error
-    if not password:
-        raise ConfigError(f"The password file {config.password_file} is empty.")
-    return password
 
 
 def _check_server(info: Any, where: str) -> None:

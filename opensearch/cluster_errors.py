@@ -96,10 +96,15 @@ def _refused(error: opensearchpy.TransportError, where: str, refusal: type[Clust
     if error.status_code == 401:
         return AuthenticationError(
             f"{where} refuses the user or password.",
-            hint="Set CLIPITA_OPENSEARCH_USERNAME, and CLIPITA_OPENSEARCH_PASSWORD or password_file.",
+            hint="Set CLIPITA_OPENSEARCH_USERNAME, and CLIPITA_OPENSEARCH_PASSWORD, password_file or password_keyring.",
         )
     if error.status_code == 403:
         return AuthenticationError(f"{where}: this user may not do this: {reason}.", hint="Give its role that right.")
+    if error.status_code in (400, 496) and "SSL certificate" in reason:
+        # nginx before the cluster answers so, in HTML, instead of ending the handshake.
+        return AuthenticationError(
+            f"{where} wants a client certificate that it trusts.", hint="Name it with client_cert and client_key."
+        )
     if kind in MISSING_INDEX:
         return IndexMissingError(f"{where}: {reason}.", hint="Create it with: clipita ingest. Or check --index.")
     if error.status_code in (502, 503, 504):

@@ -28,7 +28,7 @@ FOLDERS = {
 # A room may import itself and rooms of a lower level. The model stands above the runtime because training prepares
 # pictures and words with the very code that serves them.
 LEVELS = {
-    "": 0, "errors": 0, "config": 1, "catalogue": 2, "runtime": 3, "evaluation": 3, "model": 4,
+    "": 0, "errors": 0, "config": 1, "observe": 1, "catalogue": 2, "runtime": 3, "evaluation": 3, "model": 4,
     "exporters": 5, "opensearch": 5, "training": 5, "serve": 6, "cli": 7,
 }  # fmt: skip
 TORCH = {"torch", "torchvision", "open_clip", "transformers", "timm", "onnx", "onnxscript"}

@@ -1,0 +1,71 @@
+"""The configured URL, taken apart, and whether the settings let credentials travel there."""
+
+from __future__ import annotations
+
+import fnmatch
+from dataclasses import dataclass, field
+from urllib.parse import unquote, urlsplit
+
+from clipita.errors import ConfigError
+
+LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+DEFAULT_PORTS = {"http": 9200, "https": 443}
+
+
+@dataclass(frozen=True)
+class Address:
+    """A cluster's address; printed without user and password."""
+
+    scheme: str
+    host: str
+    port: int
+    prefix: str
+    username: str | None = field(repr=False)
+    password: str | None = field(repr=False)
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}{self.prefix}"
+
+
+def parse(url: str) -> Address:
+    """Take a URL apart.
+
+    Raises:
+        ConfigError: it is not the address of a server.
+    """
+    # Not one error text repeats any of the URL: until it is understood, any part of it may be the password.
+    hint = "Write it as https://host:9200; a user or password before the host must be percent-encoded."
+    try:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        port = parts.port
+    except ValueError:
+        raise ConfigError("The OpenSearch URL cannot be understood.", hint=hint) from None
+    if parts.scheme not in DEFAULT_PORTS or not parts.hostname or parts.query or parts.fragment or "@" in parts.path:
+        raise ConfigError("The OpenSearch URL is not the address of a server.", hint=hint)
+    return Address(
+        scheme=parts.scheme,
+        host=parts.hostname,
+        port=DEFAULT_PORTS[parts.scheme] if port is None else port,
+        prefix=parts.path.rstrip("/"),
+        username=unquote(parts.username) if parts.username else None,
+        password=unquote(parts.password) if parts.password else None,
+    )
+
+
+def check_allowed(address: Address, allowed: tuple[str, ...]) -> None:
+    """Refuse a host that the settings do not list; an empty list allows all.
+
+    Args:
+        address: where the client would connect.
+        allowed: `host` or `host:port`, with `*` for any characters, such as `*.search.internal:9200`.
+
+    Raises:
+        ConfigError: the host is on no line of a list that is not empty.
+    """
+    names = (address.host, f"{address.host}:{address.port}")
+    if allowed and not any(fnmatch.fnmatchcase(name, entry.lower()) for name in names for entry in allowed):
+        raise ConfigError(
+            f"{address} is not among allowed_hosts ({', '.join(allowed)}); nothing was sent there.",
+            hint="Check the URL, or add the host to allowed_hosts in [opensearch].",
+        )
