@@ -9,6 +9,7 @@ import orjson
 from opensearchpy import AsyncOpenSearch
 from opensearchpy.serializer import DEFAULT_SERIALIZERS, Deserializer, JSONSerializer
 
+from clipita.opensearch.tracing import opaque
 from clipita.serve.problems import current_request
 
 
@@ -48,10 +49,12 @@ def _pass_request_ids(transport: Any) -> None:
     """
     plain = transport.perform_request
 
-    # The client has no hook for headers that change with the request, so its one way out is wrapped.
+    # The client has no hook that knows the web request, so its one way out is wrapped.
     async def perform_request(method: str, url: str, headers: Any = None, **rest: Any) -> Any:
         request_id = current_request.get()
-        traced = {**(headers or {}), "x-opaque-id": request_id} if request_id else headers
-        return await plain(method, url, headers=traced, **rest)
+        if not request_id:
+            return await plain(method, url, headers=headers, **rest)
+        with opaque(request_id):
+            return await plain(method, url, headers=headers, **rest)
 
     transport.perform_request = perform_request
