@@ -78,7 +78,7 @@ def text_graph(bundle: Bundle) -> Any:
         # ids * mask: a masked position becomes token 0, as padding would be.
         helper.make_node("Mul", ["input_ids", "attention_mask"], ["masked_ids"]),
         *_padded(bundle.text_spec, graph),
-        *graph.node,
+        *_without_wide_argmax(graph),
     ]
     vector = next(output for output in graph.output if output.name == "vector")
     del graph.output[:], graph.input[:], graph.node[:]
@@ -87,6 +87,22 @@ def text_graph(bundle: Bundle) -> Any:
     for name in ("input_ids", "attention_mask"):
         graph.input.append(helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "length"]))
     return model
+
+
+def _without_wide_argmax(graph: Any) -> list[Any]:
+    """The graph's nodes, with every ArgMax over int64 made one over int32, which the cluster's onnxruntime has.
+
+    What CLIP takes the largest of are token numbers, which fit by far.
+    """
+    types = {value.name: value.type.tensor_type.elem_type for value in (*graph.input, *graph.value_info)}
+    nodes = []
+    for node in graph.node:
+        if node.op_type == "ArgMax" and types.get(node.input[0]) == TensorProto.INT64:
+            narrow = f"{node.input[0]}_{node.name}_int32"
+            nodes.append(helper.make_node("Cast", [node.input[0]], [narrow], to=TensorProto.INT32))
+            node.input[0] = narrow
+        nodes.append(node)
+    return nodes
 
 
 def _padded(spec: TextSpec, graph: Any) -> list[Any]:
