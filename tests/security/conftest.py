@@ -57,6 +57,15 @@ class Proxy:
         cut = [line.split(" ") for line in lines]
         return [(user, method, path, int(status), opaque) for user, method, path, status, opaque in cut]
 
+    def last_request(self, opaque: str) -> tuple[str, str, str, int, str]:
+        """The last request with this opaque id; nginx writes its log after the answer has gone out."""
+        end = time.monotonic() + 5
+        while time.monotonic() < end:
+            if found := [request for request in self.requests() if request[-1] == opaque]:
+                return found[-1]
+            time.sleep(0.05)
+        raise AssertionError(f"no request with the opaque id {opaque} reached the proxy")
+
 
 def hashed(user: str, password: str) -> str:
     """A line of nginx's user file."""
