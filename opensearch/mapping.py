@@ -33,8 +33,11 @@ CLIPITA_FIELD: Mapping[str, Any] = {
 }
 _OF_ONE_INDEX = {"uuid", "creation_date", "provided_name", "version", "resize", "routing", "replication", "blocks"}
 """Settings that belong to one index and cannot be given to another."""
-_GRAPHS = ((1_000_000, 16, 100), (10_000_000, 24, 200), (float("inf"), 32, 256))
-"""Below so many products: m and ef_construction."""
+_LINKS = ((1_000_000, 16), (10_000_000, 24), (float("inf"), 32))
+"""Below so many products: m."""
+EF_CONSTRUCTION = 512
+"""OpenSearch's own 100 loses whole categories of a real catalogue: products of one category lie close together, and
+few links lead from one crowd to another. docs/search.md has the measurements."""
 PRECISIONS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "lucene": {"fp32": {}, "byte": {"compression_level": "4x"}},
     "faiss": {
@@ -126,8 +129,8 @@ def added_fields(
 def vector_field(dim: int, engine: str, config: IngestConfig, products: int | None) -> dict[str, Any]:
     """The k-NN field.
 
-    Unless they are set, m and ef_construction grow with the catalogue: a larger graph needs more links for the same
-    recall. https://docs.opensearch.org/latest/mappings/supported-field-types/knn-methods-engines/
+    Unless it is set, m grows with the catalogue: a larger graph needs more links for the same recall.
+    https://docs.opensearch.org/latest/mappings/supported-field-types/knn-methods-engines/
 
     Args:
         dim: length of a vector.
@@ -139,8 +142,8 @@ def vector_field(dim: int, engine: str, config: IngestConfig, products: int | No
         UsageError: the engine has no such precision.
     """
     size = products or 0
-    m, ef = next((m, ef) for limit, m, ef in _GRAPHS if size < limit)
-    parameters: dict[str, Any] = {"m": config.m or m, "ef_construction": config.ef_construction or ef}
+    m = config.m or next(m for limit, m in _LINKS if size < limit)
+    parameters: dict[str, Any] = {"m": m, "ef_construction": config.ef_construction or EF_CONSTRUCTION}
     method = {"name": "hnsw", "space_type": "innerproduct", "engine": engine, "parameters": parameters}
     known = PRECISIONS[engine]
     if config.precision not in known:
