@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 
@@ -99,13 +99,28 @@ class SearchArguments:
     @property
     def identity(self) -> str:
         """16 hex digits that two searches share when one can go on where the other stopped."""
-        lasting = [(entry.name, getattr(self, entry.name)) for entry in fields(self) if entry.name not in _PASSING]
+        lasting = [(entry.name, _written(self, entry.name)) for entry in fields(self) if entry.name not in _PASSING]
         return hashlib.blake2b(repr(lasting).encode(), digest_size=8).hexdigest()
 
 
 _PASSING = frozenset(
     ("vector", "page", "size", "after", "facets", "facet_size", "variants", "highlight", "explain", "thumbnails")
 )
+
+
+def _written(arguments: SearchArguments, name: str) -> Any:
+    """A field's value as `identity` takes it: filters that find the same products in one form."""
+    value = getattr(arguments, name)
+    if name not in ("filters", "choices"):
+        return value
+    return sorted((path, _wanted(one)) for path, one in value.items())
+
+
+def _wanted(value: FilterValue) -> str:
+    if isinstance(value, Mapping):
+        return repr(sorted(value.items()))
+    alone = isinstance(value, str) or not isinstance(value, Collection)
+    return repr(sorted({repr(one) for one in ([value] if alone else value)}))
 
 
 def _check_query(arguments: SearchArguments) -> None:

@@ -72,21 +72,27 @@ class FieldNames:
             paths.append(path + mark + boost)
         return tuple(paths)
 
-    def check_numbers(self, name: str, value: FilterValue) -> None:
-        """Refuse what can never match a numeric field, which the cluster would refuse without naming the field.
+    def typed(self, name: str, value: FilterValue) -> FilterValue:
+        """A filter's value as its field holds it, so that the text "80" of an address and the number 80 are one search.
 
         Raises:
-            UsageError: a value or bound that is no number, for a field of numbers.
+            UsageError: a value or bound that is no number, for a field of numbers, which the cluster would refuse
+                without naming the field.
         """
-        if self.types[self.exact(name)] not in NUMBERS:
-            return
-        if isinstance(value, Mapping):
-            given = [bound for key, bound in value.items() if key != "exists"]
-        else:
-            given = list(value) if isinstance(value, Collection) and not isinstance(value, str) else [value]
-        for one in given:
-            if not _is_number(one):
-                raise UsageError(f"The filter on {name} is {one!r}.", hint=f"{name} holds numbers: write one.")
+        kind = self.types[self.exact(name)]
+        read = _number if kind in NUMBERS else _truth if kind == "boolean" else None
+        if read is None:
+            return value
+        try:
+            if isinstance(value, Mapping):
+                return {key: bound if key == "exists" else read(bound) for key, bound in value.items()}
+            if isinstance(value, Collection) and not isinstance(value, str):
+                return [read(one) for one in value]
+            return read(value)
+        except _NoNumberError as error:
+            raise UsageError(
+                f"The filter on {name} is {error.args[0]!r}.", hint=f"{name} holds numbers: write one."
+            ) from None
 
     def has(self, name: str) -> bool:
         """Whether a name can be resolved."""
@@ -131,3 +137,25 @@ def _is_number(value: Any) -> bool:
         return math.isfinite(float(value))
     except (TypeError, ValueError, OverflowError):
         return False
+
+
+class _NoNumberError(ValueError):
+    """A value that a field of numbers cannot hold."""
+
+
+def _number(value: Any) -> int | float:
+    if not _is_number(value):
+        raise _NoNumberError(value)
+    try:
+        # Beyond 2^53 a float would be another number than the text says.
+        return int(value) if isinstance(value, int | str) else _short(float(value))
+    except ValueError:
+        return _short(float(value))
+
+
+def _short(number: float) -> int | float:
+    return int(number) if number.is_integer() else number
+
+
+def _truth(value: Any) -> Any:
+    return {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value

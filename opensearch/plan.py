@@ -172,9 +172,7 @@ def _continued(
 
 
 def _filters(filters: Mapping[str, FilterValue], names: FieldNames) -> dict[str, FilterValue]:
-    for name, value in filters.items():
-        names.check_numbers(name, value)
-    return {names.exact(name): value for name, value in filters.items()}
+    return {names.exact(name): names.typed(name, value) for name, value in filters.items()}
 
 
 def _sort_keys(sort: str | Sequence[str]) -> list[SortKey]:
