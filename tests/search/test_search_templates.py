@@ -130,15 +130,32 @@ def run(program: str, *arguments: str, **options: Any) -> dict[str, Any]:
 
 @pytest.mark.integration
 def test_the_example_in_node(stored: Live, node: NodeStatus) -> None:
+    same_as_the_search(stored, run("node", str(STOREFRONT / "node" / "category.mjs"), *arguments_of(node)))
+
+
+@pytest.mark.integration
+def test_the_example_in_php(stored: Live, node: NodeStatus) -> None:
+    if shutil.which("php") is not None:
+        modules = subprocess.run(["php", "-m"], capture_output=True, text=True, check=True, timeout=60).stdout.split()
+        if "curl" not in modules:
+            pytest.skip("PHP has no curl extension")
+    same_as_the_search(stored, run("php", str(STOREFRONT / "php" / "category.php"), *arguments_of(node)))
+
+
+def arguments_of(node: NodeStatus) -> list[str]:
     options = {"page": 2, "size": 5, "brand": "Acme", "maxPrice": 90, "facets": ["brand", "category_path"]}
-    file = str(STOREFRONT / "node" / "category.mjs")
-    found = run("node", file, node.url, "search-shop", PATH, json.dumps(options))
+    return [node.url, "search-shop", PATH, json.dumps(options)]
+
+
+def same_as_the_search(stored: Live, found: dict[str, Any]) -> None:
     page = stored.search(
         category=PATH, page=2, size=5, raw_filters=[{"term": {"brand": "Acme"}}, {"range": {"price": {"lte": 90}}}],
         facets=["brand", "category_path"],
     )  # fmt: skip
     assert found["total"] == page.total
     assert [product["id"] for product in found["products"]] == [hit.id for hit in page.hits]
+    assert [product["score"] for product in found["products"]] == pytest.approx([hit.score for hit in page.hits])
+    assert len(found["products"]) == 5
     assert found["facets"]["category_path"] == [[entry.value, entry.count] for entry in page.facets["category_path"]]
 
 
