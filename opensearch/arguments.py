@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import Any, Literal, get_args
 
 from clipita.errors import UsageError
@@ -56,6 +57,7 @@ class SearchArguments:
         highlight: text fields whose matching words are marked.
         explain: whether each hit says what its score is made of.
         thumbnails: whether hits carry their thumbnail.
+        by_client: `min_max` and `rrf` are computed here, see `client_fusion`.
     """
 
     text: str
@@ -83,6 +85,7 @@ class SearchArguments:
     highlight: Sequence[str] = ()
     explain: bool = False
     thumbnails: bool = False
+    by_client: bool = False
 
     def __post_init__(self) -> None:
         _check_query(self)
@@ -93,10 +96,10 @@ class SearchArguments:
 
     @property
     def native(self) -> bool:
-        """Whether the neural-search plugin fuses the two halves."""
+        """Whether two ranked lists are fused, by the neural-search plugin or in its place, instead of two scores."""
         return self.mode == "hybrid" and self.fusion != "saturation"
 
-    @property
+    @cached_property
     def identity(self) -> str:
         """16 hex digits that two searches share when one can go on where the other stopped."""
         lasting = [(entry.name, _written(self, entry.name)) for entry in fields(self) if entry.name not in _PASSING]

@@ -10,11 +10,12 @@ import opensearchpy
 
 from clipita.config import OpenSearchConfig, SearchConfig
 from clipita.errors import QueryError
+from clipita.opensearch import client_fusion
 from clipita.opensearch.cluster import address_of, connect_async, guarded
 from clipita.opensearch.cursor import Cursor
 from clipita.opensearch.native import is_past_the_end
 from clipita.opensearch.plan import SearchOptions, given_options, remarks_on
-from clipita.opensearch.query import search_body
+from clipita.opensearch.query import SearchArguments, search_body
 from clipita.opensearch.results import SearchPage, read_page
 from clipita.opensearch.search import EXPLAINED, ProductSearch, at_snapshot, config_for, expired
 
@@ -66,7 +67,10 @@ class AsyncProductSearch:
         body = search_body(arguments)
         snapshot = await self._snapshot(given)
         try:
-            answer = await self._send(body, snapshot, arguments.explain)
+            if arguments.by_client:
+                answer = await self._fused(arguments)
+            else:
+                answer = await self._send(body, snapshot, arguments.explain)
         except QueryError as error:
             if not is_past_the_end(error, arguments):
                 raise
@@ -80,9 +84,32 @@ class AsyncProductSearch:
                 await self.client.delete_pit(body={"pit_id": [snapshot[0]]}, params={"ignore": 404})
         return page
 
+    async def arguments(self, query: str | None, given: dict[str, Any]) -> SearchArguments:
+        """Checked arguments of a search, vector included; as of `ProductSearch`."""
+        return await self._plan(query, given)
+
+    async def send(self, arguments: SearchArguments, body: bytes) -> SearchPage | None:
+        """One page of a search that was planned before.
+
+        Args:
+            arguments: the plan; of no snapshot and no native fusion.
+            body: `search_body` of it, as JSON.
+
+        Returns:
+            The page; None where the alias points to another index since, so that it must be planned anew.
+        """
+        index = self.search.index
+        answer = await self._send(body, None, arguments.explain)
+        if self.search.index is not index:
+            return None
+        return read_page(answer, arguments, remarks_on(arguments))
+
     async def body(self, query: str | None = None, **options: Unpack[SearchOptions]) -> dict[str, Any]:
         """The request body of the same search."""
-        return search_body(await self._plan(query, given_options(options)))
+        arguments = await self._plan(query, given_options(options))
+        if arguments.by_client:
+            raise client_fusion.no_single_request(arguments)
+        return search_body(arguments)
 
     async def close(self) -> None:
         """Close both connections."""
@@ -95,10 +122,18 @@ class AsyncProductSearch:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def _plan(self, query: str | None, given: dict[str, Any]) -> Any:
+    async def _plan(self, query: str | None, given: dict[str, Any]) -> SearchArguments:
         if self.search.is_ready(query, given):
             return self.search.arguments(query, given)
         return await asyncio.to_thread(self.search.arguments, query, given)
+
+    async def _fused(self, arguments: SearchArguments) -> dict[str, Any]:
+        with guarded(self._where, QueryError):
+            answer = await self.client.msearch(index=self.search.alias, body=client_fusion.requests(arguments))
+        ranking, union = client_fusion.read(answer, arguments)
+        page = client_fusion.cut(ranking, arguments)
+        found = await self._send(client_fusion.page_request(page, arguments), None, False)
+        return client_fusion.as_answer(page, union, found)
 
     async def _snapshot(self, given: dict[str, Any]) -> tuple[str, str] | None:
         if "cursor" in given:
@@ -109,7 +144,7 @@ class AsyncProductSearch:
             made = await self.client.create_pit(index=self.search.alias, params={"keep_alive": given["snapshot"]})
         return made["pit_id"], given["snapshot"]
 
-    async def _send(self, body: dict[str, Any], snapshot: tuple[str, str] | None, explain: bool) -> Any:
+    async def _send(self, body: Any, snapshot: tuple[str, str] | None, explain: bool) -> Any:
         params = EXPLAINED if explain else None
         with guarded(self._where, QueryError):
             if snapshot is None:

@@ -8,6 +8,7 @@ from typing import Any, TypedDict
 
 from clipita.config import SearchConfig
 from clipita.errors import UsageError
+from clipita.opensearch import client_fusion
 from clipita.opensearch.arguments import SCORE, FilterValue, Fusion, Mode, SearchArguments, SortKey
 from clipita.opensearch.boosts import TYPES, Boost, TypedBoost
 from clipita.opensearch.clauses import shorten
@@ -154,7 +155,8 @@ def remarks_on(arguments: SearchArguments) -> tuple[str, ...]:
     if arguments.mode == "vector":
         return ()
     text, cut = shorten(arguments.text, len(arguments.fields))
-    return (f"The query is long: only its first {len(text)} characters were matched by words.",) if cut else ()
+    remarks = (f"The query is long: only its first {len(text)} characters were matched by words.",) if cut else ()
+    return (*remarks, client_fusion.remark(arguments)) if arguments.by_client else remarks
 
 
 def _continued(

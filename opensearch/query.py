@@ -51,11 +51,7 @@ def search_body(arguments: SearchArguments) -> dict[str, Any]:
     Raises:
         UsageError: the filters are off, or the mode needs a vector and none is given.
     """
-    body: dict[str, Any] = {
-        "size": arguments.size,
-        "track_total_hits": True,
-        "_source": {"excludes": _excluded(arguments.thumbnails)},
-    }
+    body: dict[str, Any] = {"size": arguments.size, "track_total_hits": True, **content_of(arguments)}
     if arguments.native:
         body |= _native_parts(arguments)
     else:
@@ -66,9 +62,20 @@ def search_body(arguments: SearchArguments) -> dict[str, Any]:
         body["from"] = (arguments.page - 1) * arguments.size
     if arguments.min_score is not None:
         body["min_score"] = float(arguments.min_score)
-    if arguments.highlight:
-        body["highlight"] = _highlight(arguments)
     return body
+
+
+def content_of(arguments: SearchArguments) -> dict[str, Any]:
+    """The part of a body that says what a hit holds."""
+    content: dict[str, Any] = {"_source": {"excludes": _excluded(arguments.thumbnails)}}
+    if arguments.highlight:
+        content["highlight"] = _highlight(arguments)
+    return content
+
+
+def facets_of(arguments: SearchArguments) -> dict[str, Any]:
+    """Aggregations that count within all filters."""
+    return {name: _terms(path, arguments.facet_size) for name, path in arguments.facets.items()}
 
 
 def check_depth(depth: int) -> None:
@@ -123,7 +130,7 @@ def _native_parts(arguments: SearchArguments) -> dict[str, Any]:
     if arguments.sort:
         parts["sort"] = _order(arguments)
     if arguments.facets:
-        parts["aggs"] = {name: _terms(path, arguments.facet_size) for name, path in arguments.facets.items()}
+        parts["aggs"] = facets_of(arguments)
     return parts
 
 

@@ -132,7 +132,7 @@ def read_page(
     """A `_search` answer as a page.
 
     Args:
-        answer: what the cluster said.
+        answer: what the cluster said; its parts become the page's.
         arguments: what was asked.
         remarks: what to tell with it.
         snapshot: the point in time that was read, for the cursor.
@@ -176,16 +176,18 @@ def _next(found: list[Mapping[str, Any]], arguments: SearchArguments, snapshot: 
 
 
 def _hit(hit: Mapping[str, Any], arguments: SearchArguments) -> Hit:
-    source = dict(hit["_source"])
-    ours = source.pop("clipita", {})
-    group = hit.get("inner_hits", {}).get("variants", {}).get("hits")
+    # The answer was read for this page alone, so its parts are taken as they are: copies took a third of the reading.
+    source = hit["_source"]
+    ours = source.pop("clipita", None)
+    marked = hit.get("highlight") if arguments.highlight else None
+    group = hit.get("inner_hits", {}).get("variants", {}).get("hits") if arguments.variants else None
     return Hit(
         id=hit["_id"],
         score=hit["_score"],
         title=source.get("title"),
         source=source,
-        thumbnail=ours.get("thumbnail"),
-        highlights={path: texts[0] for path, texts in hit.get("highlight", {}).items()},
+        thumbnail=None if ours is None else ours.get("thumbnail"),
+        highlights={path: texts[0] for path, texts in marked.items()} if marked else {},
         explanation=_explanation(hit, arguments) if arguments.explain else None,
         variants=() if group is None else tuple(_variant(inner) for inner in group["hits"]),
         group_size=None if group is None else group["total"]["value"],

@@ -11,11 +11,12 @@ import opensearchpy
 from opensearchpy import OpenSearch
 
 from clipita.config import OpenSearchConfig, SearchConfig
-from clipita.errors import QueryError, UsageError
+from clipita.errors import ClusterVersionError, QueryError, UsageError
 from clipita.opensearch import categories as category_store
+from clipita.opensearch import client_fusion
 from clipita.opensearch import index as indices
 from clipita.opensearch.categories import Categories, CategoryVector
-from clipita.opensearch.cluster import capabilities, connect, guarded
+from clipita.opensearch.cluster import Capabilities, capabilities, connect, guarded
 from clipita.opensearch.cursor import Cursor
 from clipita.opensearch.field_names import FieldNames
 from clipita.opensearch.native import is_past_the_end, require_fusion
@@ -70,7 +71,7 @@ class ProductSearch:
         self._configured = config
         self._bundle = load_bundle(model)
         self.vectors = QueryVectors(self._bundle, device)
-        self._fusions: set[str] = set()
+        self._capabilities: Capabilities | None = None
         self._categories: Categories | None = None
         self.refresh()
 
@@ -85,7 +86,7 @@ class ProductSearch:
             UsageError: an empty query, an unknown field or category, a page beyond 10,000 hits, a mode that needs a
                 model.
             QueryError: the cluster refused the search.
-            ClusterVersionError: the fusion needs a plugin that the cluster lacks.
+            ClusterVersionError: the fusion needs a plugin that the cluster lacks, to do what is asked.
             FingerprintError: the alias moved to an index of another model meanwhile.
         """
         given = given_options(options)
@@ -94,7 +95,7 @@ class ProductSearch:
         body = search_body(arguments)
         snapshot = self._snapshot(given)
         try:
-            answer = self._send(body, snapshot, arguments.explain)
+            answer = self._fused(arguments) if arguments.by_client else self._send(body, snapshot, arguments.explain)
         except QueryError as error:
             if not is_past_the_end(error, arguments):
                 raise
@@ -109,7 +110,10 @@ class ProductSearch:
 
     def body(self, query: str | None = None, **options: Unpack[SearchOptions]) -> dict[str, Any]:
         """The request body of the same search, for those who send it themselves; arguments as in a call."""
-        return search_body(self.arguments(query, given_options(options)))
+        arguments = self.arguments(query, given_options(options))
+        if arguments.by_client:
+            raise client_fusion.no_single_request(arguments)
+        return search_body(arguments)
 
     def rank(self, query: str | None = None, *, depth: int = 1000, **options: Unpack[SearchOptions]) -> list[str]:
         """Product ids, best first, `depth` at most; k is the depth too. For measuring retrieval quality.
@@ -125,6 +129,8 @@ class ProductSearch:
         """Product ids and their scores, best first; as `rank`."""
         check_depth(depth)
         arguments = self.arguments(query, {**given_options(options), "size": 1, "k": depth})
+        if arguments.by_client:
+            return dict(self._rankings(arguments)[0][:depth])
         answer = self._send(ranking_body(arguments))
         return {hit["_id"]: hit["_score"] for hit in answer["hits"]["hits"]}
 
@@ -166,7 +172,7 @@ class ProductSearch:
         # Checked before the query is encoded: an empty one has no vector worth having.
         arguments = plan(text, given, self.config, names)
         if arguments.native:
-            self._require_fusion(arguments)
+            arguments = self._with_fusion(arguments)
         if arguments.mode == "lexical":
             return arguments
         vector = self.vector(text) if category is None else category.vector
@@ -188,11 +194,27 @@ class ProductSearch:
             self.refresh()
         return self._names
 
-    def _require_fusion(self, arguments: SearchArguments) -> None:
-        key = f"{arguments.fusion} {arguments.min_score is not None}"
-        if key not in self._fusions:
-            require_fusion(arguments, capabilities(self.client))
-            self._fusions.add(key)
+    def _with_fusion(self, arguments: SearchArguments) -> SearchArguments:
+        """The plugin fuses where it is; else we do, from two searches."""
+        if self._capabilities is None:
+            self._capabilities = capabilities(self.client)
+        try:
+            require_fusion(arguments, self._capabilities)
+        except ClusterVersionError as error:
+            client_fusion.check(arguments, error)
+            return dataclasses.replace(arguments, by_client=True)
+        return arguments
+
+    def _rankings(self, arguments: SearchArguments) -> client_fusion.Fused:
+        with guarded(self.client, QueryError):
+            return client_fusion.read(
+                self.client.msearch(index=self.alias, body=client_fusion.requests(arguments)), arguments
+            )
+
+    def _fused(self, arguments: SearchArguments) -> dict[str, Any]:
+        ranking, union = self._rankings(arguments)
+        page = client_fusion.cut(ranking, arguments)
+        return client_fusion.as_answer(page, union, self._send(client_fusion.page_request(page, arguments)))
 
     def _snapshot(self, given: Mapping[str, Any]) -> tuple[str, str] | None:
         """The point in time to read: the cursor's, or a new one; its id and how long it is kept."""

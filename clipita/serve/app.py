@@ -87,10 +87,13 @@ def create_app(
 async def search_products(request: Request) -> Response:
     """`/v1/search`."""
     if request.method == "POST":
-        options = parameters.from_json(json_in(await request.body()))
+        body = await request.body()
+        found = await _service(request).find(b"POST " + body, lambda: parameters.from_json(json_in(body)))
     else:
-        options = parameters.from_query_string(request.query_params.multi_items())
-    found = await _service(request).find(options)
+        pairs = request.query_params.multi_items
+        found = await _service(request).find(
+            b"GET " + request.scope["query_string"], lambda: parameters.from_query_string(pairs())
+        )
     return _json(found)
 
 

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import orjson
 
 from clipita.catalogue.product import Product
 from clipita.config import OpenSearchConfig, ServeConfig
 from clipita.errors import RequestError
 from clipita.opensearch.async_search import AsyncProductSearch
 from clipita.opensearch.cluster_errors import address_of
+from clipita.opensearch.plan import given_options
+from clipita.opensearch.query import search_body
 from clipita.opensearch.results import SearchPage
 from clipita.opensearch.search import ProductSearch
 from clipita.serve.batching import Batcher, Vectors
 from clipita.serve.client import equip
 from clipita.serve.metrics import Metrics
+from clipita.serve.prepared import Prepared, PreparedSearches
 from clipita.serve.shop import Shop
 
 if TYPE_CHECKING:
@@ -82,6 +87,7 @@ class Service:
         self.where = address_of(search.client)
         equip(self.client)
         self.shop = Shop(self.client, search)
+        self._prepared = PreparedSearches()
         self._decoders = ThreadPoolExecutor(DECODERS, thread_name_prefix="decode")
         self._texts: Batcher[str] | None = None
         self._products: Batcher[ProductInput] | None = None
@@ -97,14 +103,37 @@ class Service:
             metrics.watch("text", lambda: texts.waiting)
             metrics.watch("product", lambda: products.waiting)
 
-    async def find(self, options: dict[str, Any]) -> SearchPage:
-        """One page of a search; a text that is new is encoded together with those of other requests."""
+    async def find(self, request: bytes, read: Callable[[], dict[str, Any]]) -> SearchPage:
+        """One page of a search; a text that is new is encoded together with those of other requests.
+
+        Args:
+            request: what was asked, word by word: the same is planned once only.
+            read: the options in it.
+        """
+        page = await self._again(request)
+        if page is None:
+            page = await self._plan_and_find(request, read())
+        self.metrics.searched(page.took_ms)
+        return page
+
+    async def _again(self, request: bytes) -> SearchPage | None:
+        prepared = self._prepared.get(request, self.planner.index)
+        return None if prepared is None else await self.search.send(prepared.arguments, prepared.body)
+
+    async def _plan_and_find(self, request: bytes, options: dict[str, Any]) -> SearchPage:
         query = options.pop("query", None)
         if self._needs_vector(query, options):
             self.planner.vectors.keep(query, tuple((await self.embed_texts([query]))[0].tolist()))
-        page = await self.search(query, **options)
-        self.metrics.searched(page.took_ms)
-        return page
+        arguments = await self.search.arguments(query, given_options(options))
+        if arguments.native:
+            return await self.search(query, **options)
+        index = self.planner.index
+        prepared = Prepared(arguments, orjson.dumps(search_body(arguments)))
+        self._prepared.get(request, index)
+        self._prepared.keep(request, options, prepared, index)
+        page = await self.search.send(arguments, prepared.body)
+        # The alias moved on the way; the one call that plans and sends looks after that.
+        return page or await self.search(query, **options)
 
     async def embed_texts(self, texts: Sequence[str]) -> Vectors:
         """Unit vectors, [len(texts), dim].

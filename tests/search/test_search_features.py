@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from clipita.errors import ClusterVersionError, QueryError, UsageError
+from clipita.errors import QueryError, UsageError
 from clipita.opensearch import Hit, SearchPage
 from clipita.opensearch.boosts import Boost
 from clipita.opensearch.search import ProductSearch
@@ -287,13 +287,6 @@ def test_raw_filters_reach_both_halves(live: Live) -> None:
         assert set(ids(page)) == {f"tie-{number}" for number in range(1, 6)}
     with pytest.raises(QueryError, match="unknown query"):
         live.search(TEXT, raw_filters=[{"nearby": {}}])
-
-
-@pytest.mark.parametrize("fusion", ["min_max", "rrf"])
-def test_native_fusion_is_refused_where_the_plugin_lacks(live: Live, fusion: Any) -> None:
-    with pytest.raises(ClusterVersionError, match=f"{fusion} needs the plugin opensearch-neural-search"):
-        live.search(TEXT, fusion=fusion)
-    assert live.search(TEXT, fusion=fusion, mode="lexical").hits
 
 
 def test_a_notebook_shows_pictures(live: Live) -> None:
