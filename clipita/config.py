@@ -197,7 +197,8 @@ class ServeConfig:
     """`clipita serve`. The key is read from CLIPITA_SERVE_API_KEY or `api_key_file`.
 
     `queue` is how many texts or products may wait for the model, and `max_requests` how many requests may be under
-    way; what comes on top is answered with 503. `request_timeout` and `drain` (for what runs at a stop) are seconds.
+    way; what comes on top is answered with 503. `request_timeout` and `drain` (for what runs at a stop) are seconds,
+    and so is `fresh_seconds`: how long a search's answer is given again to the same request; 0 asks the cluster always.
     """
 
     host: str = "127.0.0.1"
@@ -210,6 +211,7 @@ class ServeConfig:
     max_requests: int = 256
     request_timeout: float = 30.0
     drain: float = 30.0
+    fresh_seconds: float = 0.0
 
 
 @dataclass(frozen=True)

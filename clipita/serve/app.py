@@ -94,7 +94,7 @@ async def search_products(request: Request) -> Response:
         found = await _service(request).find(
             b"GET " + request.scope["query_string"], lambda: parameters.from_query_string(pairs())
         )
-    return _json(found)
+    return _sent(found)
 
 
 async def categories(request: Request) -> Response:
@@ -158,7 +158,10 @@ def _service(request: Request) -> Service:
 
 def _json(content: Any) -> Response:
     # orjson reads dataclasses as they are, where a copy to dictionaries would take longer than the search's planning.
-    body = orjson.dumps(content, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY)
+    return _sent(orjson.dumps(content, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY))
+
+
+def _sent(body: bytes) -> Response:
     return Response(body, media_type="application/json", headers={"cache-control": "no-store"})
 
 

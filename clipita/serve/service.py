@@ -19,6 +19,7 @@ from clipita.opensearch.plan import given_options
 from clipita.opensearch.query import search_body
 from clipita.opensearch.results import SearchPage
 from clipita.opensearch.search import ProductSearch
+from clipita.serve.answers import RecentAnswers
 from clipita.serve.batching import Batcher, Vectors
 from clipita.serve.client import equip
 from clipita.serve.metrics import Metrics
@@ -88,6 +89,7 @@ class Service:
         equip(self.client)
         self.shop = Shop(self.client, search)
         self._prepared = PreparedSearches()
+        self._recent = RecentAnswers(config.fresh_seconds) if config.fresh_seconds > 0 else None
         self._decoders = ThreadPoolExecutor(DECODERS, thread_name_prefix="decode")
         self._texts: Batcher[str] | None = None
         self._products: Batcher[ProductInput] | None = None
@@ -103,18 +105,24 @@ class Service:
             metrics.watch("text", lambda: texts.waiting)
             metrics.watch("product", lambda: products.waiting)
 
-    async def find(self, request: bytes, read: Callable[[], dict[str, Any]]) -> SearchPage:
-        """One page of a search; a text that is new is encoded together with those of other requests.
+    async def find(self, request: bytes, read: Callable[[], dict[str, Any]]) -> bytes:
+        """One page of a search, as JSON; a text that is new is encoded together with those of other requests.
 
         Args:
             request: what was asked, word by word: the same is planned once only.
             read: the options in it.
         """
+        if self._recent is None:
+            return await self._find(request, read)
+        return await self._recent.get(request, lambda: self._find(request, read))
+
+    async def _find(self, request: bytes, read: Callable[[], dict[str, Any]]) -> bytes:
         page = await self._again(request)
         if page is None:
             page = await self._plan_and_find(request, read())
         self.metrics.searched(page.took_ms)
-        return page
+        # orjson reads dataclasses as they are, where a copy to dictionaries would take longer than the planning.
+        return orjson.dumps(page, option=orjson.OPT_NON_STR_KEYS)
 
     async def _again(self, request: bytes) -> SearchPage | None:
         prepared = self._prepared.get(request, self.planner.index)
