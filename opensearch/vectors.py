@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 KEPT = 10_000
 """Vectors that are kept, the least recently used go first; at 256 dimensions each takes some 8 KB."""
+LONGEST = 200
+"""Characters of a text that is kept as it is."""
 
 
 class QueryVectors:
@@ -52,13 +55,21 @@ class QueryVectors:
     def keep(self, query: str, vector: tuple[float, ...]) -> None:
         """Keep a vector that was encoded elsewhere, in a batch for instance."""
         with self._lock:
-            self._kept[query] = vector
+            self._kept[_key(query)] = vector
             if len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
 
     def peek(self, query: str) -> tuple[float, ...] | None:
         """The vector if it is kept."""
+        key = _key(query)
         with self._lock:
-            if query in self._kept:
-                self._kept.move_to_end(query)
-            return self._kept.get(query)
+            if key in self._kept:
+                self._kept.move_to_end(key)
+            return self._kept.get(key)
+
+
+def _key(query: str) -> str:
+    """The query, or a digest of a long one: ten thousand texts of ten thousand characters would fill the memory."""
+    if len(query) <= LONGEST:
+        return query
+    return "\0" + hashlib.blake2b(query.encode(errors="surrogatepass"), digest_size=32).hexdigest()
