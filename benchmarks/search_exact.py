@@ -20,6 +20,7 @@ SHARDED = "benchmark-three-shards"
 PAGES, SIZE = 50, 20
 ASKED = 6
 MODES = ("lexical", "vector", "hybrid")
+FUSIONS = ("min_max", "rrf")
 FACETS = ("gender", "season", "usage")
 SAME = 1e-6
 """Scores are float32: closer ones are the same."""
@@ -37,7 +38,8 @@ def measure(
         3: ProductSearch(client, SHARDED, bundle, deep),
     }
     asked = names[:: max(1, len(names) // ASKED)][:ASKED]
-    pages = [_pages(one, name, mode, shards) for shards, one in searches.items() for mode in MODES for name in asked]
+    ways = [(mode, "saturation") for mode in MODES] + [("hybrid", fusion) for fusion in FUSIONS]
+    pages = [_pages(one, name, *way, shards) for shards, one in searches.items() for way in ways for name in asked]
     facets, totals = [], []
     for shards, one in searches.items():
         for mode in MODES:
@@ -48,11 +50,12 @@ def measure(
     return {"pages": pages, "facets": facets, "totals": totals, "recall": _recall(search, names)}
 
 
-def _pages(search: ProductSearch, name: str, mode: Any, shards: int) -> dict[str, Any]:
-    whole = search(name, mode=mode, size=PAGES * SIZE)
-    paged = [hit.id for number in range(1, PAGES + 1) for hit in search(name, mode=mode, size=SIZE, page=number).hits]
+def _pages(search: ProductSearch, name: str, mode: Any, fusion: Any, shards: int) -> dict[str, Any]:
+    whole = search(name, mode=mode, fusion=fusion, size=PAGES * SIZE)
+    pages = (search(name, mode=mode, fusion=fusion, size=SIZE, page=number) for number in range(1, PAGES + 1))
+    paged = [hit.id for page in pages for hit in page.hits]
     return {
-        "query": name, "mode": mode, "shards": shards, "products": len(paged),
+        "query": name, "mode": mode, "fusion": fusion, "shards": shards, "products": len(paged),
         "equal": paged == [hit.id for hit in whole.hits] and len(set(paged)) == len(paged),
     }  # fmt: skip
 
