@@ -37,8 +37,7 @@ WORK = record.ROOT / "build" / "search"
 INDEX = "products"
 MEASURED_BY_OTHERS = [
     "/v1/search under 64 clients: benchmarks/serve.py",
-    "min_max and rrf by the neural-search plugin, which the local node lacks: tested on recordings; here they are fused by "
-    "clipita",
+    "min_max and rrf by the neural-search plugin, which the local node lacks: tested on recordings; here clipita fuses",
 ]
 
 

@@ -11,6 +11,7 @@ from opensearchpy import AsyncOpenSearch
 
 from clipita.catalogue.product import CategoryPath
 from clipita.errors import QueryError
+from clipita.opensearch.arguments import ID_FIELD
 from clipita.opensearch.boosts import NUMBERS
 from clipita.opensearch.cluster import guarded
 from clipita.opensearch.cluster_errors import address_of
@@ -19,6 +20,7 @@ from clipita.opensearch.search import ProductSearch
 
 KEPT_SECONDS = 60.0
 PATHS_AT_ONCE = 500
+PRODUCTS_AT_ONCE = 1_000
 MAX_FIELDS = 100
 MOST_VALUES = 1_000
 """A field of more values is no choice that one could look through."""
@@ -69,8 +71,11 @@ class Shop:
         paths = sorted(entry.path for entry in categories)
         own = [count for start in range(0, len(paths), PATHS_AT_ONCE)
                for count in await self._counts(paths[start : start + PATHS_AT_ONCE])]  # fmt: skip
+        counted = dict(zip(paths, own, strict=True))
+        for alike in same_names(paths):
+            counted |= await self._in_order(alike)
         totals: dict[CategoryPath, int] = {}
-        for path, count in zip(paths, own, strict=True):
+        for path, count in counted.items():
             for depth in range(1, len(path) + 1):
                 totals[path[:depth]] = totals.get(path[:depth], 0) + count
         return {"total": len(paths), "categories": nested(totals)}
@@ -78,22 +83,32 @@ class Shop:
     async def _counts(self, paths: Sequence[CategoryPath]) -> list[int]:
         """How many products stand at each path itself.
 
-        The index keeps a product's names without their order, so a product counts where its names are just those of
-        the path: `Bags > Wallets` is kept apart from `Wallets`, but not from `Wallets > Bags`.
+        The index looks up a product's names without their order, so a product counts where its names are just those of
+        the path: `Bags > Wallets` is kept apart from `Wallets`, and by `_in_order` from `Wallets > Bags`.
         """
-        filters = [
-            {
-                "bool": {
-                    "filter": [
-                        *({"term": {"category_path": name}} for name in path),
-                        {"script": {"script": {"source": _EXACT_SET, "params": {"size": len(set(path))}}}},
-                    ]
-                }
-            }
-            for path in paths
-        ]
+        filters = [{"bool": {"filter": _names_are(path)}} for path in paths]
         answer = await self._ask({"paths": {"filters": {"filters": filters}}})
         return [bucket["doc_count"] for bucket in answer["aggregations"]["paths"]["buckets"]]
+
+    async def _in_order(self, paths: Sequence[CategoryPath]) -> dict[CategoryPath, int]:
+        """The same for paths of the same names in another order or number, from the products themselves."""
+        found: dict[CategoryPath, int] = dict.fromkeys(paths, 0)
+        body: dict[str, Any] = {
+            "size": PRODUCTS_AT_ONCE,
+            "_source": ["category_path"],
+            "sort": [{ID_FIELD: "asc"}],
+            "query": {"bool": {"filter": _names_are(paths[0])}},
+        }
+        while True:
+            with guarded(self._where, QueryError):
+                hits = (await self._client.search(index=self._search.alias, body=body))["hits"]["hits"]
+            for hit in hits:
+                path = tuple(hit["_source"]["category_path"])
+                if path in found:
+                    found[path] += 1
+            if len(hits) < PRODUCTS_AT_ONCE:
+                return found
+            body["search_after"] = hits[-1]["sort"]
 
     async def _read_fields(self) -> dict[str, Any]:
         names = FieldNames(self._search.index.properties)
@@ -134,6 +149,14 @@ class Shop:
             return await self._client.search(index=self._search.alias, body=body)
 
 
+def same_names(paths: Sequence[CategoryPath]) -> list[list[CategoryPath]]:
+    """Groups of paths that hold the same names, those of two and more."""
+    groups: dict[frozenset[str], list[CategoryPath]] = {}
+    for path in paths:
+        groups.setdefault(frozenset(path), []).append(path)
+    return [group for group in groups.values() if len(group) > 1]
+
+
 def nested(totals: Mapping[CategoryPath, int]) -> list[dict[str, Any]]:
     """Counts by path as a tree."""
     nodes: dict[CategoryPath, dict[str, Any]] = {
@@ -165,6 +188,11 @@ def offered(names: FieldNames) -> tuple[dict[str, str], dict[str, str]]:
         elif kind in NUMBERS:
             numbers[name] = path
     return texts, numbers
+
+
+def _names_are(path: CategoryPath) -> list[dict[str, Any]]:
+    exact = {"script": {"script": {"source": _EXACT_SET, "params": {"size": len(set(path))}}}}
+    return [*({"term": {"category_path": name}} for name in path), exact]
 
 
 def _share(bucket: Mapping[str, Any], products: int) -> float:
