@@ -88,17 +88,19 @@ class AsyncProductSearch:
         """Checked arguments of a search, vector included; as of `ProductSearch`."""
         return await self._plan(query, given)
 
-    async def send(self, arguments: SearchArguments, body: bytes) -> SearchPage | None:
+    async def send(self, arguments: SearchArguments, body: bytes, index: object) -> SearchPage | None:
         """One page of a search that was planned before.
 
         Args:
             arguments: the plan; of no snapshot and no native fusion.
             body: `search_body` of it, as JSON.
+            index: `search.index` as it was when the planning began.
 
         Returns:
-            The page; None where the alias points to another index since, so that it must be planned anew.
+            The page; None where the index was read anew since, so that fields, vector and model may be others.
         """
-        index = self.search.index
+        if self.search.index is not index:
+            return None
         answer = await self._send(body, None, arguments.explain)
         if self.search.index is not index:
             return None

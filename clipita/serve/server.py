@@ -47,6 +47,8 @@ def run(
         access_log=False,
         backlog=BACKLOG,
         server_header=False,
+        # Nobody here asks where a request came from.
+        proxy_headers=False,
         timeout_graceful_shutdown=max(1, round(config.drain)),
         lifespan="on",
     )

@@ -125,23 +125,25 @@ class Service:
         return orjson.dumps(page, option=orjson.OPT_NON_STR_KEYS)
 
     async def _again(self, request: bytes) -> SearchPage | None:
-        prepared = self._prepared.get(request, self.planner.index)
-        return None if prepared is None else await self.search.send(prepared.arguments, prepared.body)
+        index = self.planner.index
+        prepared = self._prepared.get(request, index)
+        return None if prepared is None else await self.search.send(prepared.arguments, prepared.body, index)
 
     async def _plan_and_find(self, request: bytes, options: dict[str, Any]) -> SearchPage:
         query = options.pop("query", None)
         if self._needs_vector(query, options):
             self.planner.vectors.keep(query, tuple((await self.embed_texts([query]))[0].tolist()))
-        arguments = await self.search.arguments(query, given_options(options))
-        if arguments.native:
-            return await self.search(query, **options)
         index = self.planner.index
-        prepared = Prepared(arguments, orjson.dumps(search_body(arguments)))
-        self._prepared.get(request, index)
-        self._prepared.keep(request, options, prepared, index)
-        page = await self.search.send(arguments, prepared.body)
-        # The alias moved on the way; the one call that plans and sends looks after that.
-        return page or await self.search(query, **options)
+        arguments = await self.search.arguments(query, given_options(options))
+        if not arguments.native:
+            prepared = Prepared(arguments, orjson.dumps(search_body(arguments)))
+            page = await self.search.send(arguments, prepared.body, index)
+            if page is not None:
+                self._prepared.get(request, index)
+                self._prepared.keep(request, options, prepared, index)
+                return page
+        # Two rankings are fused, or the index was read anew on the way: the call that plans and sends looks after both.
+        return await self.search(query, **options)
 
     async def embed_texts(self, texts: Sequence[str]) -> Vectors:
         """Unit vectors, [len(texts), dim].
