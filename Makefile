@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 SOURCES := clipita exporters opensearch cli tests benchmarks
 
-.PHONY: help demo test test-all lint types setup bench-fashion bench-quality bench-demo bench-search bench-serve clean
+.PHONY: help demo test test-all lint types setup lock bench-fashion bench-quality bench-demo bench-search bench-serve clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -44,6 +44,11 @@ $(VENV)/installed: pyproject.toml
 	test -x $(UV) || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(UV) pip install --python $(BIN)/python --editable '.[cpu,train,local,serve]' --group test --group lint --group browser
 	touch $@
+
+lock: setup  ## lock the container images' packages: docker/requirements
+	for extra in cpu gpu; do $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-annotate --extra $$extra --extra serve --extra otel --custom-compile-command "make lock" --upgrade \
+	  pyproject.toml -o docker/requirements/$$extra.txt; done
 
 bench-fashion: setup  ## the real catalogue, from raw data to benchmarks/results/fashion.json
 	$(UV) pip install --quiet --python $(BIN)/python --group bench
