@@ -50,6 +50,10 @@ lock: setup  ## lock the container images' packages: docker/requirements
 	  --no-annotate --extra $$extra --extra serve --extra otel --custom-compile-command "make lock" --upgrade \
 	  pyproject.toml -o docker/requirements/$$extra.txt; done
 
+docs: setup  ## the documentation as a site, build/site/index.html; any dead link stops it
+	$(UV) pip install --quiet --python $(BIN)/python --group docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 audit: setup  ## known vulnerabilities and licences of what the serving image installs
 	$(UV) pip install --quiet --python $(BIN)/python --group release
 	$(BIN)/pip-audit -r docker/requirements/cpu.txt --disable-pip --require-hashes
