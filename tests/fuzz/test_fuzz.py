@@ -104,3 +104,14 @@ def test_a_manifest_of_many_brackets(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text("[" * 100_000)
     with pytest.raises(BundleError, match="cannot be read"):
         Bundle.load(tmp_path)
+
+
+def test_the_page_tells_what_was_recorded_and_nothing_was_found() -> None:
+    command = [sys.executable, str(BENCHMARKS / "reliability.py"), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    import json
+
+    for file in (BENCHMARKS / "results").glob("fuzz-*.json"):
+        result = json.loads(file.read_text(encoding="utf-8"))
+        assert (result["inputs"] >= 100_000, result["findings"]) == (True, {}), file.name
