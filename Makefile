@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
-SOURCES := clipita exporters opensearch cli tests benchmarks docker
+SOURCES := clipita exporters opensearch cli tests benchmarks docker docs
 
 .PHONY: help demo test test-all lint types setup lock audit release fuzz soak docs bench-fashion bench-quality bench-demo bench-search bench-serve clean
 
@@ -42,7 +42,7 @@ $(VENV)/installed: pyproject.toml
 	  { echo "clipita needs Python 3.11 or newer; name one with: make PYTHON=python3.12 ..."; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	test -x $(UV) || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(UV) pip install --python $(BIN)/python --editable '.[cpu,train,local,serve]' --group test --group lint --group browser
+	$(UV) pip install --python $(BIN)/python --editable '.[cpu,train,local,serve]' --group test --group lint --group browser --group docs --group release
 	touch $@
 
 lock: setup  ## lock the container images' packages: docker/requirements
