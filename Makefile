@@ -5,9 +5,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
-SOURCES := clipita exporters opensearch cli tests benchmarks
+SOURCES := clipita exporters opensearch cli tests benchmarks docker docs
 
-.PHONY: help demo test test-all lint types setup bench-fashion bench-quality bench-demo bench-search bench-serve clean
+.PHONY: help demo test test-all lint types setup lock audit release fuzz soak docs bench-fashion bench-quality bench-demo bench-search bench-serve clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -42,8 +42,33 @@ $(VENV)/installed: pyproject.toml
 	  { echo "clipita needs Python 3.11 or newer; name one with: make PYTHON=python3.12 ..."; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	test -x $(UV) || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(UV) pip install --python $(BIN)/python --editable '.[cpu,train,local,serve]' --group test --group lint --group browser
+	$(UV) pip install --python $(BIN)/python --editable '.[cpu,train,local,serve]' --group test --group lint --group browser --group docs --group release
 	touch $@
+
+lock: setup  ## lock the container images' packages: docker/requirements
+	for extra in cpu gpu; do $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-annotate --extra $$extra --extra serve --extra otel --custom-compile-command "make lock" --upgrade \
+	  pyproject.toml -o docker/requirements/$$extra.txt; done
+
+docs: setup  ## the documentation as a site, build/site/index.html; any dead link stops it
+	$(UV) pip install --quiet --python $(BIN)/python --group docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+audit: setup  ## known vulnerabilities and licences of what the serving image installs
+	$(UV) pip install --quiet --python $(BIN)/python --group release
+	$(BIN)/pip-audit -r docker/requirements/cpu.txt --disable-pip --require-hashes
+	$(BIN)/pip-licenses --python $(BIN)/python --format=markdown --order=license \
+	  --packages $$(sed -n 's/^\([A-Za-z0-9._-]*\)==.*/\1/p' docker/requirements/cpu.txt)
+
+release: setup  ## wheel, source archive, bill of materials and checksums into dist/; publishes nothing
+	$(UV) pip install --quiet --python $(BIN)/python --group release
+	$(BIN)/python docker/release.py
+
+fuzz: setup  ## 100,000 inputs each for readers, pictures, bundles and queries: benchmarks/results/fuzz-*.json
+	for target in readers images bundles queries; do $(BIN)/python benchmarks/fuzz.py --target $$target || exit 1; done
+
+soak: setup  ## half an hour of ingest, search, alias swaps and node restarts: benchmarks/results/soak.json
+	$(BIN)/python benchmarks/soak.py
 
 bench-fashion: setup  ## the real catalogue, from raw data to benchmarks/results/fashion.json
 	$(UV) pip install --quiet --python $(BIN)/python --group bench

@@ -44,7 +44,7 @@ class Cursor:
         try:
             content = json.loads(base64.urlsafe_b64decode(word + "=" * (-len(word) % 4)))
             version, after, page, identity, snapshot = content
-        except (binascii.Error, ValueError, TypeError):
+        except (binascii.Error, ValueError, TypeError, RecursionError):
             raise _broken() from None
         whole = (
             version == VERSION

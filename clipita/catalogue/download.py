@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import ipaddress
 import re
+import socket
 import time
 from typing import TYPE_CHECKING
 
@@ -19,6 +21,8 @@ MAX_SECONDS = 60.0
 """For the whole answer: a server that drips a byte at a time must not hold the run up."""
 RETRIES = 3
 REDIRECTS = 5
+REFUSED = ("169.254.0.0/16", "fe80::/10", "fd00:ec2::254/128", "224.0.0.0/4", "ff00::/8")
+"""Link-local and multicast addresses: clouds give a machine its own credentials there, and no shop its pictures."""
 _PIECE = 2**16
 _USERINFO = re.compile(r"//[^/@]*@")
 
@@ -31,7 +35,8 @@ def download(url: str, max_bytes: int) -> bytes:
         max_bytes: a longer body is refused while it arrives; counted after decompression.
 
     Raises:
-        ImageError: no answer, an answer other than 200, too many redirects, too long or too slow.
+        ImageError: no answer, an answer other than 200, too many redirects, too long or too slow, or an address that
+            is in `REFUSED`.
     """
     import http.client
 
@@ -88,7 +93,40 @@ def _pool() -> PoolManager:
         # A server could ask for an hour's wait.
         respect_retry_after_header=False,
     )  # fmt: skip
-    return urllib3.PoolManager(
+    manager = urllib3.PoolManager(
         num_pools=32, maxsize=16, retries=retries, timeout=urllib3.Timeout(TIMEOUT),
         headers={"User-Agent": f"clipita/{__version__}", "Accept": "image/*"},
     )  # fmt: skip
+    manager.pool_classes_by_scheme = _checked_pools()
+    return manager
+
+
+def _checked_pools() -> dict[str, type]:
+    """Connection pools that look at whom they reached before anything is sent, whatever the name resolved to."""
+    from urllib3.connection import HTTPConnection, HTTPSConnection
+    from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+    class Plain(HTTPConnection):
+        def _new_conn(self) -> socket.socket:
+            return _checked(super()._new_conn())
+
+    class Secure(HTTPSConnection):
+        def _new_conn(self) -> socket.socket:
+            return _checked(super()._new_conn())
+
+    class PlainPool(HTTPConnectionPool):
+        ConnectionCls = Plain
+
+    class SecurePool(HTTPSConnectionPool):
+        ConnectionCls = Secure
+
+    return {"http": PlainPool, "https": SecurePool}
+
+
+def _checked(connection: socket.socket) -> socket.socket:
+    address = ipaddress.ip_address(connection.getpeername()[0].partition("%")[0])
+    address = getattr(address, "ipv4_mapped", None) or address
+    if any(address in ipaddress.ip_network(network) for network in REFUSED):
+        connection.close()
+        raise ImageError(f"the picture cannot be fetched: {address} is no address from which pictures come")
+    return connection

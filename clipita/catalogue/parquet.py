@@ -34,11 +34,12 @@ class ParquetSource:
         import pyarrow as pa
 
         self._file = file
-        self._errors = (pa.ArrowException, OSError)
+        # Names and texts of a damaged file need not be UTF-8, which Arrow finds out only when Python asks for them.
+        self._errors = (pa.ArrowException, OSError, UnicodeDecodeError)
         with self._guarded(row=0), self._opened() as parquet:
             schema = parquet.schema_arrow
             self.rows: int = parquet.metadata.num_rows
-        self.columns: list[str] = list(schema.names)
+            self.columns: list[str] = list(schema.names)
         self.binary_columns = frozenset(field.name for field in schema if _holds_bytes(field.type))
         twice = {name for name in self.columns if self.columns.count(name) > 1}
         if twice:

@@ -19,11 +19,11 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from clipita.catalogue.product import CategoryPath
 from clipita.errors import BundleError
-from clipita.runtime.preprocess import ImageSpec, TextSpec
+from clipita.runtime.preprocess import CLEANERS, ImageSpec, Interpolation, Resize, TextSpec
 
 SCHEMA = 2
 MANIFEST = "manifest.json"
@@ -33,6 +33,8 @@ TOKENIZER = "tokenizer.json"
 CARD = "README.md"
 REQUIRED_FILES = (TEXT_GRAPH, PRODUCT_GRAPH, TOKENIZER)
 QUERY_FILES = (TEXT_GRAPH, TOKENIZER)
+MAX_SIDE, MAX_TOKENS, MAX_DIM = 4_096, 65_536, 16_000
+"""Bounds of a manifest: pixels of a side, tokens of a text, and the longest vector that k-NN indexes."""
 
 
 def hash_file(file: Path) -> str:
@@ -136,7 +138,7 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         manifest = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise BundleError(f"{path} is not a model bundle: it has no {MANIFEST}.", hint=_EXPORT_AGAIN) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BundleError(f"{file} cannot be read: {error}.", hint=_EXPORT_AGAIN) from error
     if not isinstance(manifest, dict) or not isinstance(manifest.get("schema"), int):
         raise BundleError(f"{file} is not a bundle's manifest.", hint=_EXPORT_AGAIN)
@@ -163,11 +165,43 @@ def _check_shape(file: Path, manifest: Mapping[str, Any]) -> None:
         if name not in files:
             raise BundleError(f"{file} does not list {name}.", hint=_EXPORT_AGAIN)
     try:
-        ImageSpec.from_json(manifest["image"])
-        TextSpec(**manifest["text"])
-        int(manifest["dim"])
+        _check_image(ImageSpec.from_json(manifest["image"]))
+        _check_text(TextSpec(**manifest["text"]))
+        _require(_whole(manifest["dim"], MAX_DIM), "dim")
+        _require(_paths(manifest["categories"]), "categories")
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise BundleError(f"{file} cannot be understood: {error}.", hint=_EXPORT_AGAIN) from error
+
+
+def _check_image(spec: ImageSpec) -> None:
+    """A frame of a thousand million pixels would take all memory before the graph could refuse it."""
+    _require(_whole(spec.height, MAX_SIDE) and _whole(spec.width, MAX_SIDE), "image.height or image.width")
+    _require(spec.resize in get_args(Resize) and spec.interpolation in get_args(Interpolation), "image")
+    _require(isinstance(spec.fill, int) and 0 <= spec.fill <= 255 and isinstance(spec.reduced_jpeg, bool), "image")
+    for name, numbers in (("mean", spec.mean), ("std", spec.std)):
+        _require(len(numbers) == 3 and all(isinstance(number, int | float) for number in numbers), f"image.{name}")
+
+
+def _check_text(spec: TextSpec) -> None:
+    _require(isinstance(spec.clean, str) and spec.clean in CLEANERS, "text.clean")
+    _require(_whole(spec.context_length, MAX_TOKENS), "text.context_length")
+    _require(isinstance(spec.pad_id, int) and 0 <= spec.pad_id < 2**31, "text.pad_id")
+    _require(spec.pad_to in ("longest", "context"), "text.pad_to")
+
+
+def _require(holds: bool, name: str) -> None:
+    if not holds:
+        raise ValueError(f"its {name} is out of bounds")
+
+
+def _whole(value: Any, most: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most
+
+
+def _paths(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(path, list) and path and all(isinstance(name, str) for name in path) for path in value
+    )
 
 
 def _verify_file(path: Path, name: str, entry: Mapping[str, Any], *, hashed: bool) -> None:

@@ -26,6 +26,10 @@ REDUCED_MARGIN = 1.0
 """How much larger than the frame a reduced JPEG stays."""
 
 
+Resize = Literal["shortest", "longest", "squash"]
+Interpolation = Literal["bicubic", "bilinear"]
+
+
 @dataclass(frozen=True)
 class ImageSpec:
     """How a picture becomes pixels.
@@ -44,8 +48,8 @@ class ImageSpec:
 
     height: int
     width: int
-    resize: Literal["shortest", "longest", "squash"] = "shortest"
-    interpolation: Literal["bicubic", "bilinear"] = "bicubic"
+    resize: Resize = "shortest"
+    interpolation: Interpolation = "bicubic"
     fill: int = 0
     mean: tuple[float, float, float] = (0.48145466, 0.4578275, 0.40821073)
     std: tuple[float, float, float] = (0.26862954, 0.26130258, 0.27577711)

@@ -51,6 +51,10 @@ class Proxy:
         }  # fmt: skip
         return OpenSearchConfig(**{**settings, **changes})  # type: ignore[arg-type]
 
+    def searcher(self, **changes: object) -> OpenSearchConfig:
+        """As the user who may search and no more."""
+        return self.config(SEARCH_USER, SEARCH_PASSWORD, **changes)
+
     def requests(self) -> list[tuple[str, str, str, int, str]]:
         """User, method, path, status, opaque id of each request so far."""
         lines = (self.folder / "access.log").read_text().splitlines()

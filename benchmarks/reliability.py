@@ -1,0 +1,70 @@
+"""Write the results of fuzzing and soak into docs/reliability.md; with --check only say whether they stand there."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from typing import Any
+
+from record import RESULTS, ROOT
+
+PAGE = ROOT / "docs" / "reliability.md"
+
+
+def main() -> int:
+    """Put both tables in their place."""
+    before = PAGE.read_text(encoding="utf-8")
+    text = _placed(before, "fuzz", fuzz_table())
+    text = _placed(text, "soak", soak_table())
+    if "--check" in sys.argv:
+        print("" if text == before else "docs/reliability.md is not what benchmarks/results says")
+        return int(text != before)
+    PAGE.write_text(text, encoding="utf-8")
+    return 0
+
+
+def fuzz_table() -> str:
+    """A row for every target that has been run."""
+    results = [_read(file.stem) for file in sorted(RESULTS.glob("fuzz-*.json"))]
+    rows = [
+        "| target | inputs | different | accepted | crashes | hangs | slowest input | all together |",
+        "|---|" + "---:|" * 7,
+    ]
+    rows += [
+        f"| {one['target']} | {one['inputs']:,} | {one['distinct']:,} | {one['outcomes'].get('accepted', 0):,} "
+        f"| {one['crashes']} | {one['hangs']} | {one['slowest_input_s']} s | {one['wall_s']:.0f} s |"
+        for one in results
+    ]
+    return "\n".join(rows)
+
+
+def soak_table() -> str:
+    """The counts of the soak, with the minutes that it really ran."""
+    if not (RESULTS / "soak.json").exists():
+        return "No result has been recorded yet."
+    soak = _read("soak")
+    memory = soak["memory"]
+    rows = [
+        "| | |", "|---|---:|", f"| minutes | {soak['minutes']} |", f"| products | {soak['products']:,} |",
+        f"| **wrong answers** | **{soak['wrong_answers']}** |",
+        *(f"| {name} | {count:,} |" for name, count in soak["counts"].items()),
+        f"| longest time in which no search was answered | {soak['longest_outage_s']} s |",
+        f"| memory of the process, second quarter | {memory['second_quarter_mib']} MiB |",
+        f"| memory of the process, last quarter | {memory['last_quarter_mib']} MiB |",
+    ]  # fmt: skip
+    return "\n".join(rows)
+
+
+def _read(name: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    return content
+
+
+def _placed(text: str, name: str, table: str) -> str:
+    pattern = rf"(?s)(<!-- {name} -->\n).*?(<!-- end -->)"
+    return re.sub(pattern, lambda found: f"{found[1]}{table}\n{found[2]}", text, count=1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

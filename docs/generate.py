@@ -1,0 +1,98 @@
+"""Pages of the site that are made from the code: settings and errors. Called by MkDocs, see mkdocs.yml."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import click
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+
+from clipita import errors
+from clipita.cli import group
+from clipita.config import Config
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCE = ROOT / "build" / "docs-source" / "clipita"
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Lay the folders out as the one package that they are when installed, for the reader of docstrings."""
+    shutil.rmtree(SOURCE, ignore_errors=True)
+    ignore = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "clipita", SOURCE, ignore=ignore)
+    for folder in ("cli", "exporters", "opensearch"):
+        shutil.copytree(ROOT / folder, SOURCE / folder, ignore=ignore)
+    return config
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the generated pages."""
+    for name, content in (
+        ("reference/settings.md", settings()),
+        ("reference/errors.md", error_tree()),
+        ("reference/commands.md", commands()),
+    ):
+        files.append(File.generated(config, name, content=content))
+    return files
+
+
+def commands() -> str:
+    """The help of every command and sub-command, as the terminal shows it."""
+    context = click.Context(group, info_name="clipita", max_content_width=100, terminal_width=100)
+    parts = [f"# Commands\n\n```text\n{group.get_help(context)}\n```\n"]
+    pending = [(context, name, group.get_command(context, name)) for name in reversed(group.list_commands(context))]
+    while pending:
+        above, name, command = pending.pop()
+        if command is None:
+            raise LookupError(f"the command {name} is listed, and not there")
+        here = click.Context(command, above, info_name=name, max_content_width=100, terminal_width=100)
+        depth = 2 if above is context else 3
+        parts.append(f"\n{'#' * depth} {here.command_path}\n\n```text\n{command.get_help(here)}\n```\n")
+        if isinstance(command, click.Group):
+            pending += [(here, sub, command.get_command(here, sub)) for sub in reversed(command.list_commands(here))]
+    return "".join(parts)
+
+
+def settings() -> str:
+    """Every setting with its meaning, default and environment variable."""
+    texts = tomllib.loads(resources.files("clipita.cli").joinpath("template.toml").read_text(encoding="utf-8"))
+    parts = [
+        "# Settings\n\nA flag comes before the environment, the environment before clipita.toml, and that before the "
+        "default. `clipita init` writes a clipita.toml with all of this in it.\n"
+    ]
+    for section in dataclasses.fields(Config):
+        meanings: dict[str, Any] = texts[section.name]
+        parts.append(
+            f"\n## [{section.name}]\n\n{meanings['_']}\n\n"
+            "| setting | default | environment | meaning |\n|---|---|---|---|\n"
+        )
+        for key in dataclasses.fields(section.default):
+            meaning = meanings[key.name]
+            text = meaning["meaning"] if isinstance(meaning, dict) else meaning
+            default = getattr(section.default, key.name)
+            variable = f"CLIPITA_{section.name}_{key.name}".upper()
+            parts.append(f"| `{key.name}` | {_shown(default)} | `{variable}` | {text.replace('|', '&#124;')} |\n")
+    return "".join(parts)
+
+
+def error_tree() -> str:
+    """The tree of errors as errors.py draws it."""
+    drawing = (errors.__doc__ or "").partition("::")[2]
+    return (
+        "# Errors\n\nEverything a user can cause is one of these, `clipita.errors`. The command line prints it in one "
+        f"line; `--debug` shows the traceback.\n\n```text{drawing.rstrip()}\n```\n"
+    )
+
+
+def _shown(default: object) -> str:
+    if default is None:
+        return ""
+    if isinstance(default, tuple):
+        return f"{len(default)} texts" if len(default) > 3 else f"`{', '.join(map(str, default))}`" if default else ""
+    return f"`{str(default).lower() if isinstance(default, bool) else default}`"
