@@ -41,7 +41,7 @@ class SearchArguments:
         raw_filters: OpenSearch query clauses that must hold too, for instance a geo_distance.
         facets: name in the answer to field.
         facet_size: values a facet.
-        sort: fields to order by before the score; ties are broken by the id.
+        sort: fields to order by in place of the score; ties are broken by the id.
         size: hits a page.
         page: 1-based.
         after: sort values of the hit that the page follows, in place of a page number; see `cursor`.
@@ -122,8 +122,8 @@ def _written(arguments: SearchArguments, name: str) -> Any:
 def _wanted(value: FilterValue) -> str:
     if isinstance(value, Mapping):
         return repr(sorted(value.items()))
-    alone = isinstance(value, str) or not isinstance(value, Collection)
-    return repr(sorted({repr(one) for one in ([value] if alone else value)}))
+    values = list(value) if isinstance(value, Collection) and not isinstance(value, str) else [value]
+    return repr(sorted({repr(one) for one in values}))
 
 
 def _check_query(arguments: SearchArguments) -> None:

@@ -134,15 +134,18 @@ def _native_parts(arguments: SearchArguments) -> dict[str, Any]:
     return parts
 
 
+_BY_SCORE: list[dict[str, Any]] = [{SCORE: "desc"}]
+
+
 def _order(arguments: SearchArguments) -> list[dict[str, Any]]:
-    # Equal keys fall back on the id, else a product could show on two pages and another on none.
+    # Equal keys fall back on the id, else a product could show on two pages and another on none. The score is no key
+    # between a field and the id: its last bit may differ from one request to the next (a sum of floats has no fixed
+    # order), which among products of one price would move the place where a cursor goes on.
     keys: list[dict[str, Any]] = [
         {path: direction if path == SCORE else {"order": direction, "missing": "_last"}}
         for path, direction in arguments.sort
     ]
-    if not arguments.native and SCORE not in {path for path, _ in arguments.sort}:
-        keys.append({SCORE: "desc"})
-    return [*keys, {ID_FIELD: "asc"}]
+    return [*(keys or _BY_SCORE), {ID_FIELD: "asc"}]
 
 
 def _terms(path: str, size: int) -> dict[str, Any]:
