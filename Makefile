@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 SOURCES := clipita exporters opensearch cli tests benchmarks docker docs
 
-.PHONY: help demo test test-all lint types setup lock audit release fuzz soak docs bench-fashion bench-quality bench-demo bench-search bench-serve clean
+.PHONY: help demo test test-all lint types setup lock audit release fuzz soak docs bench-fashion bench-quality bench-demo bench-search bench-serve bench-ingest clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -86,6 +86,10 @@ bench-search: setup  ## search on the real catalogue: make bench-search BUNDLE=m
 
 bench-serve: setup  ## /v1/search under 64 clients against the bare node; needs BUNDLE=folder
 	$(BIN)/python benchmarks/serve.py --bundle $(BUNDLE)
+
+bench-ingest: setup  ## ingest on the real catalogue, its speed and its faults; BUNDLE=folder spares training one
+	$(UV) pip install --quiet --python $(BIN)/python --group bench
+	$(BIN)/python benchmarks/ingest.py $(if $(BUNDLE),--bundle $(BUNDLE))
 
 clean:  ## remove what was built here; caches of downloads stay
 	rm -rf build demo $(VENV)

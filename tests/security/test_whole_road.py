@@ -32,7 +32,13 @@ pytestmark = pytest.mark.integration
 ROLES = Path(__file__).resolve().parents[2] / "docker" / "security" / "roles"
 INDEX = "products-whole"
 # What a node does by itself. What ends in [n] is what each node does of an action that was judged as a whole.
-OWN = ("internal:*", "cluster:monitor/nodes/stats*", "indices:admin/seq_no/*", "indices:admin/publishCheckpoint*")
+OWN = (
+    "internal:*",
+    "cluster:monitor/nodes/stats*",
+    "indices:admin/seq_no/*",
+    "indices:admin/publishCheckpoint*",
+    "retention_lease_background_sync*",
+)
 TEMPLATE_QUERY = {"query": "plate", "size": 3}
 
 

@@ -1,0 +1,126 @@
+"""Speed: the whole run beside the encoder alone, our host side beside the naive way, and a run without changes."""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+from unittest.mock import patch
+
+from ingest_shop import VECTOR_FIELD, FixedVectors, Shop, settings, target
+from opensearchpy import helpers
+
+from clipita.catalogue.readers import CatalogueFile
+from clipita.runtime import ProductEncoder
+
+NO_OP = "no-op: every product gets the same vector"
+
+
+def encoder(shop: Shop, options: argparse.Namespace) -> dict[str, Any]:
+    """Products per second of `clipita ingest`, and of the encoder fed with prepared products from memory."""
+    config = settings(batch_size=options.batch_size)
+    model = ProductEncoder(shop.bundle)
+    inputs = [model.prepare(product) for product in CatalogueFile(shop.file).products(lambda _: None)]
+    alone, whole, limits = [], [], []
+    for number in range(options.rounds):
+        model.forget()
+        started = time.perf_counter()
+        for start in range(0, len(inputs), options.batch_size):
+            model.encode(inputs[start : start + options.batch_size])
+        alone.append(len(inputs) / (time.perf_counter() - started))
+        report = shop.ingest(shop.file, f"bench-whole-{number}", config)
+        whole.append(report.rate)
+        limits.append(report.times.limit)
+        shop.client.indices.delete(index=f"bench-whole-{number}*")
+    ratio = round(statistics.median(whole) / statistics.median(alone), 3)
+    return {
+        "products": len(inputs),
+        "batch_size": options.batch_size,
+        "encoder_alone_per_second": _rounded(alone),
+        "end_to_end_per_second": _rounded(whole),
+        "limiting_stage": limits,
+        "note": "the encoder alone has all cores; end to end they are shared with decoding and with the node itself",
+        "targets": [target("end to end >= 0.95 x the encoder alone", ratio, ratio >= 0.95)],
+    }
+
+
+def host(shop: Shop, options: argparse.Namespace) -> dict[str, Any]:
+    """Our pipeline with a no-op for an encoder, beside `helpers.bulk` over a generator, in one thread."""
+    config = settings(batch_size=options.batch_size, thumbnails=False)
+    model = FixedVectors(shop.bundle)
+    ours: list[tuple[float, float]] = []
+    naive: list[tuple[float, float]] = []
+    for number in range(options.rounds):
+        alias = f"bench-host-{number}"
+        with patch("clipita.opensearch.ingest.ProductEncoder", FixedVectors):
+            ours.append(_timed(lambda alias=alias: shop.ingest(shop.file, alias, config).products))  # type: ignore[misc]
+        mapping = next(iter(shop.client.indices.get_mapping(index=alias).values()))["mappings"]
+        index = f"bench-naive-{number}"
+        fields = {name: mapping["properties"][name] for name in (VECTOR_FIELD, "title")}
+        shop.client.indices.create(
+            index=index, body={"settings": {"index.knn": True}, "mappings": {"properties": fields}}
+        )
+        naive.append(_timed(lambda index=index: _naive(shop, model, index)))  # type: ignore[misc]
+        shop.client.indices.delete(index=f"{alias}*,{index}", params={"expand_wildcards": "all"})
+    rates = {name: statistics.median(rate for rate, _ in runs) for name, runs in (("ours", ours), ("naive", naive))}
+    ratio = round(rates["ours"] / rates["naive"], 2)
+    return {
+        "encoder": NO_OP,
+        "ours_per_second": _rounded([rate for rate, _ in ours]),
+        "naive_per_second": _rounded([rate for rate, _ in naive]),
+        "ours_per_core_second": _rounded([rate for _, rate in ours]),
+        "naive_per_core_second": _rounded([rate for _, rate in naive]),
+        "note": "both decode the same pictures; the node runs on the same cores",
+        "targets": [target("host side >= 3 x the naive way", ratio, ratio >= 3)],
+    }
+
+
+def unchanged(shop: Shop, options: argparse.Namespace) -> dict[str, Any]:
+    """The same run twice."""
+    config = settings(batch_size=options.batch_size)
+    first = shop.ingest(shop.file, "bench-again", config)
+    again = [shop.ingest(shop.file, "bench-again", config) for _ in range(options.rounds)]
+    seconds = statistics.median(report.seconds for report in again)
+    share = round(seconds / first.seconds, 4)
+    encoded = sum(report.encoded for report in again)
+    return {
+        "products": first.products,
+        "first_seconds": round(first.seconds, 2),
+        "again_seconds": [round(report.seconds, 2) for report in again],
+        "targets": [
+            target("re-run of an unchanged catalogue: 0 encoded", encoded, encoded == 0),
+            target("re-run of an unchanged catalogue: <= 0.1 x the time", share, share <= 0.1),
+        ],
+    }
+
+
+def _naive(shop: Shop, model: ProductEncoder, index: str) -> int:
+    def actions() -> Iterator[dict[str, Any]]:
+        for product in CatalogueFile(shop.file).products(lambda _: None):
+            vector = model.encode([model.prepare(product)])[0]
+            yield {
+                "_index": index,
+                "_id": product.id,
+                "title": product.title,
+                "attributes": dict(product.attributes),
+                "category_path": list(product.category_path),
+                **product.extra,
+                VECTOR_FIELD: [float(value) for value in vector],
+            }
+
+    written, _ = helpers.bulk(shop.client, actions())
+    shop.client.indices.refresh(index=index)
+    return int(written)
+
+
+def _timed(run: Callable[[], int]) -> tuple[float, float]:
+    """Products per second, and per second of this process on a core."""
+    started, busy = time.perf_counter(), time.process_time()
+    products = run()
+    return products / (time.perf_counter() - started), products / (time.process_time() - busy)
+
+
+def _rounded(values: list[float]) -> list[float]:
+    return [round(value, 1) for value in values]
