@@ -17,6 +17,7 @@ from clipita.opensearch.items import Item
 from clipita.opensearch.outcomes import Ledger, Outcome
 from clipita.opensearch.retry import Backoff
 from clipita.opensearch.stages import EncodeStage, WriteStage
+from clipita.opensearch.stored import get_documents
 
 HASHES = "clipita.content_hash,clipita.document_hash"
 
@@ -143,13 +144,9 @@ class Comparison:
 
     def _stored(self, items: Sequence[Item], fields: str) -> dict[str, dict[str, Any]]:
         """Fields of the documents that are there, by id; the index's present state, refreshed or not."""
-        if not items:
-            return {}
         docs = [_address(item) for item in items]
-        answer = self._backoff.call(
-            self._client, lambda: self._client.mget(body={"docs": docs}, index=self._name, _source_includes=fields)
-        )
-        return {found["_id"]: found["_source"] for found in answer["docs"] if found.get("found")}
+        found = get_documents(self._client, self._name, docs, self._backoff, _source_includes=fields)
+        return {document["_id"]: document["_source"] for document in found if document["found"]}
 
 
 def _address(item: Item) -> dict[str, str]:

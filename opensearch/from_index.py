@@ -21,6 +21,7 @@ from clipita.opensearch.cluster import guarded
 from clipita.opensearch.index import resolve, write_alias
 from clipita.opensearch.items import Item, OnReject, Stored
 from clipita.opensearch.retry import Backoff
+from clipita.opensearch.stored import get_documents
 
 PAGE = 500
 KEEP_ALIVE = "10m"
@@ -105,12 +106,9 @@ class IndexSource:
     def again(self, ids: Sequence[tuple[str, str | None]]) -> Iterator[Item]:
         """Documents read anew, in their present version; one that is gone by now has a `problem`."""
         docs = [{"_id": id_} if routing is None else {"_id": id_, "routing": routing} for id_, routing in ids]
-        answer = self._backoff.call(
-            self._client,
-            lambda: self._client.mget(body={"docs": docs}, index=self.name, _source_excludes=VECTOR_FIELD),
-        )
-        for number, found in enumerate(answer["docs"], start=1):
-            if found.get("found"):
+        answers = get_documents(self._client, self.name, docs, self._backoff, _source_excludes=VECTOR_FIELD)
+        for number, found in enumerate(answers, start=1):
+            if found["found"]:
                 yield self._item(found, number)
             else:
                 problem = "the document was removed while it was under way"

@@ -11,6 +11,7 @@ from clipita.errors import ClusterError
 from clipita.opensearch.arguments import ID_FIELD, VECTOR_FIELD
 from clipita.opensearch.from_index import IndexSource
 from clipita.opensearch.retry import Backoff
+from clipita.opensearch.stored import get_documents
 
 SAMPLE = 200
 SEARCHES = 10
@@ -55,11 +56,9 @@ def _check_documents(
     if not hits:
         return
     docs = [{"_id": hit["_id"]} | ({"routing": hit["_routing"]} if "_routing" in hit else {}) for hit in hits]
-    answer = backoff.call(
-        client, lambda: client.mget(body={"docs": docs}, index=name, _source_excludes=",".join(_OURS))
-    )
-    for hit, copy in zip(hits, answer["docs"], strict=True):
-        if not copy.get("found"):
+    copies = get_documents(client, name, docs, backoff, _source_excludes=",".join(_OURS))
+    for hit, copy in zip(hits, copies, strict=True):
+        if not copy["found"]:
             raise _disagree(original, name, f"the document {hit['_id']} is missing")
         kept = dict(copy["_source"])
         if ID_FIELD not in hit["_source"]:
