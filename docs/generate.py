@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
 
 from clipita import errors
@@ -21,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "build" / "docs-source" / "clipita"
 
 
+@event_priority(100)  # mkdocstrings drops a path of sources that is not there when its own turn comes
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Lay the folders out as the one package that they are when installed, for the reader of docstrings."""
     shutil.rmtree(SOURCE, ignore_errors=True)
