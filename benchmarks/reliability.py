@@ -53,7 +53,23 @@ def soak_table() -> str:
         f"| memory of the process, second quarter | {memory['second_quarter_mib']} MiB |",
         f"| memory of the process, last quarter | {memory['last_quarter_mib']} MiB |",
     ]  # fmt: skip
-    return "\n".join(rows)
+    return "\n".join([*rows, "", *soak_verdict(soak)])
+
+
+def soak_verdict(soak: dict[str, Any]) -> list[str]:
+    """What the table means, in sentences: what was wrong, how far memory grew, and how to get the same."""
+    memory, made = soak["memory"], soak["provenance"]
+    growth = memory["last_quarter_mib"] - memory["second_quarter_mib"]
+    share = 100 * growth / memory["second_quarter_mib"]
+    wrong = [
+        "**Wrong, as the judge put it:**", "", *(f"- {text.strip().splitlines()[-1]}" for text in soak["wrong"]), ""
+    ] if soak["wrong"] else ["No answer was wrong.", ""]  # fmt: skip
+    return [
+        *wrong,
+        f"From the second quarter of the time to the last, the process's memory went from "
+        f"{memory['second_quarter_mib']:.0f} to {memory['last_quarter_mib']:.0f} MiB ({share:+.1f} %). "
+        f"Commit {made['commit'][:7]}, {made['machine']['cpu']}, {made['machine']['cores']} cores.",
+    ]
 
 
 def _read(name: str) -> dict[str, Any]:

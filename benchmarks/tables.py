@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import summary
+
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 README = ROOT / "README.md"
@@ -35,6 +37,8 @@ def fill(text: str) -> str:
     """The README with every table made anew; a table whose result file is missing stays as it is."""
 
     def table(match: re.Match[str]) -> str:
+        if match[1] == "summary":
+            return f"<!-- table summary -->\n{summary.table(RESULTS)}\n<!-- end -->"
         file = RESULTS / f"{match[1]}.json"
         if not file.exists():
             return match[0]

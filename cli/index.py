@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clipita import config
-from clipita.cli import console
+from clipita.cli import console, index_export
 from clipita.cli.options import config_option, device_option, index_option, json_option, url_option
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def command() -> None:
       clipita index rollback
       clipita index prune --keep 1
       clipita index recall --k 10
+      clipita index export products shop/ --title-field name
     """
 
 
@@ -166,6 +167,9 @@ def recall(
         f"recall@{k} of {alias} over {found.queries} queries: {found.mean:.4f}; the worst is {found.worst:.2f} "
         f"({found.worst_query}).\nMedian time: k-NN {found.knn_ms:.1f} ms, exact {found.exact_ms:.1f} ms."
     )
+
+
+command.add_command(index_export.command)
 
 
 def _connected(config_file: Path | None, url: str | None, index: str | None) -> tuple[OpenSearch, str]:

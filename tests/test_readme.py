@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -13,3 +14,30 @@ def test_the_readmes_tables_are_those_of_the_result_files() -> None:
     check = [sys.executable, ROOT / "benchmarks" / "tables.py", "--check"]
     done = subprocess.run(check, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
+
+
+def summary_table(folder: Path) -> list[str]:
+    """The rows of the README's first table, made from this folder's results."""
+    call = "import sys, pathlib, summary; print(summary.table(pathlib.Path(sys.argv[1])))"
+    command = [sys.executable, "-c", call, str(folder)]
+    done = subprocess.run(command, cwd=ROOT / "benchmarks", capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()[2:]
+
+
+def test_the_summary_says_what_was_measured_and_what_was_missed(tmp_path: Path) -> None:
+    assert summary_table(tmp_path) == []
+    reached = {"target": "30 leaves held out: unseen >= 79", "value": 80.04, "reached": True}
+    missed = {"target": "30 leaves held out: seen >= 92", "value": 90.51, "reached": False}
+    (tmp_path / "quality.json").write_text(json.dumps({"targets": [reached, missed], "rows": []}))
+    seen, unseen = summary_table(tmp_path)
+    assert "| 90.5 % | ≥ 92 %, missed |" in seen
+    assert "| 80.0 % | ≥ 79 % |" in unseen
+
+
+def test_the_first_screen_holds_picture_commands_and_numbers() -> None:
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    screen = "\n".join(lines[: lines.index("<!-- end -->")])
+    assert len(screen.splitlines()) < 40
+    for wanted in ("make demo", "make test", "| recall@10", "docs/assets/report.webp"):
+        assert wanted in screen
+    assert (ROOT / "docs" / "assets" / "report.webp").stat().st_size < 200_000

@@ -1,0 +1,102 @@
+"""The README's first table: one line a promise, with what was measured and what was aimed at.
+
+A line whose result file, part or target is not there is left out; nothing is written by hand.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Line:
+    """A promise.
+
+    Attributes:
+        promise: what is measured, in a reader's words; `{products:,}` and the like are filled in from the result.
+        files: stems of the result files that may hold it, the likeliest first.
+        value: takes the value out of a file; a KeyError says that it was not measured there.
+        shown: how the value is written.
+        aim: what was aimed at; empty for a line to compare with.
+        reached: whether the value reaches that.
+    """
+
+    promise: str
+    files: tuple[str, ...]
+    value: Callable[[dict[str, Any]], float]
+    shown: str
+    aim: str = ""
+    reached: Callable[[float], bool] = lambda _: True
+
+
+def table(results: Path) -> str:
+    """The table as Markdown.
+
+    Args:
+        results: the folder of the result files.
+    """
+    rows = ["| what | measured | aim | measured by |", "| --- | ---: | ---: | --- |"]
+    for line in LINES:
+        for file in line.files:
+            try:
+                result = json.loads((results / f"{file}.json").read_text(encoding="utf-8"))
+                value, promise = line.value(result), line.promise.format_map(result)
+            except (FileNotFoundError, KeyError):
+                continue
+            missed = "" if line.reached(value) else ", missed"
+            script = f"`benchmarks/{file.partition('-')[0]}.py`"
+            rows.append(f"| {promise} | {line.shown.format(value)} | {line.aim}{missed} | {script} |")
+            break
+    return "\n".join(rows)
+
+
+def _target(start: str, part: str | None = None) -> Callable[[dict[str, Any]], float]:
+    """The value of the target whose name begins so."""
+
+    def value(result: dict[str, Any]) -> float:
+        for target in (result if part is None else result[part])["targets"]:
+            if target["target"].startswith(start):
+                return float(target["value"])
+        raise KeyError(start)
+
+    return value
+
+
+def _bm25(result: dict[str, Any]) -> float:
+    for row in result["rows"]:
+        if row["system"] == "bm25" and row["setup"] == "tree" and row["subset"] == "all":
+            return float(row["R-precision"])
+    raise KeyError("bm25")
+
+
+LINES = [
+    Line("category pages of a real shop, R-precision", ("quality",),
+         _target("all categories trained: R-precision"), "{:.1f} %", "≥ 92.5 %", lambda x: x >= 92.5),
+    Line("the same pages by BM25 over titles", ("quality",), _bm25, "{:.1f} %"),
+    Line("categories that training saw, with 30 others held out", ("quality",),
+         _target("30 leaves held out: seen"), "{:.1f} %", "≥ 92 %", lambda x: x >= 92),
+    Line("those 30, never seen in training", ("quality",),
+         _target("30 leaves held out: unseen"), "{:.1f} %", "≥ 79 %", lambda x: x >= 79),
+    Line("texts a second, against PyTorch on the same CPU", ("runtime", "runtime-text"),
+         lambda result: float(result["text"]["times"]), "{:.1f} ×"),
+    Line("products a second, against PyTorch on the same CPU", ("runtime", "runtime-product"),
+         lambda result: float(result["product"]["fp32"]["times"]), "{:.1f} ×"),
+    Line("decoding pictures, against PyTorch's way", ("runtime", "runtime-start"),
+         lambda result: float(result["picture"]["times"]), "{:.1f} ×"),
+    Line("ingest, against the encoder alone", ("ingest",),
+         _target("end to end", "encoder"), "{:.2f} ×", "≥ 0.95 ×", lambda x: x >= 0.95),
+    Line("a hybrid page among {products:,} products, median", ("search",),
+         lambda result: float(result["latency"]["shapes"]["plain"]["hybrid"]["p50"]), "{:.1f} ms"),
+    Line("hybrid against the slower of its halves, median", ("search",),
+         _target("hybrid p50 <= 1.3 x the slower half, plain"), "{:.2f} ×", "≤ 1.3 ×", lambda x: x <= 1.3),
+    Line("recall@10 of the k-NN field at the defaults", ("search",),
+         _target("recall@10"), "{:.4f}", "≥ 0.99", lambda x: x >= 0.99),
+    Line("wrong answers in {minutes:.0f} minutes of ingest, swaps, searches and node restarts", ("soak",),
+         lambda result: float(result["wrong_answers"]), "{:.0f}", "0", lambda x: x == 0),
+    Line("from `pip install` to category pages of {products:,} products on a cluster with TLS and password", ("walk",),
+         lambda result: float(result["seconds"]["in all"]) / 60, "{:.1f} min"),
+]  # fmt: skip
