@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 SOURCES := clipita exporters opensearch cli tests benchmarks docker docs
 
-.PHONY: help demo test test-all lint types setup lock audit release fuzz soak docs bench-fashion bench-quality bench-demo bench-search bench-serve bench-ingest clean
+.PHONY: help demo test test-all lint types setup lock audit release fuzz soak docs bench-fashion bench-quality bench-demo bench-search bench-serve bench-ingest bench-walk picture clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -90,6 +90,12 @@ bench-serve: setup  ## /v1/search under 64 clients against the bare node; needs 
 bench-ingest: setup  ## ingest on the real catalogue, its speed and its faults; BUNDLE=folder spares training one
 	$(UV) pip install --quiet --python $(BIN)/python --group bench
 	$(BIN)/python benchmarks/ingest.py $(if $(BUNDLE),--bundle $(BUNDLE))
+
+bench-walk: setup  ## the how-to of an existing index, every command timed, at 100,000 products: benchmarks/results/walk.json
+	$(BIN)/python benchmarks/walk.py
+
+picture: setup  ## the README's picture, from what `make demo` left
+	$(BIN)/python benchmarks/picture.py
 
 clean:  ## remove what was built here; caches of downloads stay
 	rm -rf build demo $(VENV)

@@ -19,7 +19,7 @@ COMMANDS = {
     "export-onnx": ("export_onnx", "Export a trained model as an ONNX bundle."),
     "opensearch": ("opensearch", "Run a local OpenSearch node, without Docker."),
     "ingest": ("ingest", "Write products and their vectors into OpenSearch."),
-    "index": ("index", "List, switch, measure and remove the indices behind an alias."),
+    "index": ("index", "List, switch, measure, export and remove indices."),
     "search": ("search", "Search the index by category or free text."),
     "classify": ("classify", "Suggest categories for products that have none."),
     "serve": ("serve", "Serve search and a storefront page over HTTP."),

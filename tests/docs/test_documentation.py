@@ -170,6 +170,15 @@ def test_every_snippet_of_python_runs(
     assert done.returncode == 0, f"{page}:\n{code}\n{done.stderr}"
 
 
+def test_the_reference_holds_every_name_that_versions_speak_of() -> None:
+    import clipita.opensearch
+    import clipita.runtime
+
+    page = (ROOT / "docs" / "reference" / "python.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"(?m)^::: [\w.]+\.(\w+)$", page))
+    assert listed >= {*clipita.opensearch.__all__, *clipita.runtime.__all__}
+
+
 def test_the_site_builds_without_a_dead_link(tmp_path: Path) -> None:
     pytest.importorskip("mkdocs", reason="needs the dependency group `docs`")
     pytest.importorskip("mkdocstrings", reason="needs the dependency group `docs`")
