@@ -43,7 +43,6 @@ PARSED_ONLY = {
     "clipita opensearch start": "tests/integration/test_local_node_lifecycle.py runs it; here the tests' node is used",
     "clipita opensearch stop": "as above",
     "clipita serve": "runs until it is stopped: tests/serve",
-    "clipita train --tower local-dir:": "needs pretrained weights on disk",
     "clipita export-onnx --ml-commons": "needs weights for a package: tests/exporters/test_ml_commons_package.py",
     "clipita opensearch register-model": "needs the ML Commons plugin, which the local node cannot have",
     "clipita ingest --from-index products --in-place": "needs an index with k-NN: test_ingest_from_index.py",
@@ -55,8 +54,6 @@ NOT_HERE = {
     "howto/storefront.md": "`clipita serve` and curl: tests/serve; the programs: tests/search/test_search_templates.py",
 }
 """Pages with shell blocks of `clipita` lines that are only parsed (test_documentation.py)."""
-
-pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 
 def lines(page: str) -> Iterator[str]:
@@ -110,11 +107,15 @@ def drawn(folder: Path) -> None:
     subprocess.run([sys.executable, "-m", "clipita.cli", *words], check=True, capture_output=True)
 
 
+@pytest.mark.integration
+@pytest.mark.slow
 def test_the_tutorial(typed: Callable[[str], list[str]], tmp_path: Path) -> None:
     assert len(typed("tutorial.md")) >= 12
     assert (tmp_path / "report.html").is_file()
 
 
+@pytest.mark.integration
+@pytest.mark.slow
 def test_your_own_catalogue(typed: Callable[[str], list[str]], tmp_path: Path) -> None:
     drawn(tmp_path)
     (tmp_path / "feeds").mkdir()
@@ -130,6 +131,8 @@ def test_your_own_catalogue(typed: Callable[[str], list[str]], tmp_path: Path) -
     assert len(typed("howto/own-catalogue.md")) >= 6
 
 
+@pytest.mark.integration
+@pytest.mark.slow
 def test_an_index_you_have_already(typed: Callable[[str], list[str]], node: NodeStatus, alias: str) -> None:
     with connect(OpenSearchConfig(url=node.url)) as client:
         own_index(client, alias)
@@ -138,6 +141,8 @@ def test_an_index_you_have_already(typed: Callable[[str], list[str]], node: Node
         assert list(client.indices.get_alias(name=alias)) != []
 
 
+@pytest.mark.integration
+@pytest.mark.slow
 def test_without_a_model(
     typed: Callable[[str], list[str]], node: NodeStatus, alias: str, tiny_bundle: Path, shop: Path
 ) -> None:
