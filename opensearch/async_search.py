@@ -17,7 +17,8 @@ from clipita.opensearch.native import is_past_the_end
 from clipita.opensearch.plan import SearchOptions, given_options, remarks_on
 from clipita.opensearch.query import SearchArguments, search_body
 from clipita.opensearch.results import SearchPage, read_page
-from clipita.opensearch.search import EXPLAINED, ProductSearch, at_snapshot, config_for, expired
+from clipita.opensearch.search import ProductSearch, config_for
+from clipita.opensearch.sending import at_snapshot, expired, explained, search_params, snapshot_params
 
 if TYPE_CHECKING:
     from clipita.runtime import Bundle
@@ -65,16 +66,16 @@ class AsyncProductSearch:
         fingerprint = self.search.index.fingerprint
         arguments = await self._plan(query, given)
         body = search_body(arguments)
-        snapshot = await self._snapshot(given)
+        snapshot = await self._snapshot(arguments, given)
         try:
             if arguments.by_client:
                 answer = await self._fused(arguments)
             else:
-                answer = await self._send(body, snapshot, arguments.explain)
+                answer = await self._send(body, arguments, snapshot)
         except QueryError as error:
             if not is_past_the_end(error, arguments):
                 raise
-            answer = await self._send({**body, "from": 0, "size": 0}, snapshot, arguments.explain)
+            answer = await self._send({**body, "from": 0, "size": 0}, arguments, snapshot)
         if self.search.index.fingerprint != fingerprint:
             # The alias moved; the category's vector was of the model before.
             return await self(query, **options)
@@ -101,7 +102,7 @@ class AsyncProductSearch:
         """
         if self.search.index is not index:
             return None
-        answer = await self._send(body, None, arguments.explain)
+        answer = await self._send(body, arguments)
         if self.search.index is not index:
             return None
         return read_page(answer, arguments, remarks_on(arguments))
@@ -134,26 +135,28 @@ class AsyncProductSearch:
             answer = await self.client.msearch(index=self.search.alias, body=client_fusion.requests(arguments))
         ranking, union = client_fusion.read(answer, arguments)
         page = client_fusion.cut(ranking, arguments)
-        found = await self._send(client_fusion.page_request(page, arguments), None, False)
+        found = await self._send(client_fusion.page_request(page, arguments))
         return client_fusion.as_answer(page, union, found)
 
-    async def _snapshot(self, given: dict[str, Any]) -> tuple[str, str] | None:
+    async def _snapshot(self, arguments: SearchArguments, given: dict[str, Any]) -> tuple[str, str] | None:
         if "cursor" in given:
             return Cursor.decode(given["cursor"]).snapshot
         if "snapshot" not in given:
             return None
         with guarded(self._where, QueryError):
-            made = await self.client.create_pit(index=self.search.alias, params={"keep_alive": given["snapshot"]})
+            made = await self.client.create_pit(index=self.search.alias, params=snapshot_params(arguments, given))
         return made["pit_id"], given["snapshot"]
 
-    async def _send(self, body: Any, snapshot: tuple[str, str] | None, explain: bool) -> Any:
-        params = EXPLAINED if explain else None
+    async def _send(
+        self, body: Any, arguments: SearchArguments | None = None, snapshot: tuple[str, str] | None = None
+    ) -> Any:
         with guarded(self._where, QueryError):
             if snapshot is None:
+                params = search_params(arguments)
                 answer = await self.client.search(index=self.search.alias, body=body, params=params)
             else:
                 try:
-                    return await self.client.search(body=at_snapshot(body, snapshot), params=params)
+                    return await self.client.search(body=at_snapshot(body, snapshot), params=explained(arguments))
                 except opensearchpy.NotFoundError:
                     raise expired() from None
         if self.search.moved(answer):

@@ -69,7 +69,7 @@ def requests(arguments: SearchArguments) -> list[dict[str, Any]]:
     if arguments.facets:
         union["aggs"] = facets_of(arguments)
     bodies = [{"query": _filtered([half], arguments), **ranked} for half in (lexical, vector)]
-    return [line for body in (*bodies, union) for line in ({}, body)]
+    return [line for body in (*bodies, union) for line in ({"preference": arguments.identity}, body)]
 
 
 def _filtered(clauses: list[dict[str, Any]], arguments: SearchArguments) -> dict[str, Any]:

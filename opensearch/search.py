@@ -23,13 +23,12 @@ from clipita.opensearch.native import is_past_the_end, require_fusion
 from clipita.opensearch.plan import SearchOptions, given_options, names_in, plan, remarks_on
 from clipita.opensearch.query import SearchArguments, check_depth, ranking_body, search_body
 from clipita.opensearch.results import SearchPage, read_page
+from clipita.opensearch.sending import at_snapshot, expired, explained, search_params, snapshot_params
 from clipita.opensearch.tuned import stored_settings
 from clipita.opensearch.vectors import QueryVectors
 
 if TYPE_CHECKING:
     from clipita.runtime import Bundle
-
-EXPLAINED = {"include_named_queries_score": "true"}
 
 
 class ProductSearch:
@@ -93,13 +92,13 @@ class ProductSearch:
         fingerprint = self.index.fingerprint
         arguments = self.arguments(query, given)
         body = search_body(arguments)
-        snapshot = self._snapshot(given)
+        snapshot = self._snapshot(arguments, given)
         try:
-            answer = self._fused(arguments) if arguments.by_client else self._send(body, snapshot, arguments.explain)
+            answer = self._fused(arguments) if arguments.by_client else self._send(body, arguments, snapshot)
         except QueryError as error:
             if not is_past_the_end(error, arguments):
                 raise
-            answer = self._send({**body, "from": 0, "size": 0}, snapshot, arguments.explain)
+            answer = self._send({**body, "from": 0, "size": 0}, arguments, snapshot)
         if self.index.fingerprint != fingerprint:
             # The alias moved; the category's vector was of the model before.
             return self(query, **options)
@@ -131,7 +130,7 @@ class ProductSearch:
         arguments = self.arguments(query, {**given_options(options), "size": 1, "k": depth})
         if arguments.by_client:
             return dict(self._rankings(arguments)[0][:depth])
-        answer = self._send(ranking_body(arguments))
+        answer = self._send(ranking_body(arguments), arguments)
         return {hit["_id"]: hit["_score"] for hit in answer["hits"]["hits"]}
 
     def vector(self, query: str) -> tuple[float, ...]:
@@ -216,27 +215,31 @@ class ProductSearch:
         page = client_fusion.cut(ranking, arguments)
         return client_fusion.as_answer(page, union, self._send(client_fusion.page_request(page, arguments)))
 
-    def _snapshot(self, given: Mapping[str, Any]) -> tuple[str, str] | None:
+    def _snapshot(self, arguments: SearchArguments, given: Mapping[str, Any]) -> tuple[str, str] | None:
         """The point in time to read: the cursor's, or a new one; its id and how long it is kept."""
         if "cursor" in given:
             return Cursor.decode(given["cursor"]).snapshot
         if "snapshot" not in given:
             return None
         with guarded(self.client, QueryError):
-            made = self.client.create_pit(index=self.alias, params={"keep_alive": given["snapshot"]})
+            made = self.client.create_pit(index=self.alias, params=snapshot_params(arguments, given))
         return made["pit_id"], given["snapshot"]
 
-    def _send(self, body: dict[str, Any], snapshot: tuple[str, str] | None = None, explain: bool = False) -> Any:
-        params = EXPLAINED if explain else None
+    def _send(
+        self,
+        body: dict[str, Any],
+        arguments: SearchArguments | None = None,
+        snapshot: tuple[str, str] | None = None,
+    ) -> Any:
         with guarded(self.client, QueryError):
             if snapshot is not None:
-                return self._read(body, snapshot, params)
-            answer = self.client.search(index=self.alias, body=body, params=params)
+                return self._read(body, snapshot, explained(arguments))
+            answer = self.client.search(index=self.alias, body=body, params=search_params(arguments))
         if self.moved(answer):
             self.refresh()
         return answer
 
-    def _read(self, body: dict[str, Any], snapshot: tuple[str, str], params: dict[str, str] | None) -> Any:
+    def _read(self, body: dict[str, Any], snapshot: tuple[str, str], params: dict[str, str]) -> Any:
         try:
             return self.client.search(body=at_snapshot(body, snapshot), params=params)
         except opensearchpy.NotFoundError:
@@ -294,19 +297,6 @@ def no_category(categories: Categories, wanted: str | Sequence[str], alias: str)
             f"The index {alias} has no category vectors.", hint=f"Write them with: clipita ingest --index {alias}"
         )
     return categories.unknown(wanted)
-
-
-def expired() -> UsageError:
-    """The error for a cursor whose point in time is gone."""
-    return UsageError(
-        "The snapshot that this cursor reads is gone: it was kept too short, or the node restarted.",
-        hint="Start at the first page again, with a longer snapshot.",
-    )
-
-
-def at_snapshot(body: dict[str, Any], snapshot: tuple[str, str]) -> dict[str, Any]:
-    """The body for a point in time, which stands in place of the index."""
-    return {**body, "pit": {"id": snapshot[0], "keep_alive": snapshot[1]}}
 
 
 def config_for(url: str | None, config: OpenSearchConfig) -> OpenSearchConfig:

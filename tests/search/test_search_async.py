@@ -11,6 +11,7 @@ import pytest
 
 from clipita.errors import ClusterUnavailableError, QueryError, UsageError
 from clipita.opensearch import AsyncProductSearch
+from clipita.opensearch.cursor import Cursor
 from clipita.opensearch.local import NodeStatus
 
 if TYPE_CHECKING:
@@ -41,6 +42,24 @@ CALLS: list[dict[str, Any]] = [
 ]
 
 
+def assert_alike(one: Any, other: Any, at: str = "page") -> None:
+    """The same to a float's last bits: a cosine is added up in another order once Java has compiled the loop."""
+    if isinstance(one, dict):
+        assert list(one) == list(other), at
+        for name, value in one.items():
+            assert_alike(value, other[name], f"{at}.{name}")
+    elif isinstance(one, list | tuple):
+        assert len(one) == len(other), at
+        for number, (left, right) in enumerate(zip(one, other, strict=True)):
+            assert_alike(left, right, f"{at}[{number}]")
+    elif isinstance(one, float):
+        assert one == pytest.approx(other, abs=1e-6), at
+    elif at == "page.cursor" and isinstance(one, str):
+        assert_alike(list(Cursor.decode(one).after), list(Cursor.decode(other).after), "after")
+    else:
+        assert one == other, at
+
+
 def test_answers_are_those_of_the_synchronous_search(live: Live, ask: Ask) -> None:
     async def work(search: AsyncProductSearch) -> Any:
         first = await asyncio.gather(*(search(**call) for call in CALLS * 5))
@@ -49,7 +68,7 @@ def test_answers_are_those_of_the_synchronous_search(live: Live, ask: Ask) -> No
 
     pages, bodies = ask(work)
     for page, call in zip(pages, CALLS * 5, strict=True):
-        assert page.to_json() | {"took_ms": 0} == live.search(**call).to_json() | {"took_ms": 0}
+        assert_alike(page.to_json(), live.search(**call).to_json() | {"took_ms": page.took_ms})
     assert bodies == [live.search.body(**call) for call in CALLS]
 
 
