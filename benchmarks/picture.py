@@ -41,13 +41,14 @@ def main() -> int:
 
 
 def screenshot(report: Path, query: str, width: int, height: int) -> bytes:
-    """PNG of the window, scrolled to the query."""
+    """PNG of the window, scrolled to the query, whose hits are unfolded."""
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": width, "height": height})
         page.goto(report.resolve().as_uri())
-        heading = page.get_by_text(query, exact=True).first
-        heading.evaluate("element => element.scrollIntoView({block: 'start'})")
+        hits = page.locator("details").filter(has=page.get_by_text(query, exact=True)).first
+        hits.evaluate("element => { element.open = true; element.scrollIntoView({block: 'start'}); }")
+        page.wait_for_timeout(500)
         picture = page.screenshot()
         browser.close()
     return picture

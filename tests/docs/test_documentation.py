@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +25,7 @@ from clipita.opensearch.local import NodeStatus
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"(?ms)^```(\w*)\n(.*?)^```$")
-EXTRAS = ("cpu", "train", "async", "aws", "keyring", "otel", "serve", "local")
+EXTRAS = tuple(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"])
 
 
 def blocks(language: str | None = None) -> Iterator[tuple[str, str]]:
@@ -99,9 +100,6 @@ def test_a_wrong_line_would_be_noticed(line: str) -> None:
 
 
 def test_pip_lines_name_extras_that_there_are() -> None:
-    import tomllib
-
-    known = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"])
     named = [
         extra
         for _, text in blocks()
@@ -109,7 +107,7 @@ def test_pip_lines_name_extras_that_there_are() -> None:
         for extra in group_.split(",")
     ]
     assert len(named) > 8
-    assert set(named) <= known
+    assert set(named) <= set(EXTRAS)
 
 
 def test_files_that_the_pages_name_are_there() -> None:
@@ -222,6 +220,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 WORKS: dict[str, str] = {
     "cpu": "from clipita.runtime import TextEncoder; import onnxruntime",
+    "gpu": "import onnxruntime; onnxruntime.get_available_providers().index('CUDAExecutionProvider')",
     "train": "import torch, open_clip, onnx, clipita.training.run, clipita.exporters.bundle_writer",
     "async": "from clipita.opensearch import AsyncProductSearch; import aiohttp",
     "aws": "import boto3; from opensearchpy import Urllib3AWSV4SignerAuth",
