@@ -72,7 +72,8 @@ def _queries(source: IndexSource, document: Mapping[str, Any]) -> list[dict[str,
     queries: list[dict[str, Any]] = []
     for field, mapping in source.mappings.get("properties", {}).items():
         value = document.get(field)
-        if not isinstance(value, str) or not value.strip():
+        # A field that is kept for showing alone, as pictures' addresses often are, cannot be asked for.
+        if not isinstance(value, str) or not value.strip() or not mapping.get("index", True):
             continue
         if mapping.get("type") == "text":
             queries.append({"match": {field: {"query": " ".join(value.split()[:5])}}})
