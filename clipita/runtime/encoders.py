@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from clipita.runtime.session import is_out_of_memory, open_session
 
 Vectors = npt.NDArray[np.float32]
 TEXT_BATCH = 64
+log = logging.getLogger("clipita.runtime")
 
 __all__ = ["ProductEncoder", "ProductInput", "TextEncoder", "Vectors", "assemble", "prepare_product"]
 
@@ -118,7 +120,7 @@ class ProductEncoder:
     def encode(self, inputs: Sequence[ProductInput]) -> Vectors:
         """Unit vectors of one batch, float32 [len(inputs), dim].
 
-        A batch that does not fit into the device's memory is halved until it does.
+        A batch that does not fit into the device's memory is halved until it does, with a warning in the log.
 
         Raises:
             DeviceError: not even one product fits.
@@ -180,4 +182,5 @@ def _halved(batch: int, error: Exception) -> int:
             f"The device's memory does not hold the model and one input: {error}",
             hint="Free memory on the device, use another one, or export with --precision fp16.",
         ) from error
+    log.warning("The device's memory does not hold a batch of %d: it goes on with %d.", batch, batch // 2)
     return batch // 2

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from clipita.errors import BundleError, DeviceError, MissingExtraError
+from clipita.runtime.binding import BoundSession, page_locked
 
 PROVIDERS = {
     "cpu": "CPUExecutionProvider",
@@ -34,7 +35,7 @@ def open_session(model: Path, device: str) -> Any:
         device: `cpu`, `cuda`, `cuda:N`, `tensorrt` or `tensorrt:N`.
 
     Returns:
-        An onnxruntime.InferenceSession.
+        An onnxruntime.InferenceSession, or a BoundSession around it where the device has memory of its own.
 
     Raises:
         MissingExtraError: onnxruntime is not installed.
@@ -65,7 +66,10 @@ def open_session(model: Path, device: str) -> Any:
             hint="Check the driver and the CUDA, cuDNN and TensorRT versions that this onnxruntime-gpu was built for, "
             "or use cpu.",
         )
-    return session
+    if device == "cpu":
+        return session
+    number = int(providers[0][1]["device_id"])
+    return BoundSession(session, "cuda", number, page_locked(onnxruntime, PROVIDERS["cuda"], number))
 
 
 def choose_providers(device: str, available: list[str]) -> list[tuple[str, dict[str, str]]]:

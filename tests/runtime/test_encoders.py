@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image, features
 
 from clipita.catalogue.product import ImageSource, Product
 from clipita.catalogue.readers import CatalogueFile
@@ -161,8 +163,12 @@ def test_texts_come_back_in_order_and_repeats_agree(bundle: Bundle) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 5, 64])
-def test_a_full_device_halves_the_batch(
-    bundle: Bundle, inputs: list[ProductInput], vectors: np.ndarray[Any, Any], size: int
+def test_a_full_device_halves_the_batch_and_says_so(
+    bundle: Bundle,
+    inputs: list[ProductInput],
+    vectors: np.ndarray[Any, Any],
+    size: int,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """No GPU here whose memory could be filled: the session's answer is replaced by CUDA's own words."""
     encoder = ProductEncoder(bundle)
@@ -176,6 +182,26 @@ def test_a_full_device_halves_the_batch(
     encoder._session_run = cramped  # type: ignore[method-assign]
     np.testing.assert_allclose(encoder.encode(inputs), vectors, atol=TOLERANCE)
     assert encoder.largest_batch == {1: 1, 5: 4, 64: None}[size]
+    told = [record.getMessage() for record in caplog.records]
+    assert ("The device's memory does not hold a batch of 64: it goes on with 32." in told) is (size < 64)
+    assert len(told) == {1: 6, 5: 4, 64: 0}[size]
+
+
+def test_a_full_device_halves_a_batch_of_texts(bundle: Bundle, caplog: pytest.LogCaptureFixture) -> None:
+    """As above: CUDA's words."""
+    texts = [f"{'wide ' * (number % 5)}plate {number}" for number in range(70)]
+    encoder = TextEncoder(bundle)
+    expected, session = encoder.encode(texts), encoder._session
+
+    class Cramped:
+        def run(self, outputs: list[str], feeds: dict[str, Any]) -> Any:
+            if len(feeds["ids"]) > 20:
+                raise RuntimeError("CUDA failure 2: out of memory")
+            return session.run(outputs, feeds)
+
+    encoder._session = Cramped()
+    np.testing.assert_allclose(encoder.encode(texts), expected, atol=TOLERANCE)
+    assert [record.getMessage().rpartition(" ")[2] for record in caplog.records] == ["32.", "16."]
 
 
 def test_a_device_too_small_for_one_product_is_an_error(bundle: Bundle, inputs: list[ProductInput]) -> None:
@@ -201,6 +227,36 @@ def test_a_product_without_anything_is_refused(bundle: Bundle) -> None:
         ProductEncoder(bundle).prepare(Product("p1", title="  "))
 
 
+def saved(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, kind, **options)
+    return stream.getvalue()
+
+
 def test_a_broken_picture_is_refused(bundle: Bundle) -> None:
-    with pytest.raises(ImageError):
-        ProductEncoder(bundle).prepare(Product("p1", title="a kite", image=ImageSource(b"\xff\xd8\xff truncated")))
+    whole = saved(Image.effect_noise((300, 200), 80), "JPEG")
+    for data in (b"\xff\xd8\xff truncated", whole[: len(whole) // 2], b""):
+        with pytest.raises(ImageError):
+            ProductEncoder(bundle).prepare(Product("p1", title="a kite", image=ImageSource(data)))
+
+
+def test_odd_pictures_get_vectors(bundle: Bundle) -> None:
+    """One pixel, CMYK, 16 bits, an animation, WebP, alpha, turned by EXIF: all the way to the vector."""
+    drawn = Image.linear_gradient("L").resize((90, 60)).convert("RGB")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    files = {
+        "one pixel": saved(Image.new("RGB", (1, 1), "red")),
+        "cmyk": saved(drawn.convert("CMYK"), "JPEG"),
+        "16 bit": saved(Image.fromarray(np.arange(5400, dtype=np.uint16).reshape(60, 90) * 12)),
+        "animation": saved(drawn, "GIF", save_all=True, append_images=[drawn.rotate(180)]),
+        "webp": saved(drawn, "WEBP"),
+        "alpha": saved(Image.merge("RGBA", (*drawn.split(), Image.radial_gradient("L").resize(drawn.size)))),
+        "turned": saved(drawn, "JPEG", exif=exif),
+    }
+    if features.check("avif"):
+        files["avif"] = saved(drawn, "AVIF")
+    encoder = ProductEncoder(bundle)
+    vectors = encoder.encode([encoder.prepare(Product(name, image=ImageSource(data))) for name, data in files.items()])
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+    assert len(np.unique(vectors.round(4), axis=0)) >= len(files) - 2, "WebP and AVIF of one picture may agree"
