@@ -68,7 +68,7 @@ def way_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--watch", is_flag=True, help="Go on: ingest files of a folder again when they change.")
 @click.option("--rejected", type=click.Path(path_type=Path), help="Products left out, with reasons, as JSON lines.")
 @click.option("--metrics-file", type=click.Path(path_type=Path, dir_okay=False), help="Prometheus textfile to write.")
-@click.option("--batch-size", type=click.IntRange(1), help="Products encoded at once; default 64.")
+@click.option("--batch-size", type=click.IntRange(0), help="Products encoded at once; 0 measures it; default 64.")
 @index_options
 @click.option("--thumbnails/--no-thumbnails", default=None, help="Keep a small JPEG in documents; default yes.")
 @index_option

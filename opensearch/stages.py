@@ -18,7 +18,8 @@ from clipita.opensearch.documents import Layout
 from clipita.opensearch.items import Item
 from clipita.opensearch.metrics import Clock
 from clipita.opensearch.outcomes import Ledger, Outcome
-from clipita.runtime import ProductEncoder, ProductInput
+from clipita.runtime import ProductEncoder, ProductInput, best_batch_size
+from clipita.runtime.pipeline import CANDIDATES
 
 AHEAD = 4
 """Batches of the encoder that are decoded ahead."""
@@ -167,7 +168,9 @@ class EncodeStage:
         self._config = config
         self._layout = layout
         self._clock = clock
-        self._queue: queue.Queue[Waiting | None] = queue.Queue(AHEAD * config.batch_size)
+        self._batch_size = config.batch_size or CANDIDATES[-1]
+        self._measured = config.batch_size > 0
+        self._queue: queue.Queue[Waiting | None] = queue.Queue(AHEAD * self._batch_size)
         self._stop = threading.Event()
         self._ended = False
         self.encoded = 0
@@ -215,7 +218,12 @@ class EncodeStage:
                 except ProductError as error:
                     self._without_vector(item, draft, error.message)
         with self._clock.spent("encode"):
-            vectors = self._encoder.encode([prepared for _, _, prepared, _ in ready])
+            inputs = [prepared for _, _, prepared, _ in ready]
+            # Fewer would be encoded sooner than measured.
+            if not self._measured and len(inputs) == self._batch_size:
+                self._batch_size, _ = best_batch_size(self._encoder, inputs)
+                self._measured = True
+            vectors = self._encoder.encode(inputs)
         self.encoded += len(ready)
         for (item, draft, _, thumbnail), vector in zip(ready, vectors, strict=True):
             self._write.put(item, self._layout.encoded(item, draft, vector, thumbnail), Outcome.WRITTEN)
@@ -225,7 +233,7 @@ class EncodeStage:
         batch: list[Waiting] = []
         deadline = time.monotonic() + LINGER_SECONDS
         with self._clock.spent("read"):
-            while len(batch) < self._config.batch_size and not self._ended:
+            while len(batch) < self._batch_size and not self._ended:
                 try:
                     entry = self._queue.get(timeout=max(0.0, deadline - time.monotonic()))
                 except queue.Empty:

@@ -21,6 +21,7 @@ from clipita.errors import ClusterError, FieldMappingError, FingerprintError
 from clipita.opensearch.outcomes import IngestReport
 from clipita.runtime import Bundle, ProductEncoder
 from clipita.runtime.bundle import MANIFEST, fingerprint_of
+from clipita.runtime.pipeline import CANDIDATES
 
 pytestmark = pytest.mark.integration
 
@@ -209,6 +210,15 @@ def test_late_key_with_a_name_of_ours_rejects_its_product(ingest: Run, tmp_path:
     told = json.loads((tmp_path / "rejected.jsonl").read_text())
     assert (told["row"], told["id"]) == (1100, "1099")
     assert "a name that clipita writes itself: clipita" in told["reason"]
+
+
+def test_batch_size_0_is_measured_on_the_first_products(ingest: Run, tmp_path: Path) -> None:
+    count = CANDIDATES[-1] + 20
+    file = tmp_path / "many.jsonl"
+    rows: list[dict[str, Any]] = [{"product_id": f"{number}", "title": f"thing {number}"} for number in range(count)]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert counted(ingest(file, config={"batch_size": 0, "bulk_documents": 500})) == {"written": count}
+    assert counted(ingest(file, config={"batch_size": 0, "bulk_documents": 500})) == {"unchanged": count}
 
 
 def test_other_models_index_is_refused_with_the_way_out(
