@@ -33,6 +33,8 @@ TOKENIZER = "tokenizer.json"
 CARD = "README.md"
 REQUIRED_FILES = (TEXT_GRAPH, PRODUCT_GRAPH, TOKENIZER)
 QUERY_FILES = (TEXT_GRAPH, TOKENIZER)
+FORMATS = (".onnx", ".json", ".md")
+"""What a bundle's files may be; a pickle, which runs code when it is read, is none of them."""
 MAX_SIDE, MAX_TOKENS, MAX_DIM = 4_096, 65_536, 16_000
 """Bounds of a manifest: pixels of a side, tokens of a text, and the longest vector that k-NN indexes."""
 
@@ -210,6 +212,11 @@ def _verify_file(path: Path, name: str, entry: Mapping[str, Any], *, hashed: boo
         raise BundleError(
             f"{path / MANIFEST} names {name!r}, which is not a plain file inside the bundle.",
             hint="Use only bundles from people you trust, or export the model again.",
+        )
+    if file.suffix not in FORMATS:
+        raise BundleError(
+            f"{path / MANIFEST} names {name}; a bundle holds only {', '.join(FORMATS)} files.",
+            hint="Never load pickled models of others; export the model again.",
         )
     if not file.is_file():
         raise BundleError(f"{file} is missing.", hint=_EXPORT_AGAIN)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +26,17 @@ def edit(bundle: Path, change: Callable[[dict[str, Any]], None]) -> None:
     manifest = json.loads(file.read_text())
     change(manifest)
     file.write_text(json.dumps(manifest))
+
+
+def vouch_for(bundle: Path, name: str) -> None:
+    """Let the manifest say that the file is as it should be."""
+    file = bundle / name
+
+    def vouch(manifest: dict[str, Any]) -> None:
+        manifest["files"][name] = {"sha256": hash_file(file), "bytes": file.stat().st_size}
+        manifest["fingerprint"] = fingerprint_of(manifest)
+
+    edit(bundle, vouch)
 
 
 def refusal(bundle: Path) -> BundleError:
@@ -116,19 +128,48 @@ def test_no_bundle_there(tmp_path: Path, make: Callable[[Path], None]) -> None:
     assert "model" in refusal(tmp_path / "model").message
 
 
+@pytest.mark.parametrize("name", ["weights.pkl", "model.pt", "tensors.npy", "run.py", "text"])
+def test_a_pickle_or_a_program_is_no_part_of_a_bundle(copy: Path, name: str) -> None:
+    (copy / name).write_bytes(pickle.dumps({"weights": [1.0]}))
+    vouch_for(copy, name)
+    assert "holds only .onnx, .json, .md files" in refusal(copy).message
+
+
+def test_a_graph_that_is_a_pickle_is_not_read_as_one(copy: Path, tmp_path: Path) -> None:
+    """Unpickling it would make a file."""
+
+    class Trap:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return Path.touch, (tmp_path / "sprung",)
+
+    for name in ("text.onnx", "tokenizer.json"):
+        before = (copy / name).read_bytes()
+        (copy / name).write_bytes(pickle.dumps(Trap()))
+        vouch_for(copy, name)
+        with pytest.raises(BundleError, match=name):
+            TextEncoder(Bundle.load(copy))
+        (copy / name).write_bytes(before)
+        vouch_for(copy, name)
+    assert not (tmp_path / "sprung").exists()
+    TextEncoder(Bundle.load(copy))
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b"\xff", b'{"model": {"type": "Unheard"}}'])
+def test_a_tokenizer_that_is_none(copy: Path, content: bytes) -> None:
+    (copy / "tokenizer.json").write_bytes(content)
+    vouch_for(copy, "tokenizer.json")
+    with pytest.raises(BundleError, match="cannot be read as a tokenizer") as caught:
+        TextEncoder(Bundle.load(copy))
+    assert caught.value.hint
+
+
 def test_an_operator_that_the_runtime_lacks(copy: Path) -> None:
     import onnx
 
     graph = onnx.load(copy / "text.onnx")
     graph.graph.node[0].op_type = "Teleport"
     onnx.save(graph, copy / "text.onnx")
-
-    def vouch(manifest: dict[str, Any]) -> None:
-        file = copy / "text.onnx"
-        manifest["files"]["text.onnx"] = {"sha256": hash_file(file), "bytes": file.stat().st_size}
-        manifest["fingerprint"] = fingerprint_of(manifest)
-
-    edit(copy, vouch)
+    vouch_for(copy, "text.onnx")
     with pytest.raises(BundleError, match="Teleport") as caught:
         TextEncoder(Bundle.load(copy))
     assert "onnxruntime" in str(caught.value.hint)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import html
 import json
 import string
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import ftfy
 import numpy as np
 import open_clip
 import pyarrow.parquet as pq
@@ -16,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clipita.model.tokenizer import convert_tokenizer
-from clipita.runtime.preprocess import Tokenizer
+from clipita.runtime.preprocess import CLEANERS, Tokenizer
 
 CONTEXT = 77
 HARD = [
@@ -131,6 +133,14 @@ def test_the_whole_real_catalogue(pair: tuple[Any, Tokenizer], fashion: Path) ->
 @settings(max_examples=200, deadline=None)
 def test_any_text_of_clip(clip: tuple[Any, Tokenizer], text: str) -> None:
     assert differing(clip, [text]) == []
+
+
+@given(st.text(st.characters(codec="ascii"), max_size=60))
+@settings(max_examples=500, deadline=None)
+def test_plain_ascii_is_cleaned_as_ftfy_would(text: str) -> None:
+    """The cleaning passes such texts by ftfy."""
+    mended = " ".join(html.unescape(html.unescape(ftfy.fix_text(text))).split())
+    assert CLEANERS["whitespace"](text) == mended
 
 
 @given(st.one_of(TEXT, SHOP_TEXT))
