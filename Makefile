@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 SOURCES := clipita exporters opensearch cli tests benchmarks docker docs
 
-.PHONY: help demo test test-all lint types setup lock audit release fuzz soak docs bench-fashion bench-quality bench-demo bench-search bench-serve bench-ingest bench-walk picture clean
+.PHONY: help demo test test-all lint types setup lock audit release fuzz soak docs bench-fashion bench-quality bench-demo bench-runtime bench-search bench-serve bench-ingest bench-walk picture clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -80,6 +80,10 @@ bench-quality: setup  ## the default recipe beside the paper's, seen and unseen:
 
 bench-demo: setup  ## how long the demo takes, and its table
 	$(BIN)/python benchmarks/demo.py
+
+bench-runtime: setup  ## the encoders against eager PyTorch open_clip: benchmarks/results/runtime.json
+	$(UV) pip install --quiet --python $(BIN)/python --group bench
+	$(BIN)/python benchmarks/runtime.py
 
 bench-search: setup  ## search on the real catalogue: make bench-search BUNDLE=model
 	$(BIN)/python benchmarks/search.py --bundle $(BUNDLE)
