@@ -17,15 +17,16 @@ import record
 from towers import write_towers
 
 from clipita.catalogue.readers import CatalogueFile
+from clipita.errors import ParityError
 from clipita.exporters.bundle_writer import export_bundle
-from clipita.model.checkpoint import load_run
+from clipita.model.checkpoint import TrainedModel, load_run
 
 WORK = record.ROOT / "build" / "runtime"
 PRECISIONS = ("int8", "int8-static")
 
 
 def int8_quality(run: Path | None, train: Path, valid: Path, train_products: int, products: int) -> dict[str, Any]:
-    """R-precision of PyTorch and of each 8-bit bundle.
+    """R-precision of PyTorch and of each 8-bit bundle, or why the export's own gate refused it.
 
     Args:
         run: a model trained before; None trains one now.
@@ -42,20 +43,27 @@ def int8_quality(run: Path | None, train: Path, valid: Path, train_products: int
         "model": str(run) if run else f"trained here on {train_products} products, --recipe paper",
         "towers": trained.model.towers.source.tower,
     }
-    with tempfile.TemporaryDirectory() as folder:
-        for precision in PRECISIONS:
-            _, parity = export_bundle(
-                trained, CatalogueFile(ranked), Path(folder) / precision, lowest_cosine=0.9999, products=products,
-                precision=precision, max_loss=100, command="benchmark", report=lambda _: None,
-            )  # fmt: skip
-            found[precision] = {
-                "products": parity.products,
-                "pytorch R-precision": parity.torch_r_precision,
-                "R-precision": parity.onnx_r_precision,
-                "points_lost": parity.lost,
-                "lowest_cosine": parity.lowest_product,
-            }
+    for precision in PRECISIONS:
+        try:
+            found[precision] = _lost(trained, ranked, precision, products)
+        except ParityError as error:
+            found[precision] = {"refused": error.message}
     return found
+
+
+def _lost(trained: TrainedModel, ranked: Path, precision: Any, products: int) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        _, parity = export_bundle(
+            trained, CatalogueFile(ranked), Path(folder) / precision, lowest_cosine=0.9999, products=products,
+            precision=precision, max_loss=100, command="benchmark", report=lambda _: None,
+        )  # fmt: skip
+    return {
+        "products": parity.products,
+        "pytorch R-precision": parity.torch_r_precision,
+        "R-precision": parity.onnx_r_precision,
+        "points_lost": parity.lost,
+        "lowest_cosine": parity.lowest_product,
+    }
 
 
 def _part(file: Path, count: int) -> Path:
