@@ -13,6 +13,7 @@ import orjson
 
 from clipita.catalogue.lines import MAX_LINE, numbered_lines, stream_lines
 from clipita.catalogue.source import NumberedRow
+from clipita.catalogue.xmarket import parse_literal
 from clipita.errors import CatalogueError, ProductError
 
 SURVEYED_LINES = 1000
@@ -24,6 +25,7 @@ class JsonLinesSource:
 
     Args:
         file: an existing file.
+        printed: lines may also be printed Python dicts, as in XMarket's files.
 
     Raises:
         CatalogueError: a JSON array, or no object among the first lines.
@@ -31,8 +33,9 @@ class JsonLinesSource:
 
     binary_columns: frozenset[str] = frozenset()
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, *, printed: bool = False) -> None:
         self._file = file
+        self._parsed = _parsed_or_printed if printed else _parsed
         self.columns = self._survey()
 
     @functools.cached_property
@@ -47,7 +50,7 @@ class JsonLinesSource:
             CatalogueError: the file breaks off (a truncated .gz).
         """
         for number, line in self._lines():
-            row = _parsed(line)
+            row = self._parsed(line)
             if isinstance(row, dict) and leave_out:
                 row = {name: value for name, value in row.items() if name not in leave_out}
             yield number, row
@@ -66,7 +69,7 @@ class JsonLinesSource:
         objects = 0
         first_error = ""
         for number, line in itertools.islice(self._lines(), SURVEYED_LINES):
-            row = _parsed(line)
+            row = self._parsed(line)
             if isinstance(row, ProductError):
                 first_error = first_error or f" (line {number}, {row.message})"
                 continue
@@ -121,6 +124,17 @@ def _parsed(line: bytes | None) -> dict[str, Any] | ProductError:
     if isinstance(value, ProductError | dict):
         return value
     return ProductError(f"the line is not a JSON object: it holds a {type(value).__name__}")
+
+
+def _parsed_or_printed(line: bytes | None) -> dict[str, Any] | ProductError:
+    row = _parsed(line)
+    if isinstance(row, dict) or line is None:
+        return row
+    try:
+        printed = parse_literal(line.decode("utf-8", errors="replace"))
+    except ProductError:
+        return row
+    return printed if isinstance(printed, dict) and all(isinstance(name, str) for name in printed) else row
 
 
 def _parsed_leniently(line: bytes) -> Any:
