@@ -27,6 +27,11 @@ from clipita.errors import ConfigError, MissingExtraError
     type=click.Choice(["default", "paper"]),
     help="default: corrections of the pretrained text space. paper: CLIP-ITA's own heads and loss.",
 )
+@click.option(
+    "--setup",
+    type=click.Choice(["all", "general", "specific"]),
+    help="Label products with all categories of their path (default), the root alone, or the last one alone.",
+)
 @click.option("--loss", type=click.Choice(["tree", "infonce"]), help="tree, or the paper's InfoNCE.")
 @click.option("--dim", type=click.IntRange(8, 4096), help="Length of a vector; default 384.")
 @click.option(
@@ -68,6 +73,7 @@ def command(
       clipita train                                     with everything in clipita.toml
       clipita train train.parquet --valid valid.parquet --tower ViT-B-32 --pretrained laion2b_s34b_b79k
       clipita train --recipe paper --modalities IA --run runs/clip-ia
+      clipita train --recipe paper --setup specific --run runs/specific
       clipita train --hold-out-categories 30 --run runs/unseen
     """
     settings = config.load(config_file)
@@ -78,6 +84,8 @@ def command(
     if recipe is not None:
         model = config.override(model, **_RECIPES[recipe][0])
         training = config.override(training, **_RECIPES[recipe][1])
+        if recipe == "paper" and (flags["setup"] or training.setup) == "general":
+            training = config.override(training, batch_size=PAPER_GENERAL_BATCH)
     model, training = config.override(model, **model_flags), config.override(training, **flags)
     # Threads that wait by spinning make training ten times as slow beside another busy program; read when torch loads.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -122,6 +130,9 @@ def command(
         )
     return 3 if outcome.rejected else 0
 
+
+PAPER_GENERAL_BATCH = 8
+"""With a handful of roots, most pairs of a larger batch are of one category, and the loss would push them apart."""
 
 _DEFAULTS = config.Config()
 _RECIPES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {

@@ -89,8 +89,12 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How the model is trained. With `unfreeze` the towers learn too, and nothing is cached."""
+    """How the model is trained. With `unfreeze` the towers learn too, and nothing is cached.
 
+    `setup` says which categories of its path a product is labelled with, as the CLIP-ITA paper has it.
+    """
+
+    setup: Literal["all", "general", "specific"] = "all"
     loss: Literal["tree", "infonce"] = "tree"
     epochs: int = 8
     batch_size: int = 512

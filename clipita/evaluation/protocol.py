@@ -1,9 +1,10 @@
 """What is asked and what counts as right: category queries over a catalogue, and how rankings are scored.
 
-Setup "tree": a product is relevant to every category on its path, so each node of the evaluated catalogue's tree is
-asked, from the roots (most general) to the leaves (most specific). The query is the category's name and nothing
-else. Nodes of one name in several branches are therefore ONE query, whose relevant products are those below any of
-them: no system that reads text could tell them apart, and asking twice would punish each for the other's products.
+Set-up "tree": a product is relevant to every category on its path, so each node of the evaluated catalogue's tree is
+asked, from the roots (most general) to the leaves (most specific). In the paper's set-ups (see `setups`) a product has
+one category and is relevant to that one alone. The query is the category's name and nothing else. Nodes of one name in
+several branches are therefore ONE query, whose relevant products are those of any of them: no system that reads text
+could tell them apart, and asking twice would punish each for the other's products.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ import numpy.typing as npt
 from clipita.catalogue.product import Category, CategoryPath, CategoryTree, Product
 from clipita.errors import CatalogueError
 from clipita.evaluation import metrics
+from clipita.evaluation.setups import Setup, assigned
 
-SETUP = "tree"
 Subset = Literal["all", "seen", "unseen"]
 
 Positions = npt.NDArray[np.int64]
@@ -63,17 +64,20 @@ class System:
         mode: `lexical`, `vector` or `hybrid`.
         where: `offline` (all products, exact) or `live` (the index).
         model: the bundle's fingerprint, or None where no model takes part.
+        without: what was taken from all products (image, title or attributes), or None.
     """
 
     name: str
     mode: str
     where: str
     model: str | None = None
+    without: str | None = None
 
     @property
     def key(self) -> str:
         """Identifies the system in a report."""
-        return f"{self.name}/{self.mode}/{self.where}"
+        gap = f"/without {self.without}" if self.without else ""
+        return f"{self.name}/{self.mode}/{self.where}{gap}"
 
 
 @dataclass(frozen=True)
@@ -83,11 +87,13 @@ class SystemResult:
     Attributes:
         rankings: one a query; as deep as the query's `depth`, or less where the system found less.
         measures: measure name to its values in percent, float64 [queries].
+        setup: by which relevance was counted.
     """
 
     system: System
     rankings: Sequence[Positions] = field(repr=False)
     measures: Mapping[str, npt.NDArray[np.float64]] = field(repr=False)
+    setup: Setup = "tree"
 
     def mean(self, name: str, chosen: Iterable[int] | None = None) -> float:
         """Mean of a measure over all queries, or over the chosen ones (at least one)."""
@@ -96,16 +102,28 @@ class SystemResult:
 
 
 class TreeProtocol:
-    """The queries of a catalogue and their relevant products, in setup "tree".
+    """The queries of a catalogue and their relevant products.
 
     Products are kept sorted by id: positions and the order of products with equal scores then depend neither on the
     order of the file nor on the machine.
+
+    Args:
+        products: of the evaluated catalogue; those without a category are there to be confused with.
+        setup: which categories of its path a product is relevant to.
+        seed: of the draw in set-up `all`.
+
+    Attributes:
+        assigned: of each product, the path to the category that it has in this set-up; () without one.
+        excluded: names of categories that are not asked, since no product is relevant to them: in the paper's set-ups
+            nodes that no product was assigned to, and once `select` was called those that only training knows.
 
     Raises:
         CatalogueError: no product has a category, or two products have one id.
     """
 
-    def __init__(self, products: Iterable[Product]) -> None:
+    def __init__(self, products: Iterable[Product], setup: Setup = "tree", seed: int = 0) -> None:
+        self.setup: Setup = setup
+        self.seed = seed
         self.products = sorted(products, key=lambda product: product.id)
         self.ids = [product.id for product in self.products]
         self.positions = {product_id: position for position, product_id in enumerate(self.ids)}
@@ -117,7 +135,11 @@ class TreeProtocol:
             )
         self.subset: Subset = "all"
         self._known: frozenset[str] | None = None
-        self.queries = list(_queries([product.category_path for product in self.products]))
+        self.assigned = [assigned(product, setup, seed) for product in self.products]
+        tree = CategoryTree(product.category_path for product in self.products)
+        self.queries = list(_queries(self.assigned, tree, whole_paths=setup == "tree"))
+        asked = {query.text for query in self.queries}
+        self.excluded = sorted({category.name for category in tree.categories} - asked)
         if not self.queries:
             raise CatalogueError(
                 f"None of the {len(self.ids)} products has a category, so there is nothing to ask.",
@@ -136,14 +158,21 @@ class TreeProtocol:
         """
         self.subset = subset
         self._known = frozenset(known)
+        lacking: set[str] = {*self._known, *self.excluded} - {query.text for query in self.queries}
         if subset != "all":
             wanted = subset == "seen"
             self.queries = [query for query in self.queries if (query.text in self._known) == wanted]
+            lacking = {name for name in lacking if (name in self._known) == wanted}
+        self.excluded = sorted(lacking)
         if not self.queries:
             raise CatalogueError(
                 f"None of the catalogue's categories is {subset} by the model's training.",
                 hint="Train with --hold-out-categories to have unseen ones.",
             )
+
+    def is_seen(self, query: CategoryQuery) -> bool | None:
+        """Whether training saw a category of the name; None where no model was named."""
+        return None if self._known is None else query.text in self._known
 
     def score(self, system: System, rankings: Sequence[Positions]) -> SystemResult:
         """Measure a system's rankings, one for each of `queries`.
@@ -158,19 +187,25 @@ class TreeProtocol:
             relevant[query.relevant] = True
             rows.append(metrics.measure(relevant[ranking], len(query.relevant)))
         columns = {name: np.array([row[name] for row in rows]) for name in metrics.MEASURES}
-        return SystemResult(system, rankings, columns)
+        return SystemResult(system, rankings, columns, self.setup)
 
-    def rank_vectors(self, query_vectors: Vectors, product_vectors: Vectors) -> list[Positions]:
+    def rank_vectors(
+        self, query_vectors: Vectors, product_vectors: Vectors, absent: npt.NDArray[np.bool_] | None = None
+    ) -> list[Positions]:
         """Rank all products by inner product, exactly.
 
         Args:
             query_vectors: float32 [queries, D], in the order of `queries`.
             product_vectors: float32 [products, D], in the order of `products`.
+            absent: bool [products], those that have no vector and are not found.
         """
         batch = max(1, _SCORES_AT_ONCE // max(1, len(product_vectors)))
 
         def scores_of(start: int) -> npt.NDArray[np.float32]:
-            return query_vectors[start : start + batch] @ product_vectors.T
+            scores: npt.NDArray[np.float32] = query_vectors[start : start + batch] @ product_vectors.T
+            if absent is not None:
+                scores[:, absent] = -np.inf
+            return scores
 
         return [
             top(scores, self.queries[start + offset].depth)
@@ -221,20 +256,24 @@ def top(scores: npt.NDArray[np.float32], depth: int) -> Positions:
     return ranking
 
 
-def _queries(paths: Sequence[CategoryPath]) -> Iterator[CategoryQuery]:
-    tree = CategoryTree(paths)
+def _queries(
+    assigned_paths: Sequence[CategoryPath], tree: CategoryTree, *, whole_paths: bool
+) -> Iterator[CategoryQuery]:
+    """One query a name; its products are those with the name on their path, or only at its end."""
+    right: dict[str, set[int]] = {}
+    for position, path in enumerate(assigned_paths):
+        for name in path if whole_paths else path[-1:]:
+            right.setdefault(name, set()).add(position)
     nodes: dict[str, list[Category]] = {}
+    asked = set(tree.products_by_node) if whole_paths else set(assigned_paths)
     for category in tree.categories:
-        nodes.setdefault(category.name, []).append(category)
-    below: dict[str, set[int]] = {name: set() for name in nodes}
-    for position, path in enumerate(paths):
-        for name in path:
-            below[name].add(position)
+        if category.path in asked:
+            nodes.setdefault(category.name, []).append(category)
     for name, categories in sorted(nodes.items()):
         yield CategoryQuery(
             text=name,
             paths=tuple(category.path for category in categories),
             level=min(category.level for category in categories),
             leaf=all(tree.is_leaf(category) for category in categories),
-            relevant=np.array(sorted(below[name]), dtype=np.int64),
+            relevant=np.array(sorted(right[name]), dtype=np.int64),
         )
