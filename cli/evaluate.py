@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from clipita.catalogue.rejection import Rejection
     from clipita.evaluation.encode import Evaluated, Model
     from clipita.evaluation.protocol import Subset, SystemResult, TreeProtocol
+    from clipita.evaluation.setups import Setup
 
 SOME_REJECTED = 3
 _SHOWN_REJECTIONS = 5
@@ -40,6 +41,20 @@ _SHOWN_REJECTIONS = 5
     default="all",
     help="Ask only categories that the models' training saw, or only those it did not; default: all.",
 )
+@click.option(
+    "--setup",
+    type=click.Choice(["tree", "all", "general", "specific"]),
+    default="tree",
+    help="tree (default): a product is right for every category on its path. The CLIP-ITA paper's set-ups give it one: "
+    "all, drawn from its path; general, the root; specific, the last one.",
+)
+@click.option("--seed", type=int, default=0, help="Of the draw in --setup all; default 0.")
+@click.option(
+    "--without",
+    type=click.Choice(["image", "title", "attributes"]),
+    multiple=True,
+    help="Measure the models once more with this taken from all products; may be repeated.",
+)
 @click.option("--json", "json_file", metavar="FILE", type=click.Path(path_type=Path), help="All results; - is stdout.")
 @click.option("--report", "report_file", metavar="FILE", type=click.Path(path_type=Path), help="A page with pictures.")
 @click.option("--image-root", type=click.Path(path_type=Path), help="Folder of relative image paths.")
@@ -52,6 +67,9 @@ def command(
     bundles: tuple[Path, ...],
     index: str | None,
     subset: Subset,
+    setup: Setup,
+    seed: int,
+    without: tuple[str, ...],
     json_file: Path | None,
     report_file: Path | None,
     image_root: Path | None,
@@ -74,6 +92,8 @@ def command(
       clipita evaluate                                   test catalogue and bundle of clipita.toml
       clipita evaluate test.parquet --model models/clip-i --model models/clip-ita
       clipita evaluate test.parquet --subset unseen      of a training with --hold-out-categories
+      clipita evaluate test.parquet --setup specific     relevance as the CLIP-ITA paper counts it
+      clipita evaluate test.parquet --without image --without title
       clipita evaluate test.parquet --index products --report report.html --json results.json
     """
     from clipita.catalogue.readers import CatalogueFile
@@ -90,11 +110,13 @@ def command(
     session = _Session(settings, device or settings.ingest.device)
     catalogue = CatalogueFile(source, fields, image_root or settings.catalogue.image_root)
     models = session.open_models(bundles)
-    evaluated = session.encode(catalogue, models)
-    protocol = TreeProtocol(evaluated.products)
+    evaluated = session.encode(catalogue, models, tuple(dict.fromkeys(without)))
+    protocol = TreeProtocol(evaluated.products, setup, seed)
     if models:
         names = [{name for path in model.bundle.categories for name in path} for model in models]
         protocol.select(subset, set.intersection(*names))
+    elif without:
+        raise UsageError("--without measures models, and there is none.", hint="Name a bundle with --model.")
     elif subset != "all":
         raise UsageError("Without a model no category is seen or unseen.", hint="Name a bundle with --model.")
     results = session.measure_offline(protocol, evaluated, models)
@@ -153,7 +175,7 @@ class _Session:
             for bundle in loaded
         ]
 
-    def encode(self, catalogue: CatalogueFile, models: Sequence[Model]) -> Evaluated:
+    def encode(self, catalogue: CatalogueFile, models: Sequence[Model], without: Sequence[str]) -> Evaluated:
         from clipita.evaluation.encode import encode_catalogue
 
         columns = [name.partition("^")[0] for name in self.settings.search.fields]
@@ -164,6 +186,7 @@ class _Session:
                 catalogue,
                 models,
                 kept_columns=columns,
+                without=without,
                 on_reject=self.rejections.append,
                 on_products=lambda count: bar.advance(task, count),
             )
@@ -261,7 +284,8 @@ def _print_table(rows: Sequence[dict[str, Any]]) -> None:
 
     from clipita.evaluation.metrics import MEASURES
 
-    table = Table(title=f"{rows[0]['queries']} category queries, percent", title_justify="left")
+    setup = "" if rows[0]["setup"] == "tree" else f", set-up {rows[0]['setup']}"
+    table = Table(title=f"{rows[0]['queries']} category queries{setup}, percent", title_justify="left")
     table.add_column("System", overflow="fold")
     for heading in ("Mode", "Where"):
         table.add_column(heading, no_wrap=True)
@@ -270,5 +294,6 @@ def _print_table(rows: Sequence[dict[str, Any]]) -> None:
     best = {name: max(row[name] for row in rows) for name in MEASURES}
     for row in rows:
         values = (f"[bold]{row[name]:.1f}[/]" if row[name] == best[name] else f"{row[name]:.1f}" for name in MEASURES)
-        table.add_row(escape(row["system"]), row["mode"], row["where"], *values)
+        gap = f" without {row['without']}" if row["without"] else ""
+        table.add_row(escape(row["system"] + gap), row["mode"], row["where"], *values)
     console.out().print(table)

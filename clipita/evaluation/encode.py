@@ -20,6 +20,9 @@ from clipita.evaluation.protocol import Vectors
 BATCH = 64
 _THREADS = 8
 
+GAPS = {"image": "I", "title": "T", "attributes": "A"}
+"""What can be taken from all products, and the letter of the modality."""
+
 
 class Bundle(Protocol):
     """What is asked of `clipita.runtime.Bundle`, which this room does not import: it runs without onnxruntime."""
@@ -82,11 +85,14 @@ class Evaluated:
         products: without picture bytes, so that a large catalogue fits into memory.
         vectors: one array a model, float32 [products, dim].
         zero_shot: one array a model, float32 [products, F]; None where its towers were trained from scratch.
+        gaps: for what was taken from all products, one array a model, float32 [products, dim]; NaN where nothing was
+            left of a product, and None for a model that does not read it.
     """
 
     products: list[Product]
     vectors: list[Vectors] = field(repr=False)
     zero_shot: list[Vectors | None] = field(repr=False)
+    gaps: dict[str, list[Vectors | None]] = field(default_factory=dict, repr=False)
 
 
 def encode_catalogue(
@@ -94,6 +100,7 @@ def encode_catalogue(
     models: Sequence[Model],
     *,
     kept_columns: Iterable[str] = (),
+    without: Sequence[str] = (),
     on_reject: Callable[[Rejection], None],
     on_products: Callable[[int], None] = lambda _: None,
 ) -> Evaluated:
@@ -106,6 +113,7 @@ def encode_catalogue(
         catalogue: an opened catalogue.
         models: none is fine: the lexical baseline needs no vectors.
         kept_columns: columns of the shop's own that are kept in memory.
+        without: products are encoded once more for each of these: image, title or attributes taken from all of them.
         on_reject: is called for every product that is left out.
         on_products: is called with the number of products done since the last call.
 
@@ -117,6 +125,7 @@ def encode_catalogue(
     products: list[Product] = []
     parts: list[list[Vectors]] = [[] for _ in models]
     zero_shot_parts: list[list[Vectors]] = [[] for _ in models]
+    gap_parts: dict[str, list[list[Vectors]]] = {gap: [[] for _ in models] for gap in without}
     with ThreadPoolExecutor(_THREADS) as threads:
         for chunk in _chunks(catalogue.numbered_products(on_reject), BATCH):
             usable, inputs = _prepare(chunk, models, catalogue, on_reject, threads)
@@ -126,12 +135,16 @@ def encode_catalogue(
                     parts[index].append(_finite(model.product.encode(inputs[index]), model))
                     if model.bundle.zero_shot:
                         zero_shot_parts[index].append(_finite(model.product.features(inputs[index]), model))
+                    for gap in without:
+                        if GAPS[gap] in model.bundle.modalities:
+                            gap_parts[gap][index].append(_encode_without(gap, usable, model, threads))
             on_products(len(chunk))
     order = sorted(range(len(products)), key=lambda position: products[position].id)
     return Evaluated(
         [products[position] for position in order],
         [_ordered(part, order) for part in parts],
         [_ordered(part, order) if part else None for part in zero_shot_parts],
+        {gap: [_ordered(part, order) if part else None for part in parts] for gap, parts in gap_parts.items()},
     )
 
 
@@ -159,6 +172,24 @@ def _prepare(
         for column, item in zip(inputs, outcome, strict=True):
             column.append(item)
     return usable, inputs
+
+
+def _encode_without(gap: str, products: Sequence[Product], model: Model, threads: Executor) -> Vectors:
+    """Vectors of products that lack a modality, float32 [products, dim]; NaN where nothing is left to go by."""
+    taken: dict[str, Any] = {gap: {} if gap == "attributes" else None}
+
+    def prepare(product: Product) -> Any:
+        try:
+            return model.product.prepare(dataclasses.replace(product, **taken))
+        except ProductError:
+            return None
+
+    inputs = list(threads.map(prepare, products))
+    left = [position for position, item in enumerate(inputs) if item is not None]
+    encoded = _finite(model.product.encode([inputs[position] for position in left]), model)
+    vectors = np.full((len(products), encoded.shape[1]), np.nan, dtype=np.float32)
+    vectors[left] = encoded
+    return vectors
 
 
 def _slim(product: Product, kept: set[str]) -> Product:

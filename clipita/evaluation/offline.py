@@ -31,7 +31,7 @@ def measure_bm25(protocol: TreeProtocol, fields: Sequence[str], remark: Remark) 
 def measure_models(
     protocol: TreeProtocol, evaluated: Evaluated, models: Sequence[Model], remark: Remark
 ) -> Iterator[SystemResult]:
-    """First the pretrained towers without heads, then each trained model.
+    """First the pretrained towers without heads, then each trained model, then each as it fares on poorer products.
 
     Models that share towers and modalities share their zero-shot row.
     """
@@ -40,6 +40,23 @@ def measure_models(
     for model, vectors in zip(models, evaluated.vectors, strict=True):
         system = System(model.name, "vector", "offline", model.bundle.fingerprint)
         yield protocol.score(system, protocol.rank_vectors(model.text.encode(texts), vectors))
+    for gap, arrays in evaluated.gaps.items():
+        for model, lacking in zip(models, arrays, strict=True):
+            if lacking is None:
+                remark(f"{model.name} does not read the {gap} of a product, so there is no row without.")
+                continue
+            yield _measure_gap(protocol, model, gap, lacking, texts, remark)
+
+
+def _measure_gap(
+    protocol: TreeProtocol, model: Model, gap: str, vectors: Vectors, texts: list[str], remark: Remark
+) -> SystemResult:
+    empty = np.isnan(vectors[:, 0])
+    if empty.any():
+        remark(f"{model.name}: nothing is left of {int(empty.sum()):,} products without {gap}; they are not found.")
+    system = System(model.name, "vector", "offline", model.bundle.fingerprint, gap)
+    rankings = protocol.rank_vectors(model.text.encode(texts), np.nan_to_num(vectors), empty)
+    return protocol.score(system, rankings)
 
 
 def _measure_zero_shot(

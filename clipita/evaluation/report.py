@@ -14,8 +14,12 @@ from importlib.resources import files
 from string import Template
 
 from clipita.catalogue.product import Product
+from clipita.evaluation import report_insight as insight
 from clipita.evaluation.metrics import MEASURES
 from clipita.evaluation.protocol import CategoryQuery, SystemResult, TreeProtocol
+from clipita.evaluation.report_parts import PIXEL, label, plural, system_cell, value_cell
+from clipita.evaluation.setups import MEANING
+from clipita.evaluation.significance import bootstrap_interval
 
 HITS = 8
 """Hits that are shown of each system."""
@@ -23,9 +27,6 @@ MAX_QUERIES = 300
 """Queries whose hits are shown; of a larger tree those with the largest gains and losses."""
 GAIN = "mAP@10"
 """The measure by which two systems are compared on one query (there it is AP@10)."""
-
-# A transparent pixel: the picture itself is the element's background, so that each is stored once in the style sheet.
-_PIXEL = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
 
 
 @dataclass(frozen=True)
@@ -69,14 +70,19 @@ class Report:
     def pictured(self) -> list[str]:
         """Ids of the products whose pictures the report needs, each once, in the order of their first appearance."""
         shown = self.shown()
-        positions = (
+        below = (
             int(position)
             for index in self.order()
             if index in shown
             for result in (self.left, self.right)
             for position in result.rankings[index][:HITS]
         )
-        return [self.protocol.ids[position] for position in dict.fromkeys(positions)]
+        above = (
+            int(position)
+            for index in insight.highlighted(self.protocol, self.left, self.right)
+            for position in self.right.rankings[index][: insight.STRIP]
+        )
+        return [self.protocol.ids[position] for position in dict.fromkeys([*below, *above])]
 
 
 def choose_pair(results: Sequence[SystemResult]) -> tuple[SystemResult, SystemResult]:
@@ -85,6 +91,7 @@ def choose_pair(results: Sequence[SystemResult]) -> tuple[SystemResult, SystemRe
     Args:
         results: at least one, in the order of measuring.
     """
+    results = [result for result in results if result.system.without is None]
     by_kind = {(result.system.mode, result.system.where): result for result in reversed(results)}
     live = by_kind.get(("lexical", "live"))
     if live is not None and ("hybrid", "live") in by_kind:
@@ -118,7 +125,17 @@ def render(report: Report, thumbnails: Mapping[str, bytes]) -> str:
         facts=_facts(report.facts),
         remarks="".join(f"<li>{escape(remark)}</li>" for remark in report.remarks),
         has_remarks="" if report.remarks else "hidden",
+        relevance=escape(MEANING[report.protocol.setup]),
+        not_asked=insight.not_asked(report.protocol.excluded),
         summary=_summary(report),
+        comparisons=insight.comparisons(report.results),
+        has_comparisons="" if report.paired else "hidden",
+        highlights=insight.highlights(report.protocol, report.left, report.right, classes),
+        shown_system=escape(label(report.right)),
+        mistakes=insight.mistakes(report.protocol, report.results),
+        pairs=insight.pairs(report.protocol, report.right),
+        confusion_map=insight.confusion_map(report.protocol, report.right),
+        categories=insight.categories(report.protocol, report.results),
         groups=_groups(report),
         intro=_intro(report, len(shown)),
         levels=_level_options(report.protocol.queries),
@@ -130,12 +147,6 @@ def render(report: Report, thumbnails: Mapping[str, bytes]) -> str:
 _GAIN_SORTS = '<option value="gain">largest gain</option><option value="loss">largest loss</option>'
 
 
-def label(result: SystemResult) -> str:
-    """A system's name for people: `clip-ita hybrid`; for the modes that go without saying, the name alone."""
-    system = result.system
-    return f"{system.name} {system.mode}" if system.mode == "hybrid" else system.name
-
-
 def _picture_rule(name: str, jpeg: bytes) -> str:
     return f".{name}{{background-image:url(data:image/jpeg;base64,{base64.b64encode(jpeg).decode()})}}"
 
@@ -144,22 +155,21 @@ def _facts(facts: Mapping[str, str]) -> str:
     return "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(text)}</dd></div>" for name, text in facts.items())
 
 
-def _system_cells(result: SystemResult) -> str:
-    system = result.system
-    return (
-        f'<th scope="row">{escape(system.name)} <span class="chip">{escape(system.mode)}</span> '
-        f'<span class="chip {escape(system.where)}">{escape(system.where)}</span></th>'
-    )
-
-
 def _summary(report: Report) -> str:
     best = {name: max(result.mean(name) for result in report.results) for name in MEASURES}
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in MEASURES)
     rows = (
-        f"<tr>{_system_cells(result)}{''.join(_value(result.mean(name), best[name]) for name in MEASURES)}</tr>"
+        f"<tr>{system_cell(result.system)}{''.join(value_cell(result.mean(name), best[name]) for name in MEASURES)}"
+        f'<td class="plain">{_interval(result)}</td></tr>'
         for result in report.results
     )
+    head += '<th scope="col">R-precision, 95 %</th>'
     return f'<thead><tr><th scope="col">System</th>{head}</tr></thead><tbody>{"".join(rows)}</tbody>'
+
+
+def _interval(result: SystemResult) -> str:
+    low, high = bootstrap_interval(result.measures["R-precision"])
+    return f"{low:.1f} to {high:.1f}"
 
 
 def _groups(report: Report) -> str:
@@ -168,20 +178,15 @@ def _groups(report: Report) -> str:
         name: max(result.mean("R-precision", chosen) for result in report.results) for name, chosen in groups.items()
     }
     head = "".join(
-        f'<th scope="col">{escape(name)}<small>{len(chosen)} {_plural(len(chosen), "query", "queries")}</small></th>'
+        f'<th scope="col">{escape(name)}<small>{len(chosen)} {plural(len(chosen), "query", "queries")}</small></th>'
         for name, chosen in groups.items()
     )
     rows = (
-        f"<tr>{_system_cells(result)}"
-        f"{''.join(_value(result.mean('R-precision', chosen), best[name]) for name, chosen in groups.items())}</tr>"
+        f"<tr>{system_cell(result.system)}"
+        f"{''.join(value_cell(result.mean('R-precision', chosen), best[name]) for name, chosen in groups.items())}</tr>"
         for result in report.results
     )
     return f'<thead><tr><th scope="col">R-precision</th>{head}</tr></thead><tbody>{"".join(rows)}</tbody>'
-
-
-def _value(value: float, best: float) -> str:
-    mark = ' class="best"' if value >= best - 1e-9 else ""
-    return f'<td{mark} style="--v:{value:.1f}"><span>{value:.1f}</span></td>'
 
 
 def _intro(report: Report, shown: int) -> str:
@@ -214,16 +219,16 @@ def _query(report: Report, index: int, classes: Mapping[str, str], with_hits: bo
         f'data-gain="{report.gain(index):.4f}" data-relevant="{len(query.relevant)}" data-score="{right:.4f}"'
     )
     kind = f"level {query.level}{', leaf' if query.leaf and query.level > 1 else ''}"
-    count = f"{len(query.relevant):,} {_plural(len(query.relevant), 'product', 'products')}"
+    count = f"{len(query.relevant):,} {plural(len(query.relevant), 'product', 'products')}"
     head = (
         f'<span class="name">{escape(query.text)}</span>'
         f'<span class="about">{kind} · {count}</span>{_comparison(report, index, left, right)}'
     )
     if not with_hits:
-        return f'<article class="query" {data}><div class="head">{head}</div></article>'
+        return f'<article class="query" id="q{index}" {data}><div class="head">{head}</div></article>'
     columns = [_column(report, result, index, classes) for result in _columns(report)]
     return (
-        f'<article class="query" {data}><details><summary class="head">{head}</summary>'
+        f'<article class="query" id="q{index}" {data}><details><summary class="head">{head}</summary>'
         f'<p class="paths">{_paths(query.paths)}</p><div class="columns">{"".join(columns)}</div></details></article>'
     )
 
@@ -266,7 +271,7 @@ def _column(report: Report, result: SystemResult, index: int, classes: Mapping[s
 def _hit(product: Product, rank: int, right: bool, classes: Mapping[str, str]) -> str:
     title = product.title or f"(no title) {product.id}"
     picture = (
-        f'<img class="{classes[product.id]}" src="{_PIXEL}" alt="{escape(title)}">'
+        f'<img class="{classes[product.id]}" src="{PIXEL}" alt="{escape(title)}">'
         if product.id in classes
         else '<span class="nopicture">no picture</span>'
     )
@@ -278,7 +283,3 @@ def _hit(product: Product, rank: int, right: bool, classes: Mapping[str, str]) -
         f'{picture}<span class="mark">{rank} {mark}</span><span class="title">{escape(title)}</span>'
         f'<span class="where">{escape(where)}</span></li>'
     )
-
-
-def _plural(count: int, one: str, many: str) -> str:
-    return one if count == 1 else many

@@ -5,6 +5,8 @@ Queries are what is drawn: another shop's tree, or next season's categories, wou
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -58,3 +60,17 @@ def paired_p_value(left: Values, right: Values, seed: int = 0) -> float:
         signs = generator.integers(0, 2, size=(_AT_ONCE, len(differences))) * 2 - 1
         as_large += int((np.abs((signs * differences).mean(axis=1)) >= observed - 1e-12).sum())
     return (as_large + 1) / (DRAWS + 1)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """P-values of a family of tests, adjusted so that none of them is called significant by mere number of tries.
+
+    Reference: Holm, A simple sequentially rejective multiple test procedure, 1979.
+    """
+    order = sorted(range(len(p_values)), key=lambda index: p_values[index])
+    adjusted = [0.0] * len(p_values)
+    largest = 0.0
+    for rank, index in enumerate(order):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = largest
+    return adjusted

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from clipita.evaluation.metrics import MEASURES
-from clipita.evaluation.protocol import SETUP, SystemResult, TreeProtocol
-from clipita.evaluation.significance import bootstrap_interval, paired_p_value
+from clipita.evaluation.mistakes import count_errors
+from clipita.evaluation.protocol import SystemResult, TreeProtocol
+from clipita.evaluation.setups import MEANING
+from clipita.evaluation.significance import bootstrap_interval, holm, paired_p_value
 
 _DIGITS = 4
 INTERVAL = "R-precision 95%"
 """Key of a row's bootstrap interval over queries."""
 
-RELEVANCE = (
-    "A product is relevant to every category on its path. A query is a category's name; nodes of one name are one "
-    "query. Percent, mean over queries. mAP@k divides by min(k, relevant)."
+COUNTING = (
+    "A query is a category's name; nodes of one name are one query. Percent, mean over queries. mAP@k divides by "
+    "min(k, relevant)."
 )
 
 
@@ -26,7 +30,8 @@ def row(result: SystemResult, subset: str = "all", chosen: Sequence[int] | None 
         "system": result.system.name,
         "mode": result.system.mode,
         "where": result.system.where,
-        "setup": SETUP,
+        "setup": result.setup,
+        "without": result.system.without,
         "subset": subset,
         "queries": count,
         **{name: round(result.mean(name, chosen), _DIGITS) for name in MEASURES},
@@ -41,35 +46,71 @@ def as_json(protocol: TreeProtocol, results: Sequence[SystemResult]) -> dict[str
 
     Returns:
         rows (one a system), groups (a group of queries, such as the roots, to its rows), queries (one a category name,
-        with R-precision and AP@10 under each system's `key`), comparisons (every system with the first one: the
-        difference of R-precision and how likely chance alone gives one as large), relevance (how it is counted),
-        products.
+        with R-precision and AP@10 under each system's `key`), comparisons (every pair of systems; see `compare`),
+        errors (what kind of mistakes each system makes; see `mistakes`), excluded (categories that were not asked),
+        relevance (how it is counted), products.
     """
     return {
-        "rows": [row(result, protocol.subset) for result in results],
+        "rows": [row(result, protocol.subset) | _loss(result, results) for result in results],
         "groups": {
             name: [row(result, name, chosen) for result in results] for name, chosen in protocol.groups().items()
         },
         "queries": list(_queries(protocol, results)),
-        "comparisons": [_comparison(results[0], result) for result in results[1:]],
-        "relevance": RELEVANCE,
+        "comparisons": compare([result for result in results if result.system.without is None]),
+        "errors": [_names(result) | count_errors(protocol, result).as_json() for result in results],
+        "excluded": {"without relevant products": len(protocol.excluded), "names": protocol.excluded},
+        "relevance": f"{MEANING[protocol.setup]} {COUNTING}",
         "products": len(protocol.products),
+    }
+
+
+def compare(results: Sequence[SystemResult], measure: str = "R-precision") -> list[dict[str, Any]]:
+    """Every pair of systems on the same queries.
+
+    Returns:
+        For each pair: the keys `left` and `right`, the `difference` of their means (right - left) with its bootstrap
+        interval, the `p` of the paired randomisation test, and `p (Holm)`, adjusted for the number of pairs.
+    """
+    pairs: list[dict[str, Any]] = []
+    for left, right in itertools.combinations(results, 2):
+        ours, theirs = left.measures[measure], right.measures[measure]
+        pairs.append(
+            {
+                "left": left.system.key,
+                "right": right.system.key,
+                "measure": measure,
+                "difference": round(float((theirs - ours).mean()), _DIGITS),
+                "difference 95%": [round(bound, _DIGITS) for bound in bootstrap_interval(theirs - ours)],
+                "p": round(paired_p_value(ours, theirs), _DIGITS),
+            }
+        )
+    adjusted = holm([float(pair["p"]) for pair in pairs])
+    return [pair | {"p (Holm)": round(value, _DIGITS)} for pair, value in zip(pairs, adjusted, strict=True)]
+
+
+def _loss(result: SystemResult, results: Sequence[SystemResult]) -> dict[str, float]:
+    """What a system loses where all products lack something."""
+    if result.system.without is None:
+        return {}
+    whole = next(other for other in results if other.system == replace(result.system, without=None))
+    return {f"{name} loss": round(whole.mean(name) - result.mean(name), _DIGITS) for name in ("R-precision", "mAP@10")}
+
+
+def _names(result: SystemResult) -> dict[str, Any]:
+    system = result.system
+    return {
+        "system": system.name,
+        "mode": system.mode,
+        "where": system.where,
+        "setup": result.setup,
+        "without": system.without,
+        "key": system.key,
     }
 
 
 def _interval(result: SystemResult, chosen: Sequence[int] | None) -> tuple[float, float]:
     values = result.measures["R-precision"]
     return bootstrap_interval(values if chosen is None else values[list(chosen)])
-
-
-def _comparison(left: SystemResult, right: SystemResult) -> dict[str, Any]:
-    ours, theirs = left.measures["R-precision"], right.measures["R-precision"]
-    return {
-        "left": left.system.key,
-        "right": right.system.key,
-        "difference": round(float((theirs - ours).mean()), _DIGITS),
-        "p": round(paired_p_value(ours, theirs), _DIGITS),
-    }
 
 
 def _queries(protocol: TreeProtocol, results: Sequence[SystemResult]) -> Iterable[dict[str, Any]]:
@@ -79,6 +120,7 @@ def _queries(protocol: TreeProtocol, results: Sequence[SystemResult]) -> Iterabl
             "paths": [list(path) for path in query.paths],
             "level": query.level,
             "leaf": query.leaf,
+            "seen": protocol.is_seen(query),
             "relevant": len(query.relevant),
             "systems": {
                 result.system.key: {

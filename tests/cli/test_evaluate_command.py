@@ -126,6 +126,27 @@ def test_a_subset_asks_those_categories_alone(
     assert "--hold-out-categories" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("setup", "queries"), [("tree", 11), ("general", 2), ("specific", 5)])
+def test_a_setup_of_the_paper_counts_one_category_a_product(
+    setup: str, queries: int, shop: Path, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    call = ("evaluate", shop / "test.parquet", "--model", tiny_bundle, "--setup", setup, "--json", "all.json")
+    assert clipita(*call) == 0
+    document = results(tmp_path / "all.json")
+    assert {(row["setup"], row["queries"]) for row in document["rows"]} == {(setup, queries)}
+    assert sum(query["relevant"] for query in document["queries"]) == (120 if setup == "tree" else 40)
+    assert ("ONE category" in document["relevance"]) == (setup != "tree")
+
+
+def test_the_draw_of_setup_all_follows_the_seed(shop: Path, tmp_path: Path) -> None:
+    drawn = []
+    for number, seed in enumerate((3, 3, 4)):
+        file = f"{number}.json"
+        assert clipita("evaluate", shop / "test.parquet", "--setup", "all", "--seed", seed, "--json", file) == 0
+        drawn.append([query["relevant"] for query in results(tmp_path / file)["queries"]])
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
 def test_rows_say_how_sure_they_are(shop: Path, tiny_bundle: Path, tmp_path: Path) -> None:
     assert clipita("evaluate", shop / "test.parquet", "--model", tiny_bundle, "--json", "all.json") == 0
     document = results(tmp_path / "all.json")
@@ -135,7 +156,51 @@ def test_rows_say_how_sure_they_are(shop: Path, tiny_bundle: Path, tmp_path: Pat
     (comparison,) = document["comparisons"]
     first, second = document["rows"]
     assert comparison["difference"] == pytest.approx(second["R-precision"] - first["R-precision"], abs=1e-3)
-    assert 0 < comparison["p"] <= 1
+    low, high = comparison["difference 95%"]
+    assert low <= comparison["difference"] <= high
+    assert 0 < comparison["p"] == comparison["p (Holm)"] <= 1
+
+
+def test_errors_are_told_by_kind_and_what_was_not_asked_is_counted(
+    shop: Path, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    rows = pq.read_table(shop / "test.parquet")
+    kites = pa.array(["Delta Kites" not in path for path in rows["category_path"].to_pylist()])
+    pq.write_table(rows.filter(kites), tmp_path / "no-kites.parquet")
+    call = ("evaluate", "no-kites.parquet", "--model", tiny_bundle, "--setup", "specific", "--json", "all.json")
+    assert clipita(*call) == 0
+    document = results(tmp_path / "all.json")
+    assert [entry["key"] for entry in document["errors"]] == [row["key"] for row in document["rows"]]
+    for entry in document["errors"]:
+        shares = entry["share of wrong hits"]
+        kinds = ("other tree", "same tree, shallower", "same tree, same level", "same tree, deeper", "no category")
+        assert sum(shares[kind] for kind in kinds) == pytest.approx(100, abs=0.05)
+        # All leaves of this shop lie on level 3, so that no other leaf is shallower or deeper.
+        assert set(entry["levels"]) <= {"+0"}
+        assert sum(pair["hits"] for pair in entry["confusions"]) == entry["wrong"]
+    # Leaves alone are asked: the roots and what lies between are not, and no product is a kite.
+    assert document["excluded"]["names"] == ["Balls", "Boards", "Delta Kites", "Home", "Kites", "Plates", "Toys"]
+    assert {query["seen"] for query in document["queries"]} == {True}
+
+
+def test_products_that_lack_something_are_measured_and_the_loss_is_told(
+    shop: Path, tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gaps = ("--without", "image", "--without", "attributes")
+    call = ("evaluate", shop / "test.parquet", "--model", tiny_bundle, *gaps)
+    assert clipita(*call, "--json", "all.json", "--report", "report.html") == 0
+    assert capsys.readouterr().out.count("without") == 2
+    document = results(tmp_path / "all.json")
+    rows = {row["without"]: row for row in document["rows"] if row["system"] == "clip-ita"}
+    assert list(rows) == [None, "image", "attributes"]
+    assert len({row["key"] for row in document["rows"]}) == 4
+    for gap in ("image", "attributes"):
+        lost = rows[None]["R-precision"] - rows[gap]["R-precision"]
+        assert rows[gap]["R-precision loss"] == pytest.approx(lost, abs=1e-3)
+    assert rows["image"]["R-precision"] != rows[None]["R-precision"], "this shop's pictures tell more than its words"
+    assert len(document["comparisons"]) == 1, "systems are compared on whole products"
+    assert "without image" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert clipita("evaluate", shop / "test.parquet", "--without", "image") == 2
 
 
 def test_json_to_stdout_is_all_of_stdout(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -34,9 +34,10 @@ class Letters:
     broken: bool = False
 
     def prepare(self, product: Product) -> str:
-        if product.title is None:
+        words = " ".join([*([product.title] if product.title else []), *product.attributes.values()])
+        if "T" in self.modalities and product.title is None and not (product.attributes and "A" in self.modalities):
             raise ProductError("has no title, so it gets no vector")
-        return product.title
+        return words if "A" in self.modalities else product.title or ""
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         return self._count(texts, self.trained_letter)
@@ -45,6 +46,8 @@ class Letters:
         return self._count(texts, self.zero_shot_letter)
 
     def _count(self, texts: Sequence[str], letter: str) -> Vectors:
+        if not texts:
+            return np.zeros((0, 2), dtype=np.float32)
         rows = [[text.count(letter), 1] for text in texts]
         vectors = np.array(rows, dtype=np.float32) * (np.nan if self.broken else 1)
         unit: Vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -87,6 +90,34 @@ def test_models_of_the_same_towers_share_a_zero_shot_row(feed: CatalogueFile) ->
 def test_models_of_other_towers_have_zero_shot_rows_of_their_own(feed: CatalogueFile) -> None:
     rows, _ = measured(feed, [model("one", Letters()), model("two", Letters(zero_shot_letter="b"))])
     assert list(rows) == ["zero-shot (one)", "zero-shot (two)", "one", "two"]
+
+
+def test_products_without_a_modality_are_encoded_once_more(tmp_path: Path) -> None:
+    file = tmp_path / "feed.csv"
+    rows = ["1,z,zz,", "2,aa,aa,zzz", "3,aa,aa,"]
+    file.write_text("\n".join(["product_id,title,category_path,colour", *rows]) + "\n")
+    catalogue = CatalogueFile(file, FieldsConfig(attributes=("colour",)))
+    models = [
+        model("clip-ta", Letters(modalities="TA", zero_shot=False)),
+        model("clip-t", Letters(zero_shot=False)),
+    ]
+    evaluated = encode_catalogue(catalogue, models, without=("title", "attributes"), on_reject=lambda _: None)
+    remarks: list[str] = []
+    protocol = TreeProtocol(evaluated.products)
+    results = list(measure_models(protocol, evaluated, models, remarks.append))
+    found = {(result.system.name, result.system.without): result for result in results}
+    assert list(found) == [
+        ("clip-ta", None), ("clip-t", None), ("clip-ta", "title"), ("clip-t", "title"), ("clip-ta", "attributes")
+    ]  # fmt: skip
+    (zz,) = [number for number, query in enumerate(protocol.queries) if query.text == "zz"]
+    # With its attribute, product 2 is nearer to the query than product 1 by its title.
+    assert found["clip-ta", None].rankings[zz].tolist()[0] == 1
+    assert found["clip-ta", "attributes"].rankings[zz].tolist()[0] == 0
+    # Without titles only product 2 has anything left, and nothing at all where titles are all that is read.
+    assert found["clip-ta", "title"].rankings[zz].tolist() == [1]
+    assert found["clip-t", "title"].rankings[zz].tolist() == []
+    assert any("clip-t does not read the attributes" in remark for remark in remarks)
+    assert any("nothing is left of 3 products without title" in remark for remark in remarks)
 
 
 def test_what_one_model_cannot_take_is_left_out_for_all(feed: CatalogueFile) -> None:

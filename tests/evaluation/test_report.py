@@ -16,6 +16,7 @@ import pytest
 from clipita.catalogue.product import ImageSource, Product
 from clipita.catalogue.readers import CatalogueFile
 from clipita.evaluation import report as report_module
+from clipita.evaluation import report_parts
 from clipita.evaluation.protocol import System, SystemResult, TreeProtocol
 from clipita.evaluation.report import HITS, Report, choose_pair, render
 from clipita.evaluation.thumbnails import SIDE, thumbnail, thumbnails
@@ -71,7 +72,7 @@ def test_hostile_names_stay_text(hostile: Report) -> None:
     page = Page(html)
     assert len(page.all("script")) == 1
     assert not [attributes for _, attributes in page.elements if any(name.startswith("on") for name in attributes)]
-    assert {attributes["src"] for attributes in page.all("img")} == {report_module._PIXEL}
+    assert {attributes["src"] for attributes in page.all("img")} == {report_parts.PIXEL}
     assert HOSTILE in "".join(page.words)
     assert {attributes["alt"] for attributes in page.all("img")} == {HOSTILE}
 
@@ -100,7 +101,8 @@ def test_each_picture_is_stored_once() -> None:
     report = make(products)
     html = render(report, {product.id: jpeg() for product in products})
     assert html.count("data:image/jpeg") == len(report.pictured()) == 6
-    assert len(Page(html).all("img")) == 6 * len(report.protocol.queries)
+    strips = [image for image in Page(html).all("img") if " " in (image["class"] or "")]
+    assert len(Page(html).all("img")) - len(strips) == 6 * len(report.protocol.queries)
 
 
 def test_only_the_first_hits_are_shown() -> None:
@@ -113,7 +115,7 @@ def test_a_large_tree_shows_the_hits_of_the_largest_gains(monkeypatch: pytest.Mo
     monkeypatch.setattr(report_module, "MAX_QUERIES", 2)
     report = make([Product(f"p{n}", "shoe", category_path=("Shoes", f"leaf {n}")) for n in range(4)])
     html = render(report, {})
-    assert html.count("<details>") == 2
+    assert html.count('<div class="columns">') == 2
     assert html.count('<article class="query"') == 5
     assert "Hits are kept for the 2 queries" in html
     assert max(report.shown(), key=report.gain) == report.order()[0]
@@ -153,3 +155,70 @@ def test_thumbnails_are_small_and_broken_pictures_are_told(shop: Path, tmp_path:
     assert set(made) == {"1"}
     assert failed == ["2"]
     assert len(seen) == 2
+
+
+def explained() -> str:
+    """Two systems on a shop of two trees: the second mixes up boots with sandals, and a hat with a shoe."""
+    paths = [("Shoes", "Boots"), ("Shoes", "Boots"), ("Shoes", "Sandals"), ("Hats", "Caps"), ("Hats", "Caps")]
+    products = [Product(f"p{n}", f"thing {n}", category_path=path) for n, path in enumerate(paths)]
+    protocol = TreeProtocol(products)
+    protocol.select("all", {"Shoes", "Boots", "Sandals", "Hats", "Gloves"})
+    answers = {"Boots": [0, 2], "Sandals": [2], "Shoes": [0, 1, 3], "Caps": [3, 4], "Hats": [3, 4]}
+    left = protocol.score(System("bm25", "lexical", "offline"), [np.array([], dtype=np.int64)] * 5)
+    rankings = [np.array(answers[query.text], dtype=np.int64) for query in protocol.queries]
+    right = protocol.score(System("clip-ita", "vector", "offline"), rankings)
+    report = Report(protocol, [left, right], left, right)
+    return render(report, {product.id: jpeg() for product in products})
+
+
+def section(html: str, heading: str) -> str:
+    return html.split(f"<h2>{heading}</h2>")[1].split("</section>\n<section")[0]
+
+
+def test_best_worst_and_most_improved_categories_link_to_their_hits() -> None:
+    html = explained()
+    parts = section(html, "Best, worst, most improved").split('<section class="extremes">')[1:]
+    assert [re.findall(r"<h3>(.*?)</h3>", part)[0] for part in parts] == [
+        "Best", "Worst", "Most improved against bm25"
+    ]  # fmt: skip
+    names = [re.findall(r'<a href="#q\d+">(.*?)</a><b>(.*?)</b>', part) for part in parts]
+    assert names[0][-1] == ("Boots", "50")
+    assert names[1][0] == ("Boots", "50")
+    assert names[2][-1] == ("Boots", "+50")
+    for target in re.findall(r'href="#(q\d+)"', html):
+        assert f'id="{target}"' in html
+
+
+def test_mistakes_are_told_by_kind() -> None:
+    html = explained()
+    (row,) = [row for row in re.findall(r"<tr>.*?</tr>", section(html, "What kind of mistakes")) if "clip-ita" in row]
+    # Of ten first hits two are wrong: one in another tree, one beside the category that was asked.
+    assert "2 of 10" in row
+    assert row.count("50 %") == 2
+    assert "+0: 1" in row
+
+
+def test_the_map_shows_what_came_for_what() -> None:
+    html = explained()
+    text = section(html, "What is confused with what")
+    assert "<b>Boots</b> was asked, <b>Sandals</b> came" in text
+    assert "its sibling" in text
+    assert "another tree (Hats)" in text
+    (boots,) = [row for row in re.findall(r"<tr.*?</tr>", text) if '<th scope="row">Shoes › Boots' in row]
+    assert re.findall(r'<td class="(\w+)[^"]*"[^>]*>(\d+)</td>', boots) == [("ok", "50"), ("tree", "50")]
+
+
+def test_every_category_stands_in_the_table_and_those_not_asked_are_counted() -> None:
+    html = explained()
+    table = section(html, "Every category")
+    assert len(re.findall(r"<tr>", table)) == 6
+    assert table.count("unseen") == 1, "Caps was not among the names that training saw"
+    assert "1 category has no relevant product here and is not asked: Gloves." in html
+
+
+def test_differences_come_with_interval_and_p() -> None:
+    html = explained()
+    told = section(html, "Is the difference real?")
+    assert "clip-ita" in told
+    assert "+83.3" in told
+    assert re.search(r"[+-][\d.]+ to [+-][\d.]+", told)

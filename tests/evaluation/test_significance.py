@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from clipita.evaluation.significance import bootstrap_interval, paired_p_value
+from clipita.evaluation.significance import bootstrap_interval, holm, paired_p_value
 
 
 def test_the_interval_of_a_large_sample_is_the_normal_one() -> None:
@@ -45,3 +45,10 @@ def test_a_steady_gain_is_no_chance() -> None:
 def test_unequal_lengths_are_refused() -> None:
     with pytest.raises(ValueError, match="no pairs"):
         paired_p_value(np.zeros(3), np.zeros(4))
+
+
+def test_holm_by_hand() -> None:
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.5, 0.6]) == [1.0, 1.0]
+    assert holm([0.2]) == [0.2]
+    assert holm([]) == []
