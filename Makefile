@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 SOURCES := clipita exporters opensearch cli tests benchmarks docker docs
 
-.PHONY: help demo test test-all lint types setup lock audit release fuzz soak docs bench-fashion bench-quality bench-demo bench-runtime bench-search bench-serve bench-ingest bench-walk picture clean
+.PHONY: help demo test test-all lint types setup lock audit release fuzz soak docs bench-fashion bench-quality bench-paper bench-demo bench-runtime bench-search bench-serve bench-ingest bench-walk picture clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -77,6 +77,10 @@ bench-fashion: setup  ## the real catalogue, from raw data to benchmarks/results
 bench-quality: setup  ## the default recipe beside the paper's, seen and unseen: benchmarks/results/quality.json
 	$(UV) pip install --quiet --python $(BIN)/python --group bench
 	$(BIN)/python benchmarks/quality.py
+
+bench-paper: setup  ## the CLIP-ITA paper's set-ups, loss and error analysis: benchmarks/results/paper.json
+	$(UV) pip install --quiet --python $(BIN)/python --group bench
+	$(BIN)/python benchmarks/paper.py; status=$$?; $(BIN)/python benchmarks/tables.py; exit $$status
 
 bench-demo: setup  ## how long the demo takes, and its table
 	$(BIN)/python benchmarks/demo.py

@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from clipita.catalogue.product import CategoryTree, Product
+from clipita.catalogue.product import CategoryTree
 from clipita.catalogue.readers import CatalogueFile
 from clipita.config import ModelConfig, TrainingConfig
 from clipita.evaluation.baselines import Bm25
-from clipita.evaluation.protocol import System, TreeProtocol, Vectors
+from clipita.evaluation.protocol import System, SystemResult, TreeProtocol, Vectors
+from clipita.evaluation.setups import Setup
 from clipita.evaluation.summary import row
 from clipita.model.checkpoint import TrainedModel, load_run
 from clipita.model.clip_ita import ProductFeatures
@@ -33,7 +34,7 @@ from clipita.training.splits import FrozenSplit, encode_texts
 from clipita.training.store import RowStore
 from clipita.training.variants import singular
 
-SETUPS = ("all", "general", "specific")
+SETUPS: tuple[Setup, ...] = ("all", "general", "specific")
 GAPS = ("image", "title", "attributes")
 BATCH = 1024
 
@@ -139,11 +140,28 @@ class Test:
         protocol, queries, products = self._vectors(run, **how)
         return self._score(protocol, run.trained.name, queries, products, run.names)
 
+    def results(self, setup: Setup, runs: Sequence[Run]) -> tuple[TreeProtocol, list[SystemResult]]:
+        """One set-up's protocol, and BM25, the text tower on titles and trained models, scored by it."""
+        protocol = self._protocol(setup)
+        titles = self._whole.title
+        assert titles is not None
+        names = self._encode([query.text for query in protocol.queries])
+        bm25, zero = System("bm25", "lexical", "offline"), System("zero-shot", "vector", "offline")
+        results = [
+            protocol.score(bm25, protocol.rank_scores(Bm25(protocol.products).scores)),
+            protocol.score(zero, protocol.rank_vectors(names.numpy(), titles.numpy())),
+        ]
+        for run in runs:
+            _, queries, products = self._vectors(run, setup)
+            system = System(run.trained.name, "vector", "offline")
+            results.append(protocol.score(system, protocol.rank_vectors(queries, products)))
+        return protocol, results
+
     @torch.no_grad()
     def _vectors(
         self,
         run: Run,
-        setup: str = "tree",
+        setup: Setup = "tree",
         typed: str | None = None,
         without: str | None = None,
         dim: int | None = None,
@@ -193,11 +211,10 @@ class Test:
                 ("seen", [at for at, text in enumerate(texts) if text in known]),
                 ("unseen", [at for at, text in enumerate(texts) if text not in known]),
             ]
-        return [row(result, subset, chosen) | {"setup": self._setup} for subset, chosen in subsets]
+        return [row(result, subset, chosen) for subset, chosen in subsets]
 
-    def _protocol(self, setup: str) -> TreeProtocol:
-        self._setup = setup
-        return TreeProtocol(self._products if setup == "tree" else assign(self._products, setup))
+    def _protocol(self, setup: Setup) -> TreeProtocol:
+        return TreeProtocol(self._products, setup)
 
     @cached_property
     def _whole(self) -> ProductFeatures:
@@ -211,19 +228,3 @@ class Test:
 
     def _store(self, name: str, width: int) -> RowStore:
         return RowStore(self._folder, name, width, np.float16)
-
-
-def assign(products: Sequence[Product], setup: str, seed: int = 0) -> list[Product]:
-    """The paper's set-ups: each product has ONE category, and is relevant to that one alone.
-
-    Args:
-        products: with their paths.
-        setup: `all` (one node drawn from the path), `general` (the root) or `specific` (the leaf).
-        seed: of the draw; the draw depends on a product's id alone.
-    """
-    pick = {
-        "all": lambda product: random.Random(f"{seed} {product.id}").choice(product.category_path),
-        "general": lambda product: product.category_path[0],
-        "specific": lambda product: product.category_path[-1],
-    }[setup]
-    return [replace(product, category_path=(pick(product),)) for product in products if product.category_path]

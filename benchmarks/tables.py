@@ -1,7 +1,7 @@
-"""Write the README's tables from benchmarks/results/*.json, so that it quotes nothing else.
+"""Write the tables of README.md and docs/paper.md from benchmarks/results/*.json, so that they quote nothing else.
 
-python benchmarks/tables.py            rewrites README.md between its <!-- table --> marks
-python benchmarks/tables.py --check    exits 1 where README.md says something else
+python benchmarks/tables.py            rewrites both between their <!-- table --> marks
+python benchmarks/tables.py --check    exits 1 where one of them says something else
 """
 
 from __future__ import annotations
@@ -13,39 +13,46 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import paper_tables
 import summary
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
-README = ROOT / "README.md"
+PAGES = (ROOT / "README.md", ROOT / "docs" / "paper.md")
 MEASURES = ("P@1", "P@5", "P@10", "mAP@5", "mAP@10", "R-precision")
 
 
 def main() -> int:
     """Rewrite, or check; gives the exit code."""
-    before = README.read_text(encoding="utf-8")
-    after = fill(before)
-    if "--check" in sys.argv[1:]:
-        if after != before:
-            print("README.md does not say what benchmarks/results holds; mend it with: python benchmarks/tables.py")
-        return int(after != before)
-    README.write_text(after, encoding="utf-8")
-    return 0
+    wrong = 0
+    for page in PAGES:
+        before = page.read_text(encoding="utf-8")
+        after = fill(before)
+        if "--check" not in sys.argv[1:]:
+            page.write_text(after, encoding="utf-8")
+        elif after != before:
+            wrong = 1
+            print(f"{page.name} does not say what benchmarks/results holds; mend it with: python benchmarks/tables.py")
+    return wrong
 
 
 def fill(text: str) -> str:
-    """The README with every table made anew; a table whose result file is missing stays as it is."""
+    """A page with every table made anew; a table whose result file is missing stays as it is.
+
+    `<!-- table fashion -->` is the table of fashion.json, `<!-- table paper:errors -->` one of several of paper.json.
+    """
 
     def table(match: re.Match[str]) -> str:
-        if match[1] == "summary":
+        name = match[1]
+        if name == "summary":
             return f"<!-- table summary -->\n{summary.table(RESULTS)}\n<!-- end -->"
-        file = RESULTS / f"{match[1]}.json"
+        file = RESULTS / f"{name.partition(':')[0]}.json"
         if not file.exists():
             return match[0]
-        body = TABLES[match[1]](json.loads(file.read_text(encoding="utf-8")))
-        return f"<!-- table {match[1]} -->\n{body}\n<!-- end -->"
+        body = TABLES[name](json.loads(file.read_text(encoding="utf-8")))
+        return f"<!-- table {name} -->\n{body}\n<!-- end -->"
 
-    return re.sub(r"<!-- table (\w+) -->\n(.*?)\n?<!-- end -->", table, text, flags=re.DOTALL)
+    return re.sub(r"<!-- table ([\w:]+) -->\n(.*?)\n?<!-- end -->", table, text, flags=re.DOTALL)
 
 
 def demo(result: dict[str, Any]) -> str:
@@ -65,7 +72,13 @@ def fashion(result: dict[str, Any]) -> str:
     return f"{_retrieval(offline + live)}\n\nIn percent{_made(result)}"
 
 
-TABLES: dict[str, Callable[[dict[str, Any]], str]] = {"demo": demo, "fashion": fashion}
+TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
+    "demo": demo,
+    "fashion": fashion,
+    "paper:retrieval": paper_tables.retrieval,
+    "paper:subsets": paper_tables.subsets,
+    "paper:errors": paper_tables.errors,
+}
 
 
 def _name(row: dict[str, Any]) -> str:

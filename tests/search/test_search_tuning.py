@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+import threading
 import tomllib
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -149,6 +151,35 @@ def test_the_command_writes_file_and_index(
         from clipita.opensearch.index import remember
 
         remember(live.client, live.search.index.name, search={})
+
+
+_opened: list[str] = []
+_watching = threading.Event()
+
+
+def _hook(event: str, arguments: tuple[object, ...]) -> None:
+    if event == "open" and _watching.is_set():
+        _opened.append(str(arguments[0]))
+
+
+@pytest.mark.integration
+def test_tuning_opens_no_test_file(
+    live: Live, node: NodeStatus, shop: Path, tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The settings name the test file beside the one to tune on, and who opened it would fail."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "test.parquet").write_bytes(b"whoever opens this fails")
+    (tmp_path / "clipita.toml").write_text(f'[catalogue]\nvalid = "{shop / "valid.parquet"}"\ntest = "test.parquet"\n')
+    sys.addaudithook(_hook)
+    _watching.set()
+    try:
+        common = ["--index", "search-shop", "--url", node.url, "--model", str(tiny_bundle), "--dry-run"]
+        assert run_guarded(group, ["tune", *common]) == 0
+    finally:
+        _watching.clear()
+    opened = {Path(name).name for name in _opened}
+    assert "valid.parquet" in opened
+    assert "test.parquet" not in opened
 
 
 @pytest.mark.integration
