@@ -175,7 +175,7 @@ def _kinds(errors: Errors) -> list[tuple[str, str, int]]:
         ("up", "same tree, shallower", errors.shallower),
         ("level", "same tree, same level", errors.same_level),
         ("down", "same tree, deeper", errors.deeper),
-        ("none", "no category", errors.no_category),
+        ("nowhere", "no category", errors.no_category),
     ]
 
 
@@ -234,7 +234,7 @@ def _strip(protocol: TreeProtocol, result: SystemResult, index: int, classes: Ma
         picture = classes.get(product.id, "nopicture")
         title = escape(product.title or product.id)
         parts.append(f'<img class="{picture} {kind}" src="{PIXEL}" alt="{title}" title="{kind}: {title}">')
-    return "".join(parts)
+    return "".join(parts) or "finds nothing"
 
 
 def _full_name(result: SystemResult) -> str:
