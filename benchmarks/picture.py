@@ -25,7 +25,7 @@ def main() -> int:
     """Take it; gives the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--report", type=Path, default=Path("demo/report.html"))
-    parser.add_argument("--query", default="Running Shoes", help="the query whose results are shown")
+    parser.add_argument("--query", default="Closed Shoes", help="the query whose results are shown")
     parser.add_argument("--width", type=int, default=1200)
     parser.add_argument("--height", type=int, default=640)
     parser.add_argument("--out", type=Path, default=PICTURE)

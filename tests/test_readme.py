@@ -34,9 +34,10 @@ def test_the_summary_says_what_was_measured_and_what_was_missed(tmp_path: Path) 
     assert "| 80.0 % | ≥ 79 % |" in unseen
 
 
-def test_the_first_screen_holds_commands_and_numbers() -> None:
+def test_the_first_screen_holds_picture_commands_and_numbers() -> None:
     lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
     screen = "\n".join(lines[: lines.index("<!-- end -->")])
     assert len(screen.splitlines()) < 40
-    for wanted in ("make demo", "make test", "| recall@10"):
+    for wanted in ("make demo", "make test", "| recall@10", "(docs/assets/report.webp)"):
         assert wanted in screen
+    assert (ROOT / "docs" / "assets" / "report.webp").stat().st_size < 200_000
