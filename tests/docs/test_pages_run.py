@@ -83,7 +83,8 @@ def typed(node: NodeStatus, alias: str, tiny_tower: Path, tmp_path: Path) -> Cal
     """Types the lines of a page in one folder; gives the lines that were run."""
     shutil.copy(tiny_tower, tmp_path / "tower.json")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CLIPITA_")}
-    environment["CLIPITA_OPENSEARCH_URL"] = node.url
+    # A page that names no index means `products`, which other tests may have.
+    environment |= {"CLIPITA_OPENSEARCH_URL": node.url, "CLIPITA_OPENSEARCH_INDEX": alias}
 
     def run(page: str) -> list[str]:
         done = []
