@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ from clipita.errors import ConfigError, MissingExtraError
 @click.option("--batch-size", type=click.IntRange(2), help="Products a step.")
 @click.option("--seed", type=int, help="Makes the training repeatable; default 0.")
 @click.option("--unfreeze/--freeze", default=None, help="Train the towers too (a GPU, or a small tower), or not.")
+@click.option("--device", metavar="DEVICE", help="cpu, cuda or cuda:N; default cpu. With torchrun cuda is a GPU each.")
 @click.option("--cache", type=click.Path(path_type=Path), help="Where tower features are kept between trainings.")
 @click.option("--force", is_flag=True, help="Replace what the run folder holds.")
 @fields_options
@@ -68,6 +70,10 @@ def command(
     cache, and only the heads on top are learnt, in minutes on a CPU. Training stops when R-precision on the
     validation products no longer rises. Interrupted, the same command goes on where it stopped.
 
+    On many GPUs (or machines), with --unfreeze: torchrun starts a process a GPU. Each runs its share of a batch through
+    the towers, and all products of the batch are negatives of each other, as in one process. Process 0 alone writes
+    and prints. docs/scale.md says more.
+
     \b
     Example:
       clipita train                                     with everything in clipita.toml
@@ -75,6 +81,7 @@ def command(
       clipita train --recipe paper --modalities IA --run runs/clip-ia
       clipita train --recipe paper --setup specific --run runs/specific
       clipita train --hold-out-categories 30 --run runs/unseen
+      torchrun --nproc-per-node 8 -m clipita.cli train --unfreeze --device cuda --batch-size 4096
     """
     settings = config.load(config_file)
     fields = mapped_fields(settings.fields, flags)
@@ -91,21 +98,25 @@ def command(
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         from clipita.training.prepare import Sources
+        from clipita.training.ranks import joined
         from clipita.training.run import train
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "torch", "train") from error
-    with console.progress("") as bar:
+    with joined(training.device) as ranks, console.progress("") if ranks.first else nullcontext() as bar:
         outcome = train(
             Sources(*files, fields, settings.catalogue.image_root, _hold_out(hold_out_categories)),
             model,
             training,
-            console.stages(bar),
+            console.stages(bar) if bar is not None else lambda *_: None,
             lambda epoch: console.note(
                 f"Epoch {epoch.number}: loss {epoch.loss:.3f}, valid R-precision {epoch.r_precision:.1f}"
                 f"{' *' if epoch.best else ''} ({epoch.seconds:.1f} s)"
             ),
             force=force,
+            ranks=ranks,
         )
+    if not ranks.first:
+        return 0
     if outcome.rejected:
         console.note(f"{outcome.rejected} rows could not be used: {training.run / 'rejected.jsonl'}")
     result = {

@@ -91,6 +91,8 @@ class ModelConfig:
 class TrainingConfig:
     """How the model is trained. With `unfreeze` the towers learn too, and nothing is cached.
 
+    `device` is `cpu`, `cuda` or `cuda:N`; the result does not depend on it but for rounding.
+
     `setup` says which categories of its path a product is labelled with, as the CLIP-ITA paper has it.
     """
 
@@ -108,6 +110,7 @@ class TrainingConfig:
     patience: int = 4
     seed: int = 0
     unfreeze: bool = False
+    device: str = "cpu"
     run: Path = Path("runs/clip-ita")
     cache: Path = Path(".clipita/features")
 

@@ -114,7 +114,7 @@ class ResidualObjective:
         if self._data.variants is None or not self._settings.query_variants:
             return names
         typed = torch.rand(len(names), 1) < self._settings.query_variants
-        return torch.where(typed, self._data.variants.draw(), names)
+        return torch.where(typed.to(names.device), self._data.variants.draw().to(names.device), names)
 
     def _distillation(self, titles: Tensor, products: Tensor) -> Tensor:
         """How far the learnt space has moved words that are no category, among products that have a title."""
@@ -123,7 +123,7 @@ class ResidualObjective:
         titled = titles.abs().sum(dim=1) > 0
         if not titled.any():
             return products.sum() * 0.0
-        chosen = phrases[torch.randint(len(phrases), (PHRASES_A_STEP,))]
+        chosen = phrases[torch.randint(len(phrases), (PHRASES_A_STEP,))].to(titles.device)
         taught = self._heads.anchor.query(chosen) @ self._heads.anchor.product(titles[titled]).T
         learnt = functional.normalize(self._heads.free_query(chosen), dim=-1) @ products[titled].T
         return distillation_loss(taught, learnt, DISTILLATION_TEMPERATURE)
@@ -132,7 +132,7 @@ class ResidualObjective:
 def label_loss(products: Tensor, categories: Tensor, on_path: Tensor, scale: Tensor, kind: str) -> Tensor:
     """Tree loss, or the paper's InfoNCE in its set-up "all": one node drawn from each product's path."""
     if kind == "tree":
-        return tree_loss(products, categories, on_path, scale)
+        return tree_loss(products, categories, on_path.to(products.device), scale)
     drawn = torch.multinomial(on_path.float(), 1).squeeze(1)
     return infonce_loss(products, categories[drawn], scale)
 
@@ -153,9 +153,9 @@ def drop_modalities(features: ProductFeatures, share: float, *, keep_title: bool
     keep = torch.rand(len(parts), len(parts[0])) >= share
     if keep_title:
         keep |= torch.tensor([part is features.title for part in parts])[:, None]
-    present = torch.stack([part.detach().abs().sum(dim=1) > 0 for part in parts])
+    present = torch.stack([part.detach().abs().sum(dim=1) > 0 for part in parts]).cpu()
     keep |= ~(keep & present).any(dim=0)
-    masked = iter([part * kept.unsqueeze(1) for part, kept in zip(parts, keep, strict=True)])
+    masked = iter([part * kept.unsqueeze(1).to(part.device) for part, kept in zip(parts, keep, strict=True)])
     return ProductFeatures(
         *(None if part is None else next(masked) for part in (features.image, features.title, features.attributes))
     )

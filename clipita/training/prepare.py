@@ -22,11 +22,11 @@ from clipita.model.towers import Towers, TowerSource, build_towers
 from clipita.runtime.bundle import hash_file
 from clipita.training.examples import EncodeImages, Examples, Progress, read_examples
 from clipita.training.hold_out import held_out_names, without_categories
+from clipita.training.ranks import Ranks, SharedSplit, SharedTexts
 from clipita.training.splits import (
     FrozenSplit,
     FrozenTexts,
     LearningSplit,
-    LearningTexts,
     QueryTexts,
     Split,
     Variants,
@@ -110,19 +110,29 @@ def pretrained_source(model: ModelConfig, training: TrainingConfig) -> TowerSour
 
 
 @contextmanager
-def prepared_data(sources: Sources, model: ModelConfig, training: TrainingConfig, progress: Progress) -> Iterator[Data]:
+def prepared_data(
+    sources: Sources, model: ModelConfig, training: TrainingConfig, progress: Progress, ranks: Ranks | None = None
+) -> Iterator[Data]:
     """Read both splits and open the stores that they need for as long as the training lasts.
+
+    Args:
+        sources: the catalogue.
+        model: towers and modalities.
+        training: cache, seed, and whether the towers learn.
+        progress: told about long work.
+        ranks: this process among several; one that does not prepare must come after the one that does.
 
     Raises:
         TrainingError: no usable product, one category alone, or the cache cannot be used.
         CatalogueError: a file cannot be read.
     """
+    ranks = ranks or Ranks()
     source = pretrained_source(model, training)
     progress("Building the towers", 0, None)
-    towers = build_towers(source, training.seed)
+    towers = build_towers(source, training.seed).to(ranks.device)
     modalities = parse_modalities(model.modalities)
     with ExitStack() as stack:
-        images = _open_images(stack, training, towers) if "I" in modalities else None
+        images = _open_images(stack, training, towers, ranks) if "I" in modalities else None
         encode = (lambda pixels: pixels) if training.unfreeze else image_encoder(towers)
         examples = [
             read_examples(
@@ -143,10 +153,12 @@ def prepared_data(sources: Sources, model: ModelConfig, training: TrainingConfig
         examples = [labelled(split, training.setup) for split in examples]
         variants = said = None
         if training.unfreeze:
-            splits: list[Split] = [LearningSplit(split, modalities, images, towers) for split in examples]
-            queries: QueryTexts = LearningTexts(names, towers.tokenizer)
+            splits: list[Split] = [
+                SharedSplit(LearningSplit(split, modalities, images, towers), ranks) for split in examples
+            ]
+            queries: QueryTexts = SharedTexts(names, towers.tokenizer, ranks)
         else:
-            texts = _open_texts(stack, training, towers)
+            texts = _open_texts(stack, training, towers, ranks)
             encode_texts([*_texts_of(examples), *names], towers, texts, progress)
             splits = [FrozenSplit(split, modalities, images, texts) for split in examples]
             queries = FrozenTexts(_gathered(names, texts))
@@ -170,13 +182,15 @@ def cache_folder(training: TrainingConfig, towers: Towers) -> Path:
     return training.cache / hashlib.sha256(identity.encode()).hexdigest()[:16]
 
 
-def _open_images(stack: ExitStack, training: TrainingConfig, towers: Towers) -> RowStore:
+def _open_images(stack: ExitStack, training: TrainingConfig, towers: Towers, ranks: Ranks) -> RowStore:
+    filled = not ranks.prepares
     if training.unfreeze:
         # Pixels depend on the frame alone, so towers of any weights share them.
         folder = training.cache / hashlib.sha256(str(towers.image_spec).encode()).hexdigest()[:16]
         width = towers.image_spec.height * towers.image_spec.width * 3
-        return stack.enter_context(RowStore(folder, "pixels", width, np.uint8))
-    return stack.enter_context(RowStore(cache_folder(training, towers), "images", towers.image_dim, np.float16))
+        return stack.enter_context(RowStore(folder, "pixels", width, np.uint8, filled=filled))
+    folder = cache_folder(training, towers)
+    return stack.enter_context(RowStore(folder, "images", towers.image_dim, np.float16, filled=filled))
 
 
 def image_encoder(towers: Towers) -> EncodeImages:
@@ -184,13 +198,14 @@ def image_encoder(towers: Towers) -> EncodeImages:
 
     @torch.no_grad()
     def encode(pixels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        return towers.encode_image(torch.from_numpy(pixels)).numpy()
+        return towers.encode_image(torch.from_numpy(pixels).to(towers.image_mean.device)).cpu().numpy()
 
     return encode
 
 
-def _open_texts(stack: ExitStack, training: TrainingConfig, towers: Towers) -> RowStore:
-    return stack.enter_context(RowStore(cache_folder(training, towers), "texts", towers.text_dim, np.float16))
+def _open_texts(stack: ExitStack, training: TrainingConfig, towers: Towers, ranks: Ranks) -> RowStore:
+    folder = cache_folder(training, towers)
+    return stack.enter_context(RowStore(folder, "texts", towers.text_dim, np.float16, filled=not ranks.prepares))
 
 
 def _texts_of(examples: list[Examples]) -> list[str]:

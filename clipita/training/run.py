@@ -27,6 +27,7 @@ from clipita.model.checkpoint import CHECKPOINT, TrainedModel, save_checkpoint
 from clipita.model.clip_ita import ClipIta
 from clipita.training.examples import Progress
 from clipita.training.prepare import Data, Sources, prepared_data
+from clipita.training.ranks import Ranks
 from clipita.training.trainer import STATE, Epoch, Trainer
 
 HELD_OUT = "held_out.txt"
@@ -65,6 +66,7 @@ def train(
     on_epoch: Callable[[Epoch], None],
     *,
     force: bool = False,
+    ranks: Ranks | None = None,
 ) -> Outcome:
     """Train a model into `training.run`, or go on where an interrupted call stopped.
 
@@ -75,11 +77,13 @@ def train(
         progress: told about long work.
         on_epoch: told about every epoch.
         force: throw away what the run folder holds.
+        ranks: this process among several, see `ranks.joined`. The first one alone writes; all get the same outcome.
 
     Raises:
         CheckpointError: the folder holds a finished training, or one with other settings.
         TrainingError, CatalogueError: see `prepared_data`.
     """
+    ranks = ranks or Ranks(device=training.device)
     _check_settings(training)
     if training.unfreeze:
         # An anchor to a space that moves would hold nothing.
@@ -87,16 +91,19 @@ def train(
     folder = training.run
     described = describe(sources, model, training)
     identity = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
-    _clear_or_refuse(folder, force=force)
-    with prepared_data(sources, model, training, progress) as data:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "config.json").write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
-        (folder / "rejected.jsonl").write_bytes(b"".join(row.to_json_line() for row in data.rejected))
-        (folder / HELD_OUT).write_text("".join(f"{name}\n" for name in data.held_out), encoding="utf-8")
+    if ranks.first:
+        _clear_or_refuse(folder, force=force)
+    if not ranks.prepares:
+        ranks.wait()
+    with prepared_data(sources, model, training, progress, ranks) as data:
+        if ranks.prepares:
+            ranks.wait()
+        if ranks.first:
+            _describe_run(folder, described, data)
         known = (len(data.variants.owners), len(data.names)) if data.variants is not None else (0, 0)
         network = ClipIta(data.towers, model.modalities, model.dim, model.hidden, model.dropout, model.heads, known)
         pretrained = data.towers.source.pretrained_text
-        trainer = Trainer(network, data, training, folder, identity, pretrained_towers=pretrained)
+        trainer = Trainer(network, data, training, folder, identity, pretrained_towers=pretrained, ranks=ranks)
         resumed = trainer.resume()
         best = trainer.run(progress, lambda epoch: _report(epoch, folder, on_epoch))
         trained = TrainedModel(
@@ -107,8 +114,9 @@ def train(
             training.unfreeze,
             pretrained,
         )
-        save_checkpoint(trained, folder / CHECKPOINT)
-        trainer.forget_state()
+        if ranks.first:
+            save_checkpoint(trained, folder / CHECKPOINT)
+            trainer.forget_state()
     return Outcome(
         trained,
         best,
@@ -123,7 +131,7 @@ def train(
 
 def describe(sources: Sources, model: ModelConfig, training: TrainingConfig) -> dict[str, Any]:
     """Everything that decides the result, as plain data; two equal descriptions train the same model."""
-    settings = {key: value for key, value in asdict(training).items() if key not in {"run", "cache"}}
+    settings = {key: value for key, value in asdict(training).items() if key not in {"run", "cache", "device"}}
     return {
         "clipita": clipita.__version__,
         "data": sources.describe(),
@@ -131,6 +139,13 @@ def describe(sources: Sources, model: ModelConfig, training: TrainingConfig) -> 
         "model": {key: str(value) if isinstance(value, Path) else value for key, value in asdict(model).items()},
         "training": settings,
     }
+
+
+def _describe_run(folder: Path, described: dict[str, Any], data: Data) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
+    (folder / "rejected.jsonl").write_bytes(b"".join(row.to_json_line() for row in data.rejected))
+    (folder / HELD_OUT).write_text("".join(f"{name}\n" for name in data.held_out), encoding="utf-8")
 
 
 def _training_record(described: dict[str, Any], data: Data, trainer: Trainer, best: Epoch) -> dict[str, Any]:

@@ -43,9 +43,9 @@ class FrozenTexts:
     def __init__(self, encoded: Tensor) -> None:
         self._encoded = encoded
 
-    def features(self, model: ClipIta) -> Tensor:  # noqa: ARG002 - the towers are frozen
+    def features(self, model: ClipIta) -> Tensor:
         """The features that were encoded at the start."""
-        return self._encoded
+        return self._encoded.to(model.log_scale.device)
 
 
 class LearningTexts:
@@ -56,7 +56,7 @@ class LearningTexts:
 
     def features(self, model: ClipIta) -> Tensor:
         """The tower's present features."""
-        return model.towers.encode_text(self._ids)
+        return model.towers.encode_text(self._ids.to(model.log_scale.device))
 
 
 class Variants:
@@ -101,10 +101,14 @@ class FrozenSplit:
         if "A" in modalities:
             self._attributes = torch.from_numpy(_attribute_means(examples, texts))
 
-    def features(self, model: ClipIta, rows: Tensor) -> ProductFeatures:  # noqa: ARG002 - the towers are frozen
+    def features(self, model: ClipIta, rows: Tensor) -> ProductFeatures:
         """Gather the rows' features."""
+        device = model.log_scale.device
         return ProductFeatures(
-            *(None if part is None else part[rows].float() for part in (self._image, self._title, self._attributes))
+            *(
+                None if part is None else part[rows].to(device).float()
+                for part in (self._image, self._title, self._attributes)
+            )
         )
 
 
@@ -137,13 +141,17 @@ class LearningSplit:
         wanted = rows.tolist()
         attribute_ids, weights = self._attribute_batch(wanted)
         pixels, has_image = self._image_batch(wanted)
+        tensors = {
+            "pixels": pixels,
+            "has_image": has_image,
+            "title_ids": self._trim(self._title_ids[rows]),
+            "has_title": self._has_title[rows],
+            "attribute_ids": self._trim(attribute_ids),
+            "attribute_weights": weights,
+        }
+        device = model.log_scale.device
         return model.product_features(
-            pixels=pixels,
-            has_image=has_image,
-            title_ids=self._trim(self._title_ids[rows]),
-            has_title=self._has_title[rows],
-            attribute_ids=self._trim(attribute_ids),
-            attribute_weights=weights,
+            **{name: None if value is None else value.to(device) for name, value in tensors.items()}
         )
 
     def _trim(self, ids: Tensor) -> Tensor:
@@ -186,7 +194,8 @@ def encode_texts(texts: Sequence[str], towers: Towers, store: RowStore, progress
     )
     for start in range(0, len(wanted), TEXT_BATCH):
         keys, batch = zip(*wanted[start : start + TEXT_BATCH], strict=True)
-        store.append(keys, towers.encode_text(torch.from_numpy(towers.tokenizer(batch))).numpy())
+        ids = torch.from_numpy(towers.tokenizer(batch)).to(towers.image_mean.device)
+        store.append(keys, towers.encode_text(ids).cpu().numpy())
         progress("Encoding texts", start + len(batch), len(wanted))
 
 

@@ -33,24 +33,27 @@ class RowStore:
         name: stem of the files.
         width: numbers a row.
         dtype: of the numbers.
+        filled: another process of the same training has the store open and has filled it; this one only reads.
 
     Raises:
         TrainingError: another process has the store open, or the disk refuses.
     """
 
-    def __init__(self, folder: Path, name: str, width: int, dtype: Any) -> None:
+    def __init__(self, folder: Path, name: str, width: int, dtype: Any, *, filled: bool = False) -> None:
         self.width = width
         self.dtype = np.dtype(dtype)
+        mode = "rb" if filled else "a+b"
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._rows = (folder / f"{name}.rows").open("a+b")
-            self._keys = (folder / f"{name}.keys").open("a+b")
+            self._rows = (folder / f"{name}.rows").open(mode)
+            self._keys = (folder / f"{name}.keys").open(mode)
         except OSError as error:
             raise TrainingError(
                 f"The feature cache in {folder} cannot be written: {error}.", hint="Choose another one with --cache."
             ) from error
         try:
-            fcntl.flock(self._keys, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not filled:
+                fcntl.flock(self._keys, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             self._rows.close()
             self._keys.close()
@@ -58,7 +61,7 @@ class RowStore:
                 f"Another training is filling the feature cache in {folder}.",
                 hint="Wait until it is done, or choose another cache with --cache.",
             ) from None
-        self._position = self._load_keys()
+        self._position = self._load_keys(filled)
 
     def __enter__(self) -> Self:
         return self
@@ -114,11 +117,12 @@ class RowStore:
             result[targets] = table[sources]
         return result
 
-    def _load_keys(self) -> dict[bytes, int]:
+    def _load_keys(self, filled: bool) -> dict[bytes, int]:
         self._keys.seek(0)
         raw = self._keys.read()
         row_bytes = self.width * self.dtype.itemsize
         whole = min(len(raw) // KEY_BYTES, Path(self._rows.name).stat().st_size // row_bytes)
-        self._keys.truncate(whole * KEY_BYTES)
-        self._rows.truncate(whole * row_bytes)
+        if not filled:
+            self._keys.truncate(whole * KEY_BYTES)
+            self._rows.truncate(whole * row_bytes)
         return {raw[at * KEY_BYTES : (at + 1) * KEY_BYTES]: at for at in range(whole)}

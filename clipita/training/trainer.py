@@ -19,6 +19,7 @@ from clipita.model.clip_ita import ClipIta
 from clipita.training.examples import Progress
 from clipita.training.objective import objective
 from clipita.training.prepare import Data
+from clipita.training.ranks import Ranks
 from clipita.training.splits import name_matrix, path_classes
 from clipita.training.validation import validate
 
@@ -56,6 +57,7 @@ class Trainer:
         run: folder for the state that a later call resumes from.
         identity: settings and data as a hash; a state with another one is not resumed.
         pretrained_towers: learning towers with weights get a rate that does not wipe these out.
+        ranks: this process among several; only the first one writes.
     """
 
     def __init__(
@@ -67,8 +69,10 @@ class Trainer:
         identity: str,
         *,
         pretrained_towers: bool,
+        ranks: Ranks | None = None,
     ) -> None:
         self.model = model
+        self._ranks = ranks or Ranks()
         self._data = data
         self._settings = settings
         self._state_file = run / STATE
@@ -76,7 +80,10 @@ class Trainer:
         self._valid_paths = name_matrix(data.names, data.valid.paths)
         self._weights = draw_weights(data.train.paths, settings.balance)
         model.towers.requires_grad_(settings.unfreeze)
+        # Before the model moves: what has a closed form is computed on the CPU.
         self._objective = objective(model, data, settings)
+        model.to(self._ranks.device)
+        self._ranks.start_alike(model)
         self._steps = -(-len(data.train.paths) // settings.batch_size)
         self._optimizer = torch.optim.AdamW(self._parameter_groups(pretrained_towers), fused=True)
         self._schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -99,9 +106,10 @@ class Trainer:
         Raises:
             CheckpointError: the state is of other settings or data.
         """
-        if not self._state_file.exists():
+        found = read_file(self._state_file) if self._ranks.first and self._state_file.exists() else None
+        content = self._ranks.same(found)
+        if content is None:
             return 0
-        content = read_file(self._state_file)
         if content["identity"] != self._identity:
             raise CheckpointError(
                 f"{self._state_file.parent} holds an unfinished training with other settings or data.",
@@ -119,8 +127,10 @@ class Trainer:
         while len(self.history) < self._settings.epochs and not self._stalled():
             epoch = self._one_epoch(len(self.history) + 1, progress)
             self.history.append(epoch)
-            self._save()
-            on_epoch(epoch)
+            if self._ranks.first:
+                self._save()
+                on_epoch(epoch)
+        self.model.to("cpu")
         self.model.load_state_dict(self._best_state, strict=False)
         self.model.eval()
         self._objective.finish()
@@ -157,12 +167,15 @@ class Trainer:
         self.model.train()
         if not self._settings.unfreeze:
             self.model.towers.eval()
-        total = torch.zeros(())
+        total = torch.zeros((), device=self._ranks.device)
         order = draw(self._weights)
         for step, rows in enumerate(torch.split(order, self._settings.batch_size), start=1):
             total += self._step(rows)
             progress(f"Epoch {number}/{self._settings.epochs}", step, self._steps)
-        r_precision = validate(self.model, self._data.valid, self._data.queries, self._valid_paths)
+        self._ranks.average_statistics(self.model.towers)
+        figure = validate(self.model, self._data.valid, self._data.queries, self._valid_paths)
+        # Rounding may differ between processes; whether to stop must not.
+        r_precision = self._ranks.same(figure)
         best = not self.history or r_precision > self.best.r_precision
         if best:
             self._best_state = learnt_state(self.model, learnt_towers=self._settings.unfreeze)
@@ -172,9 +185,13 @@ class Trainer:
         loss = self._objective.loss(rows)
         self._optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
+        self._ranks.combine_gradients(self.model.towers.parameters(), self._learnt_on_top())
         self._optimizer.step()
         self._schedule.step()
         return loss.detach()
+
+    def _learnt_on_top(self) -> list[torch.nn.Parameter]:
+        return [value for name, value in self.model.named_parameters() if not name.startswith("towers.")]
 
     def _save(self) -> None:
         save_atomically(

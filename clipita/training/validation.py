@@ -25,7 +25,7 @@ def validate(model: ClipIta, split: Split, queries: QueryTexts, relevant: Tensor
     model.eval()
     rows = torch.arange(len(split.paths))
     products = torch.cat([model.product(split.features(model, batch)) for batch in torch.split(rows, BATCH)])
-    return mean_r_precision(model.query(queries.features(model)) @ products.T, relevant.T)
+    return mean_r_precision((model.query(queries.features(model)) @ products.T).cpu(), relevant.T)
 
 
 def mean_r_precision(scores: Tensor, relevant: Tensor) -> float:
