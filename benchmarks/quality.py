@@ -5,19 +5,22 @@
 Trains with `clipita train` on train.parquet, stops by valid.parquet, and reports test.parquet by exact search: all
 categories trained, and three draws of 30 leaves held out; the default recipe with three seeds each. Also: queries as
 people type them, products that lack a modality, vectors cut short, the paper's own set-ups, and BM25 and the towers
-without training. Finished trainings are kept in build/quality and not repeated. Writes benchmarks/results/quality.json.
+without training, and hybrid search through a live index. Finished trainings are kept in build/quality and not
+repeated. Writes benchmarks/results/quality.json.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import statistics
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+import quality_hybrid
 import quality_measure as measure
 import record
 from towers import write_towers
@@ -47,6 +50,7 @@ def main() -> int:
         "draws": len(DRAWS),
         "held_out": {draw: _draw_file(draw).read_text(encoding="utf-8").split("\n")[:-1] for draw in DRAWS},
         **_measure(test, SEEDS[: options.seeds]),
+        **quality_hybrid.measure({draw: WORK / "runs" / f"draw{draw}-0" for draw in DRAWS}, files, WORK),
         "seconds": seconds,
     }
     result["targets"] = targets(result)
@@ -155,6 +159,7 @@ def targets(result: dict[str, Any]) -> list[dict[str, Any]]:
         setup: [mean(recipe="paper", draw=None, system=name, setup=setup) for name in ("clip-i", "clip-ia", "clip-ita")]
         for setup in measure.SETUPS
     }
+    hybrid = quality_hybrid.targets(result)
     gains = {setup: mean(recipe="default", draw=None, subset="all", setup=setup) - orders[setup][2] for setup in orders}
     return [
         _target("all categories trained: R-precision >= 92.5", whole, lambda x: x >= 92.5),
@@ -174,12 +179,19 @@ def targets(result: dict[str, Any]) -> list[dict[str, Any]]:
         _target("256 dimensions: within 0.5", whole - mean(**full, dim=256), lambda x: x <= 0.5),
         _target("128 dimensions: within 1.5", whole - mean(**full, dim=128), lambda x: x <= 1.5),
         _target("paper's loss, every set-up: I < IA < ITA", orders, lambda x: all(a < b < c for a, b, c in x.values())),
-        _target(
-            "training with cached features, seconds <= 60",
-            min(value for name, value in result["seconds"].items() if not name.startswith("paper")),
-            lambda x: x <= 60,
-        ),
+        *_targets_of_time(result["seconds"]),
         _target("set-ups all and specific: 10 above the paper's", gains, lambda x: min(x["all"], x["specific"]) >= 10),
+        *(_target(name, value, lambda _, reached=reached: reached) for name, value, reached in hybrid),
+    ]
+
+
+def _targets_of_time(seconds: dict[str, float]) -> list[dict[str, Any]]:
+    """The first training finds no cached features, all others do."""
+    first, *others = (value for name, value in seconds.items() if not name.startswith("paper"))
+    training = statistics.median(others)
+    return [
+        _target("training with cached features, seconds <= 60", training, lambda x: x <= 60),
+        _target("features of train and valid, seconds <= 360", first - training, lambda x: x <= 360),
     ]
 
 

@@ -32,16 +32,17 @@ def measure(client: OpenSearch, index: str, bundle: Bundle, files: list[Path]) -
         The figures, and the settings tuned for the trained vectors.
     """
     valid, test = (TreeProtocol(CatalogueFile(file).products()) for file in files[1:])
-    trained, settings = _tuned(ProductSearch(client, index, bundle, SearchConfig()), valid)
+    trained, settings = tuned(ProductSearch(client, index, bundle, SearchConfig()), valid)
     trained |= _modes(ProductSearch(client, index, bundle, settings), test)
-    zero_search = _zero_shot(client, bundle, [valid, test])
-    zero, zero_settings = _tuned(zero_search, valid)
+    zero_search = zero_shot(client, bundle, [valid, test])
+    zero, zero_settings = tuned(zero_search, valid)
     zero_search.config = zero_settings
     zero |= _modes(zero_search, test)
     return {"trained": trained, "zero-shot": zero, "queries": len(test.queries), "products": len(test.ids)}, settings
 
 
-def _tuned(search: ProductSearch, valid: TreeProtocol) -> tuple[dict[str, Any], SearchConfig]:
+def tuned(search: ProductSearch, valid: TreeProtocol) -> tuple[dict[str, Any], SearchConfig]:
+    """The settings that valid chooses, and what was found on the way."""
     present = search.config
     default = Setting(tuple(present.fields), present.weight, present.pivot, present.k)
     tuning = tune(valid, collect(search, valid, FIELDS), default)
@@ -69,7 +70,7 @@ def _modes(search: ProductSearch, test: TreeProtocol) -> dict[str, Any]:
     return found
 
 
-def _zero_shot(client: OpenSearch, bundle: Bundle, protocols: list[TreeProtocol]) -> ProductSearch:
+def zero_shot(client: OpenSearch, bundle: Bundle, protocols: list[TreeProtocol]) -> ProductSearch:
     """An index of the valid and test products whose vectors are the untrained text tower's, of the title alone."""
     encoder = TextEncoder(bundle)
     products = [product for protocol in protocols for product in protocol.products]

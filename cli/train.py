@@ -151,7 +151,7 @@ _RECIPES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {name: getattr(_DEFAULTS.model, name) for name in ("heads", "dim", "hidden")},
         {
             name: getattr(_DEFAULTS.training, name)
-            for name in ("loss", "epochs", "patience", "modality_dropout", "balance", "distillation", "query_variants")
+            for name in ("loss", "epochs", "patience", "modality_dropout", "balance", "distillation")
         },
     ),
     # Section 3 of the paper; where it is silent (width, schedule) what served its loss best.
@@ -164,7 +164,6 @@ _RECIPES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             "modality_dropout": 0.1,
             "balance": 0.0,
             "distillation": 0.0,
-            "query_variants": 0.0,
         },
     ),
 }

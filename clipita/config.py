@@ -98,16 +98,15 @@ class TrainingConfig:
 
     setup: Literal["all", "general", "specific"] = "all"
     loss: Literal["tree", "infonce"] = "tree"
-    epochs: int = 8
+    epochs: int = 15
     batch_size: int = 512
     learning_rate: float = 1e-3
     weight_decay: float = 1e-3
     modality_dropout: float = 0.3
     balance: float = 0.5
     distillation: float = 0.1
-    query_variants: float = 0.5
     query_templates: tuple[str, ...] = QUERY_TEMPLATES
-    patience: int = 4
+    patience: int = 6
     seed: int = 0
     unfreeze: bool = False
     device: str = "cpu"

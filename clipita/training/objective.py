@@ -84,7 +84,8 @@ class ResidualObjective:
         features = drop_modalities(whole, self._settings.modality_dropout, keep_title=True)
         raw, untitled = self._heads.learnt_products(torch.cat(features.present, dim=-1))
         products = functional.normalize(raw, dim=-1)
-        categories = functional.normalize(self._heads.categories(self._category_texts()), dim=-1)
+        names = self._data.queries.features(self._model)
+        categories = functional.normalize(self._heads.categories(names), dim=-1)
         on_path, kind = self._paths[rows], self._settings.loss
         loss = label_loss(products, categories, on_path, self._model.scale, kind)
         if untitled is not None:
@@ -107,14 +108,6 @@ class ResidualObjective:
         self._heads.rotate(
             functional.normalize(torch.cat(products), dim=-1), weights / weights.sum(), self._data.phrases
         )
-
-    def _category_texts(self) -> Tensor:
-        """Features of the category names, some of them as people type them: [C, text_dim]."""
-        names = self._data.queries.features(self._model)
-        if self._data.variants is None or not self._settings.query_variants:
-            return names
-        typed = torch.rand(len(names), 1) < self._settings.query_variants
-        return torch.where(typed.to(names.device), self._data.variants.draw().to(names.device), names)
 
     def _distillation(self, titles: Tensor, products: Tensor) -> Tensor:
         """How far the learnt space has moved words that are no category, among products that have a title."""

@@ -162,11 +162,9 @@ def _training_record(described: dict[str, Any], data: Data, trainer: Trainer, be
 
 
 def _check_settings(training: TrainingConfig) -> None:
-    for name in ("balance", "distillation", "query_variants"):
-        if getattr(training, name) < 0 or (name == "query_variants" and training.query_variants > 1):
-            raise ConfigError(
-                f"training {name} is {getattr(training, name)}; it must not be negative, nor a share above 1."
-            )
+    for name in ("balance", "distillation"):
+        if getattr(training, name) < 0:
+            raise ConfigError(f"training {name} is {getattr(training, name)}; it must not be negative.")
     for template in training.query_templates:
         if "{}" not in template:
             raise ConfigError(

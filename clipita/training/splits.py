@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -59,6 +60,7 @@ class LearningTexts:
         return model.towers.encode_text(self._ids.to(model.log_scale.device))
 
 
+@dataclass(frozen=True)
 class Variants:
     """Category names as people type them, under frozen towers.
 
@@ -67,17 +69,8 @@ class Variants:
         owners: int64 [K], ascending: the name that a text stands for; every name has at least one text.
     """
 
-    def __init__(self, features: Tensor, owners: Tensor) -> None:
-        self.features = features
-        self.owners = owners
-        self._counts = torch.bincount(owners)
-        self._starts = self._counts.cumsum(dim=0) - self._counts
-
-    def draw(self) -> Tensor:
-        """One random text of each name, the name itself and what is near it most often: float32 [C, text_dim]."""
-        # Squared, so that early texts, which are the likelier ones to be typed, come more often than late ones.
-        chosen = self._starts + (torch.rand(len(self._counts)).square() * self._counts).long()
-        return self.features[chosen]
+    features: Tensor
+    owners: Tensor
 
 
 class FrozenSplit:
