@@ -233,8 +233,8 @@ def test_a_product_without_a_modality_gets_a_vector_of_its_own(
 ) -> None:
     from clipita.training.prepare import prepared_data
 
-    # Residual heads start without any say of the picture, and have little after one epoch.
-    run(sources, replace(frozen, heads=heads), short)
+    # Residual heads start without any say of picture and attributes, and learn it slowly.
+    run(sources, replace(frozen, heads=heads), replace(short, learning_rate=1e-2))
     model = load_run(short.run).model
     with prepared_data(sources, frozen, short, lambda *_: None) as data, torch.no_grad():
         whole = data.valid.features(model, torch.arange(8))
