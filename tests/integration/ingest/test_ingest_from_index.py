@@ -46,6 +46,7 @@ def theirs(number: int) -> dict[str, Any]:
         "specs": {"colour": ["red", "blue", "green"][number % 3], "weight": {"value": number, "unit": "g"}},
         "category": ["Home", f"Leaf {number % 5}"],
         "stock": number,
+        "badge": f"img/{number}.png",
         "price": number + 0.99,
         "reviews": [{"stars": 5, "text": "good"}, {"stars": number % 5, "text": "well"}],
     }
@@ -72,6 +73,7 @@ def shop_index(client: OpenSearch, alias: str) -> str:
                     "specs": {"dynamic": True, "type": "object"},
                     "category": {"type": "keyword"},
                     "stock": {"type": "integer"},
+                    "badge": {"type": "keyword", "index": False, "doc_values": False},
                     "price": {"type": "scaled_float", "scaling_factor": 100},
                     "reviews": {"type": "nested", "properties": {"stars": {"type": "byte"}, "text": {"type": "text"}}},
                     "photo": {"properties": {"url": {"type": "keyword", "index": False, "doc_values": False}}},
