@@ -45,6 +45,13 @@ from clipita.errors import ConfigError, MissingExtraError
 @click.option("--seed", type=int, help="Makes the training repeatable; default 0.")
 @click.option("--unfreeze/--freeze", default=None, help="Train the towers too (a GPU, or a small tower), or not.")
 @click.option("--device", metavar="DEVICE", help="cpu, cuda or cuda:N; default cpu. With torchrun cuda is a GPU each.")
+@click.option(
+    "--lora",
+    "lora_rank",
+    metavar="RANK",
+    type=click.IntRange(0),
+    help="Train low-rank adapters on the towers' linear layers, 8 for instance; merged at the end. Wants a GPU.",
+)
 @click.option("--cache", type=click.Path(path_type=Path), help="Where tower features are kept between trainings.")
 @click.option("--force", is_flag=True, help="Replace what the run folder holds.")
 @fields_options
@@ -74,6 +81,10 @@ def command(
     the towers, and all products of the batch are negatives of each other, as in one process. Process 0 alone writes
     and prints. docs/scale.md says more.
 
+    `--lora RANK` has the towers learn too, by low-rank adapters: their own weights stay, two thin matrices a layer are
+    learnt beside the paper's heads and merged into the weights at the end, so that the bundle is an ordinary one. It
+    runs every picture through the tower in every epoch, hence wants a GPU; it was tried on very small towers only.
+
     \b
     Example:
       clipita train                                     with everything in clipita.toml
@@ -82,6 +93,7 @@ def command(
       clipita train --recipe paper --setup specific --run runs/specific
       clipita train --hold-out-categories 30 --run runs/unseen
       torchrun --nproc-per-node 8 -m clipita.cli train --unfreeze --device cuda --batch-size 4096
+      clipita train --lora 8 --batch-size 128 --run runs/lora
     """
     settings = config.load(config_file)
     fields = mapped_fields(settings.fields, flags)

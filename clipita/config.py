@@ -89,7 +89,7 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How the model is trained. With `unfreeze` the towers learn too, and nothing is cached.
+    """How the model is trained. With `unfreeze` or `lora_rank` the towers learn too, and nothing is cached.
 
     `device` is `cpu`, `cuda` or `cuda:N`; the result does not depend on it but for rounding.
 
@@ -110,8 +110,15 @@ class TrainingConfig:
     seed: int = 0
     unfreeze: bool = False
     device: str = "cpu"
+    lora_rank: int = 0
+    lora_alpha: float = 16.0
     run: Path = Path("runs/clip-ita")
     cache: Path = Path(".clipita/features")
+
+    @property
+    def learns_towers(self) -> bool:
+        """Whether the towers' weights change."""
+        return self.unfreeze or self.lora_rank > 0
 
 
 @dataclass(frozen=True)

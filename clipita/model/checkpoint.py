@@ -13,6 +13,7 @@ import torch
 from clipita.catalogue.product import CategoryPath
 from clipita.errors import CheckpointError
 from clipita.model.clip_ita import ClipIta, system_name
+from clipita.model.lora import Adapters, is_adapter
 from clipita.model.towers import Towers, TowerSource, build_towers
 
 FORMAT = 2
@@ -28,8 +29,9 @@ class TrainedModel:
         categories: paths that training saw.
         metrics: validation figures of the kept epoch, percent.
         training: loss, epochs, seed, data and so on, for the manifest.
-        learnt_towers: whether the towers' weights were trained too.
+        learnt_towers: whether training changed the towers' weights.
         pretrained_towers: whether the towers came with weights.
+        adapters: where they changed by low-rank adaptation, its updates, which the model's weights hold already.
     """
 
     model: ClipIta
@@ -38,6 +40,7 @@ class TrainedModel:
     training: dict[str, Any] = field(default_factory=dict)
     learnt_towers: bool = False
     pretrained_towers: bool = True
+    adapters: Adapters | None = None
 
     @property
     def name(self) -> str:
@@ -46,23 +49,24 @@ class TrainedModel:
 
 
 def learnt_state(model: ClipIta, *, learnt_towers: bool) -> dict[str, torch.Tensor]:
-    """The weights that training changed: all of them, or everything but the towers'."""
+    """The weights that training changes: all of them, or everything but the towers' own (adapters on them count)."""
     return {
         name: value.detach().clone()
         for name, value in model.state_dict().items()
-        if learnt_towers or not name.startswith("towers.")
+        if learnt_towers or not name.startswith("towers.") or is_adapter(name)
     }
 
 
 def save_checkpoint(trained: TrainedModel, file: Path) -> None:
     """Write a model so that a kill leaves the old file or the new one, never half of one."""
-    model = trained.model
+    model, adapters = trained.model, trained.adapters
     content = {
         "format": FORMAT,
         "source": asdict(model.towers.source),
-        "towers_hash": None if trained.learnt_towers else model.towers.weights_hash(),
+        "towers_hash": _base_hash(trained),
         "model": model.shape,
-        "state": learnt_state(model, learnt_towers=trained.learnt_towers),
+        "state": learnt_state(model, learnt_towers=trained.learnt_towers and adapters is None),
+        "adapters": adapters and adapters.to_plain(),
         "categories": [list(path) for path in trained.categories],
         "metrics": trained.metrics,
         "training": trained.training,
@@ -127,6 +131,9 @@ def load_run(run: Path, towers: Towers | None = None) -> TrainedModel:
     missing, unexpected = model.load_state_dict(content["state"], strict=False)
     if unexpected or any(not name.startswith("towers.") for name in missing):
         raise CheckpointError(f"{run / CHECKPOINT} does not fit its own configuration.")
+    adapters = Adapters.from_plain(content["adapters"]) if content.get("adapters") else None
+    if adapters is not None:
+        adapters.merge(towers)
     return TrainedModel(
         model.eval(),
         [tuple(path) for path in content["categories"]],
@@ -134,4 +141,12 @@ def load_run(run: Path, towers: Towers | None = None) -> TrainedModel:
         content["training"],
         content["learnt_towers"],
         content["pretrained_towers"],
+        adapters,
     )
+
+
+def _base_hash(trained: TrainedModel) -> str | None:
+    """Hash of the weights that the towers must come with; None where the checkpoint brings them."""
+    if trained.adapters is not None:
+        return trained.adapters.base
+    return None if trained.learnt_towers else trained.model.towers.weights_hash()

@@ -18,6 +18,7 @@ from clipita.catalogue.rejection import Rejection
 from clipita.config import FieldsConfig, ModelConfig, TrainingConfig
 from clipita.errors import TrainingError
 from clipita.model.clip_ita import parse_modalities
+from clipita.model.lora import check_rank
 from clipita.model.towers import Towers, TowerSource, build_towers
 from clipita.runtime.bundle import hash_file
 from clipita.training.examples import EncodeImages, Examples, Progress, read_examples
@@ -104,7 +105,7 @@ def pretrained_source(model: ModelConfig, training: TrainingConfig) -> TowerSour
     if not source.pretrained_text and not training.unfreeze:
         raise TrainingError(
             f"The tower {source.tower} has no pretrained weights, and frozen random towers cannot learn.",
-            hint="Name weights with --pretrained (a tag or a checkpoint file), or train the towers with --unfreeze.",
+            hint="Name weights with --pretrained (a tag or a checkpoint file), or train all weights with --unfreeze.",
         )
     return source
 
@@ -123,17 +124,19 @@ def prepared_data(
         ranks: this process among several; one that does not prepare must come after the one that does.
 
     Raises:
-        TrainingError: no usable product, one category alone, or the cache cannot be used.
+        TrainingError: no usable product, one category alone, adapters too large, or the cache cannot be used.
         CatalogueError: a file cannot be read.
     """
     ranks = ranks or Ranks()
     source = pretrained_source(model, training)
     progress("Building the towers", 0, None)
     towers = build_towers(source, training.seed).to(ranks.device)
+    if training.lora_rank:
+        check_rank(towers, training.lora_rank)
     modalities = parse_modalities(model.modalities)
     with ExitStack() as stack:
         images = _open_images(stack, training, towers, ranks) if "I" in modalities else None
-        encode = (lambda pixels: pixels) if training.unfreeze else image_encoder(towers)
+        encode = (lambda pixels: pixels) if training.learns_towers else image_encoder(towers)
         examples = [
             read_examples(
                 CatalogueFile(file, sources.fields, sources.image_root), images, towers.image_spec, encode, progress
@@ -152,7 +155,7 @@ def prepared_data(
         # The tree, and with it what counts as seen, stays whole: a set-up takes labels away, not categories.
         examples = [labelled(split, training.setup) for split in examples]
         variants = said = None
-        if training.unfreeze:
+        if training.learns_towers:
             splits: list[Split] = [
                 SharedSplit(LearningSplit(split, modalities, images, towers), ranks) for split in examples
             ]
@@ -184,7 +187,7 @@ def cache_folder(training: TrainingConfig, towers: Towers) -> Path:
 
 def _open_images(stack: ExitStack, training: TrainingConfig, towers: Towers, ranks: Ranks) -> RowStore:
     filled = not ranks.prepares
-    if training.unfreeze:
+    if training.learns_towers:
         # Pixels depend on the frame alone, so towers of any weights share them.
         folder = training.cache / hashlib.sha256(str(towers.image_spec).encode()).hexdigest()[:16]
         width = towers.image_spec.height * towers.image_spec.width * 3

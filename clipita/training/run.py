@@ -25,6 +25,7 @@ from clipita.config import ModelConfig, TrainingConfig
 from clipita.errors import CheckpointError, ConfigError
 from clipita.model.checkpoint import CHECKPOINT, TrainedModel, save_checkpoint
 from clipita.model.clip_ita import ClipIta
+from clipita.model.lora import remove
 from clipita.training.examples import Progress
 from clipita.training.prepare import Data, Sources, prepared_data
 from clipita.training.ranks import Ranks
@@ -85,7 +86,7 @@ def train(
     """
     ranks = ranks or Ranks(device=training.device)
     _check_settings(training)
-    if training.unfreeze:
+    if training.learns_towers:
         # An anchor to a space that moves would hold nothing.
         model = replace(model, heads="plain")
     folder = training.run
@@ -106,13 +107,17 @@ def train(
         trainer = Trainer(network, data, training, folder, identity, pretrained_towers=pretrained, ranks=ranks)
         resumed = trainer.resume()
         best = trainer.run(progress, lambda epoch: _report(epoch, folder, on_epoch))
+        adapters = remove(network.towers, training.lora_rank, training.lora_alpha) if training.lora_rank else None
+        if adapters is not None:
+            adapters.merge(network.towers)
         trained = TrainedModel(
             network,
             [category.path for category in data.tree.categories],
             {"valid R-precision": best.r_precision},
             _training_record(described, data, trainer, best),
-            training.unfreeze,
+            training.learns_towers,
             pretrained,
+            adapters,
         )
         if ranks.first:
             save_checkpoint(trained, folder / CHECKPOINT)
@@ -165,6 +170,16 @@ def _check_settings(training: TrainingConfig) -> None:
     for name in ("balance", "distillation"):
         if getattr(training, name) < 0:
             raise ConfigError(f"training {name} is {getattr(training, name)}; it must not be negative.")
+    if training.lora_rank < 0 or training.lora_alpha <= 0:
+        raise ConfigError(
+            f"training lora_rank is {training.lora_rank} and lora_alpha {training.lora_alpha}; a rank is 0 (none) or "
+            "more, and alpha must be positive."
+        )
+    if training.lora_rank and training.unfreeze:
+        raise ConfigError(
+            "Adapters (--lora, lora_rank) leave the towers' own weights as they are, and --unfreeze trains those.",
+            hint="Use one of the two: --freeze beside --lora, or --lora 0 beside --unfreeze.",
+        )
     for template in training.query_templates:
         if "{}" not in template:
             raise ConfigError(

@@ -16,6 +16,7 @@ from clipita.config import TrainingConfig
 from clipita.errors import CheckpointError
 from clipita.model.checkpoint import FORMAT, learnt_state, read_file, save_atomically
 from clipita.model.clip_ita import ClipIta
+from clipita.model.lora import install
 from clipita.training.examples import Progress
 from clipita.training.objective import objective
 from clipita.training.prepare import Data
@@ -25,6 +26,7 @@ from clipita.training.validation import validate
 
 STATE = "last.pt"
 FINE_TUNING_RATE = 1e-5
+LORA_RATE = 2e-4
 WARM_UP = 0.1
 
 
@@ -80,6 +82,8 @@ class Trainer:
         self._valid_paths = name_matrix(data.names, data.valid.paths)
         self._weights = draw_weights(data.train.paths, settings.balance)
         model.towers.requires_grad_(settings.unfreeze)
+        if settings.lora_rank:
+            install(model.towers, settings.lora_rank, settings.lora_alpha)
         # Before the model moves: what has a closed form is computed on the CPU.
         self._objective = objective(model, data, settings)
         model.to(self._ranks.device)
@@ -152,9 +156,10 @@ class Trainer:
                 "weight_decay": 0.0,
             },
         ]
-        if self._settings.unfreeze:
-            tower_rate = FINE_TUNING_RATE if pretrained_towers else rate
-            groups.append({"params": list(self.model.towers.parameters()), "lr": tower_rate, "weight_decay": decay})
+        learning = [value for value in self.model.towers.parameters() if value.requires_grad]
+        if learning:
+            fine = LORA_RATE if self._settings.lora_rank else FINE_TUNING_RATE
+            groups.append({"params": learning, "lr": fine if pretrained_towers else rate, "weight_decay": decay})
         return groups
 
     def _stalled(self) -> bool:
@@ -166,13 +171,15 @@ class Trainer:
         torch.manual_seed(self._settings.seed * 100_003 + number)
         self.model.train()
         if not self._settings.unfreeze:
+            # Below adapters too: running statistics and dropout are part of what stays as it came.
             self.model.towers.eval()
         total = torch.zeros((), device=self._ranks.device)
         order = draw(self._weights)
         for step, rows in enumerate(torch.split(order, self._settings.batch_size), start=1):
             total += self._step(rows)
             progress(f"Epoch {number}/{self._settings.epochs}", step, self._steps)
-        self._ranks.average_statistics(self.model.towers)
+        if self._settings.unfreeze:
+            self._ranks.average_statistics(self.model.towers)
         figure = validate(self.model, self._data.valid, self._data.queries, self._valid_paths)
         # Rounding may differ between processes; whether to stop must not.
         r_precision = self._ranks.same(figure)

@@ -110,6 +110,8 @@ def test_roots_alone_are_enough(shop: Path, learn: tuple[object, ...], tmp_path:
         (("{train}", "--valid", "{train}", "--tower-config", "none.json"), 1, "none.json"),
         (("{train}", "--valid", "{train}", "--tower-config", "{train}"), 1, "cannot be read"),
         (("{train}", "--valid", "{train}", "--loss", "hinge"), 2, "hinge"),
+        (("{train}", "--valid", "{train}", "--lora", "-1"), 2, "--lora"),
+        (("{train}", "--valid", "{train}", "--lora", "4"), 2, "--freeze beside --lora"),
     ],
 )
 def test_errors_say_what_to_do(
