@@ -103,8 +103,8 @@ def test_a_familys_adapters_learn_and_nothing_below_them(towers: Towers) -> None
     towers.eval()
     batch = tensors_of(towers)
     learning = {name: value for name, value in model.named_parameters() if value.requires_grad}
-    # Short steps straight downhill: Adam's first ones have one length in every direction, too far for random towers.
-    optimizer = torch.optim.SGD(learning.values(), lr=0.03)
+    # Short steps straight downhill: random towers give all texts nearly one vector, and the slopes there are steep.
+    optimizer = torch.optim.SGD(learning.values(), lr=0.001)
     losses = []
     for _ in range(6):
         optimizer.zero_grad()
