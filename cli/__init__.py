@@ -79,11 +79,13 @@ def group(log_level: str, log_format: LogFormat) -> None:
     On your own catalogue:           clipita init
                                      clipita train
                                      clipita export-onnx
+                                     clipita opensearch start       (or name your cluster: CLIPITA_OPENSEARCH_URL)
                                      clipita ingest --index products
                                      clipita search "running shoes"
 
     Settings come from flags, then the environment (CLIPITA_OPENSEARCH_URL …), then clipita.toml.
-    Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but some products were rejected.
+    Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but some products were rejected, 130 interrupted.
+    An error is one line; with --debug anywhere (or CLIPITA_DEBUG=1) its traceback is shown.
     """
     configure_logs(log_level, log_format)
     configure_traces()

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 SOME_REJECTED = 3
 _SHOWN_ATTRIBUTES = 12
+_SHOWN_ROWS = 5
 
 
 @click.group("catalogue")
@@ -30,6 +31,7 @@ def command() -> None:
     \b
     Example:
       clipita catalogue check products.parquet
+      clipita catalogue split products.parquet
     """
 
 
@@ -87,6 +89,47 @@ def check(
     told = f"; all of them are in {rejected_file}" if rejected_file else "; --rejected FILE writes them all"
     click.echo(f"{unusable:,} of {report.rows:,} rows cannot be used{told}.", err=True)
     return SOME_REJECTED
+
+
+@command.command("split")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--id-field", metavar="NAME", help="Column of the product id.")
+@click.option("--force", is_flag=True, help="Replace files of an earlier split.")
+@json_option
+@config_option
+def split(file: Path, id_field: str | None, force: bool, config_file: Path | None, as_json: bool) -> int:
+    """Split FILE into products to train on (80 %), to stop training by, and to measure on (10 % each).
+
+    FILE-train, FILE-valid and FILE-test are written beside FILE, in its format and with all of its columns. The id
+    alone decides, so a product stays where it is when the catalogue grows, and no product is in two of them.
+    Exit code 3 says that rows without a readable id were left out.
+
+    \b
+    Example:
+      clipita catalogue split products.csv
+      clipita catalogue split products.csv --id-field sku
+      clipita init --catalogue products-train.csv
+    """
+    from clipita.catalogue.split import split_catalogue
+
+    fields = config.override(config.load(config_file).fields, id=id_field)
+    with console.progress("rows") as bar:
+        task = bar.add_task(f"Splitting {file.name}", total=None, note="")
+        report = split_catalogue(
+            file, fields, lambda done, total: bar.update(task, completed=done, total=total), force=force
+        )
+    if as_json:
+        files = {part: {"file": str(report.files[part]), "products": count} for part, count in report.counts.items()}
+        console.print_json({**files, "rejected": len(report.rejected)})
+    else:
+        for part, count in report.counts.items():
+            click.echo(f"{count:,} products in {report.files[part]}")
+        console.note(f"Next: clipita init --catalogue {report.files['train']}")
+    for rejection in report.rejected[:_SHOWN_ROWS]:
+        console.note(f"Row {rejection.row}: {rejection.reason}")
+    if report.rejected:
+        console.note(f"{len(report.rejected):,} rows are in none of the files.")
+    return SOME_REJECTED if report.rejected else 0
 
 
 @contextlib.contextmanager

@@ -55,12 +55,17 @@ def progress(unit: str = "products") -> Progress:
 
 
 def stages(bar: Progress) -> Callable[[str, int, int | None], None]:
-    """A callback for work of several stages, each of which gets a line in the progress display."""
+    """A callback for work of several stages, each of which gets a line in the progress display.
+
+    Where that is off (a log, a pipe) a stage is told as it begins, so that minutes of work are not silent.
+    """
     tasks: dict[str, TaskID] = {}
 
     def report(stage: str, done: int, total: int | None) -> None:
         if stage not in tasks:
             tasks[stage] = bar.add_task(stage, total=total, note="")
+            if bar.disable:
+                note(f"{stage} ({total:,})" if total else stage)
         bar.update(tasks[stage], completed=done, total=total)
 
     return report

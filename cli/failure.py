@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
@@ -36,6 +38,27 @@ def run_guarded(command: click.Command, arguments: Sequence[str]) -> int:
     except ClipItaError as error:
         if debug:
             raise
-        click.echo(click.style("Error: ", fg="red", bold=True) + str(error), err=True)
+        _tell(str(error))
         return error.exit_code
+    except Exception as error:
+        if debug:
+            raise
+        # A defect of ours. Who meets it gets one line too, with what a report of it needs.
+        _tell(
+            f"clipita met a defect of its own: {type(error).__name__}: {error} ({_place(error)}). "
+            "Please report it; with --debug the whole traceback is shown."
+        )
+        return 1
     return result if isinstance(result, int) else 0
+
+
+def _tell(text: str) -> None:
+    click.echo(click.style("Error: ", fg="red", bold=True) + text, err=True)
+
+
+def _place(error: Exception) -> str:
+    """The innermost line of ours."""
+    steps = list(traceback.walk_tb(error.__traceback__))
+    ours = [step for step in steps if str(step[0].f_globals.get("__name__")).startswith("clipita")]
+    frame, line = (ours or steps)[-1]
+    return f"{Path(frame.f_code.co_filename).name}, line {line}"

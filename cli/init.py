@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import shlex
 import textwrap
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -28,8 +29,9 @@ def command(catalogue: Path | None, force: bool) -> None:
     """Write clipita.toml: every setting, with its meaning and default.
 
     All settings are commented out, so each keeps its default until you change it. With --catalogue the file's columns
-    are looked at, and the names of the id, title, category, picture and attributes are filled in; a train file's
-    siblings (train.parquet: valid.parquet, test.parquet) are filled in too. What was guessed is said; look it over.
+    and first rows are looked at, and the names of the id, title, category, picture and attributes are filled in; a
+    train file's siblings (train.parquet: valid.parquet, test.parquet) are filled in too. What was guessed is said; look
+    it over, and see with `clipita catalogue check` what it gives.
 
     \b
     Example:
@@ -127,7 +129,10 @@ def _files(catalogue: Path) -> dict[str, Path]:
 
 def _file_remarks(files: Mapping[str, Path]) -> Iterator[str]:
     if "valid" not in files:
-        yield "no file of validation products was found; clipita train needs one: set valid under [catalogue]."
+        yield (
+            "no file of validation products was found, and clipita train needs one: set valid under [catalogue], or "
+            f"make train, valid and test of this file with: clipita catalogue split {shlex.quote(str(files['train']))}"
+        )
 
 
 def _write(target: Path, text: str) -> None:

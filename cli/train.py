@@ -188,7 +188,9 @@ def _sources(settings: config.Config, train_file: Path | None, valid: Path | Non
     for path, name, flag in ((train_path, "train", "TRAIN_FILE"), (valid_path, "valid", "--valid FILE")):
         if path is None:
             raise ConfigError(
-                f"No {name} catalogue is named.", hint=f"Give {flag}, or set {name} in [catalogue] of clipita.toml."
+                f"No {name} catalogue is named.",
+                hint=f"Give {flag}, or set {name} in [catalogue] of clipita.toml. "
+                "One file becomes train, valid and test with: clipita catalogue split FILE",
             )
     assert train_path is not None
     assert valid_path is not None

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from clipita.catalogue.guess import separator_of
+from clipita.catalogue.guess_values import separator_of
 from clipita.catalogue.images import load_image
 from clipita.catalogue.product import CategoryPath, CategoryTree, Product
 from clipita.catalogue.readers import CatalogueFile
@@ -212,6 +212,8 @@ class _Tally:
             yield f"Not kept, as JSON cannot hold raw bytes: {', '.join(catalogue.dropped_columns)}."
         if self.products and self.missing["category"] == self.products:
             yield "No product has a category: this file cannot be trained on."
+        elif len(tree) == 1:
+            yield "All products are in one category: training has nothing to tell apart."
         separator = _overlooked_separator(tree)
         if separator:
             yield (

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from clipita.catalogue.lines import MAX_LINE, numbered_lines
-from clipita.catalogue.source import NumberedRow
+from clipita.catalogue.source import NumberedRow, StoredRow
 from clipita.errors import CatalogueError, ProductError
 
 DELIMITERS = (",", ";", "\t")
@@ -38,6 +38,9 @@ class DelimitedSource:
         file: an existing file.
         delimiter: None means the one among comma, semicolon and tab that splits the header most.
 
+    Attributes:
+        delimiter: the one that holds.
+
     Raises:
         CatalogueError: no usable header, or two columns of one name.
     """
@@ -48,8 +51,8 @@ class DelimitedSource:
         # A cell may hold a picture as a data: URI; the csv module's limit is global and 128 KB by default.
         csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE))
         self._file = file
-        self._delimiter = delimiter or max(DELIMITERS, key=lambda candidate: len(self._header(candidate)))
-        self.columns = self._named(self._header(self._delimiter))
+        self.delimiter = delimiter or max(DELIMITERS, key=lambda candidate: len(self._header(candidate)))
+        self.columns = self._named(self._header(self.delimiter))
 
     @property
     def rows(self) -> int:
@@ -71,6 +74,15 @@ class DelimitedSource:
             row = {name: _converted(cell, converts.get(name)) for name, cell in named if name not in leave_out}
             yield line, row
 
+    def stored(self, column: str) -> Iterator[StoredRow]:
+        """All records as lists of their cells' texts, see `FileSource.stored`; CSV that cannot be read is None."""
+        position = self.columns.index(column)
+        for line, cells in self._cells():
+            if isinstance(cells, ProductError):
+                yield line, cells, None
+            else:
+                yield line, cells[position], cells
+
     @functools.cached_property
     def _survey(self) -> _Survey:
         rows = 0
@@ -88,7 +100,7 @@ class DelimitedSource:
         return _Survey(rows, {name: int if pattern is _INTEGER else float for name, pattern in numbers.items()})
 
     def _cells(self) -> Iterator[tuple[int, list[str] | ProductError]]:
-        reader = csv.reader(self._text_lines(), delimiter=self._delimiter, strict=True)
+        reader = csv.reader(self._text_lines(), delimiter=self.delimiter, strict=True)
         next(reader)
         while True:
             line = reader.line_num + 1

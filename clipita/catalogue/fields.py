@@ -71,6 +71,16 @@ def resolve_columns(fields: FieldsConfig, available: Sequence[str], file: Path) 
     return dataclasses.replace(fields, attributes=attributes, **roles)
 
 
+def require_id(fields: FieldsConfig, available: Sequence[str], file: Path) -> None:
+    """Check the id's column alone.
+
+    Raises:
+        FieldMappingError: the file has none of that name; it lists those it has, and the nearest name.
+    """
+    if fields.id not in available:
+        raise _no_column("id", fields.id, available, file)
+
+
 def row_to_product(row: Mapping[str, Any], fields: FieldsConfig) -> Product:
     """One row as a product.
 

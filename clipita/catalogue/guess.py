@@ -1,4 +1,4 @@
-"""A field mapping guessed from a catalogue's column names and first rows."""
+"""A field mapping guessed from a catalogue's column names, and where they say nothing, from its first rows."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from clipita.catalogue.columns import likely_column
+from clipita.catalogue.guess_values import columns_by_values, separator_of
 from clipita.catalogue.readers import open_source
 from clipita.catalogue.source import Source
 from clipita.config import FieldsConfig
 
 SAMPLED_ROWS = 200
-SEPARATORS = (">", "»", "::", "|", "/", ";")
-"""In the order in which they are tried: a slash may well belong to a name ("T-shirts/Tops")."""
+ROLES = ("id", "image", "category_path", "title", "attributes")
+"""In the order in which their values are told apart: a picture's path is no category, a category no title."""
 
 
 @dataclass(frozen=True)
@@ -39,40 +40,48 @@ def guess_fields(file: Path) -> FieldsGuess:
         CatalogueError: the file cannot be read.
     """
     source = open_source(file)
-    free = list(source.columns)
-    found: dict[str, Any] = {}
-    remarks = []
-    defaults = FieldsConfig()
-    for role in ("id", "title", "category_path", "image", "attributes"):
-        default = defaults.attributes[0] if role == "attributes" else getattr(defaults, role)
-        column = likely_column(role, free, default)
-        if column is not None:
-            free.remove(column)
-            found[role] = column
-        else:
-            remarks.append(
-                f"no column looks like the {role.replace('_', ' ')}; the columns are: {_listed(source.columns)}."
-            )
-            if role != "id":
-                found[role] = ""
-    found["attributes"] = [found["attributes"]] if found["attributes"] else []
-    separator = _separator(source, found["category_path"])
-    return FieldsGuess(found | ({"category_separator": separator} if separator else {}), tuple(remarks))
-
-
-def separator_of(names: Sequence[str]) -> str | None:
-    """The separator that most of the texts hold, or None."""
-    for separator in SEPARATORS:
-        if names and sum(separator in name for name in names) > len(names) / 2:
-            return f" {separator} " if sum(f" {separator} " in name for name in names) > len(names) / 2 else separator
-    return None
-
-
-def _separator(source: Source, column: str) -> str | None:
-    if not column:
-        return None
     rows = [row for _, row in islice(source.records(), SAMPLED_ROWS) if isinstance(row, Mapping)]
-    texts = [row[column] for row in rows if isinstance(row.get(column), str)]
+    free = {name: [row[name] for row in rows if row.get(name) not in (None, "")] for name in source.columns}
+    named = _by_name(free)
+    remarks: list[str] = []
+    found = {
+        role: [named[role]] if role in named else _by_values(role, free, len(rows), source, remarks) for role in ROLES
+    }
+    mapping: dict[str, Any] = {"id": found["id"][0]} if found["id"] else {}
+    mapping |= {role: found[role][0] if found[role] else "" for role in ("title", "category_path", "image")}
+    mapping["attributes"] = found["attributes"]
+    separator = _separator(rows, mapping["category_path"])
+    return FieldsGuess(mapping | ({"category_separator": separator} if separator else {}), tuple(remarks))
+
+
+def _by_name(free: dict[str, list[Any]]) -> dict[str, str]:
+    """Role to the column that is named like it; takes these out of `free`."""
+    defaults = FieldsConfig()
+    found = {}
+    for role in ROLES:
+        default = defaults.attributes[0] if role == "attributes" else getattr(defaults, role)
+        column = likely_column(role, list(free), default)
+        if column is not None:
+            del free[column]
+            found[role] = column
+    return found
+
+
+def _by_values(role: str, free: dict[str, list[Any]], rows: int, source: Source, remarks: list[str]) -> list[str]:
+    """The columns whose values fit the role; takes these out of `free`, and says what was seen."""
+    columns = columns_by_values(role, free, rows)
+    words = role.replace("_", " ")
+    if columns:
+        remarks.append(f"no column is named like the {words}; by its values it is {_listed(columns)}.")
+    else:
+        remarks.append(f"no column looks like the {words}; the columns are: {_listed(source.columns)}.")
+    for column in columns:
+        del free[column]
+    return columns
+
+
+def _separator(rows: Sequence[Mapping[str, Any]], column: str) -> str | None:
+    texts = [row[column] for row in rows if column and isinstance(row.get(column), str)]
     return separator_of([text for text in texts if not text.lstrip().startswith("[")])
 
 

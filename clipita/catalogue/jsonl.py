@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import orjson
 
 from clipita.catalogue.lines import MAX_LINE, numbered_lines, stream_lines
-from clipita.catalogue.source import NumberedRow
+from clipita.catalogue.source import NumberedRow, StoredRow
 from clipita.catalogue.xmarket import parse_literal
 from clipita.errors import CatalogueError, ProductError
 
@@ -54,6 +54,13 @@ class JsonLinesSource:
             if isinstance(row, dict) and leave_out:
                 row = {name: value for name, value in row.items() if name not in leave_out}
             yield number, row
+
+    def stored(self, column: str) -> Iterator[StoredRow]:
+        """All lines as text with one line end, see `FileSource.stored`."""
+        for number, line in self._lines():
+            row = self._parsed(line)
+            text = (line or b"").decode("utf-8", errors="surrogateescape").rstrip("\r\n") + "\n"
+            yield number, row if isinstance(row, ProductError) else row.get(column), text
 
     def _lines(self) -> Iterator[tuple[int, bytes | None]]:
         return ((number, line) for number, line in numbered_lines(self._file) if line is None or line.strip())

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from clipita.catalogue.source import NumberedRow
+from clipita.catalogue.source import NumberedRow, StoredRow
 from clipita.errors import CatalogueError, ProductError
 
 BATCH_ROWS = 64
+GROUP_BYTES = 32 * 2**20
 _READ_BUFFER = 2**20
 
 
@@ -26,6 +28,9 @@ class ParquetSource:
     Args:
         file: an existing file.
 
+    Attributes:
+        schema: Arrow's, with its metadata.
+
     Raises:
         CatalogueError: not Parquet, truncated, or with two columns of one name.
     """
@@ -37,10 +42,10 @@ class ParquetSource:
         # Names and texts of a damaged file need not be UTF-8, which Arrow finds out only when Python asks for them.
         self._errors = (pa.ArrowException, OSError, UnicodeDecodeError)
         with self._guarded(row=0), self._opened() as parquet:
-            schema = parquet.schema_arrow
+            self.schema: Any = parquet.schema_arrow
             self.rows: int = parquet.metadata.num_rows
-            self.columns: list[str] = list(schema.names)
-        self.binary_columns = frozenset(field.name for field in schema if _holds_bytes(field.type))
+            self.columns: list[str] = list(self.schema.names)
+        self.binary_columns = frozenset(field.name for field in self.schema if _holds_bytes(field.type))
         twice = {name for name in self.columns if self.columns.count(name) > 1}
         if twice:
             raise CatalogueError(f"{file} has more than one column of the name {', '.join(sorted(twice))}.")
@@ -52,20 +57,40 @@ class ParquetSource:
             CatalogueError: a damaged page; it names the last good row.
         """
         names = [name for name in self.columns if name not in leave_out]
+        for first, batch, columns in self._batches(names):
+            del batch
+            for number, cells in enumerate(zip(*columns, strict=True), start=first):
+                yield number, _row(names, cells)
+
+    def stored(self, column: str) -> Iterator[StoredRow]:
+        """All rows as Arrow's batch and the position in it, see `FileSource.stored`."""
+        for first, batch, (cells,) in self._batches(self.columns, (column,)):
+            for position, cell in enumerate(cells):
+                wrong = isinstance(cell, _Unreadable)
+                yield (
+                    first + position,
+                    ProductError(f"a value cannot be read: {column}") if wrong else cell,
+                    (batch, position),
+                )
+
+    def _batches(
+        self, names: list[str], wanted: Sequence[str] | None = None
+    ) -> Iterator[tuple[int, Any, list[list[Any]]]]:
+        """The first row's number of each batch, the batch with the columns `names`, and the values of those wanted."""
         number = 0
         with self._guarded(row=0):
             parquet = self._opened()
         with parquet:
-            batches = parquet.iter_batches(BATCH_ROWS, columns=names if leave_out else None, use_threads=False)
+            chosen = names if len(names) < len(self.columns) else None
+            batches = parquet.iter_batches(BATCH_ROWS, columns=chosen, use_threads=False)
             while True:
                 with self._guarded(number):
                     batch = next(batches, None)
-                    columns = [] if batch is None else [_values(batch.column(name)) for name in names]
+                    columns = [] if batch is None else [_values(batch.column(name)) for name in wanted or names]
                 if batch is None:
                     return
-                for cells in zip(*columns, strict=True):
-                    number += 1
-                    yield number, _row(names, cells)
+                yield number + 1, batch, columns
+                number += batch.num_rows
 
     def _opened(self) -> Any:
         import pyarrow.parquet as pq
@@ -74,6 +99,54 @@ class ParquetSource:
 
     def _guarded(self, row: int) -> _Guard:
         return _Guard(self._file, row, self._errors)
+
+
+class ParquetSink:
+    """Takes rows as `ParquetSource.stored` gives them, and writes them in groups.
+
+    Args:
+        stack: closes the file.
+        file: to be written.
+        schema: of its rows.
+    """
+
+    def __init__(self, stack: ExitStack, file: Path, schema: Any) -> None:
+        import pyarrow.parquet as pq
+
+        self._writer = stack.enter_context(pq.ParquetWriter(file, schema))
+        self._batch: Any = None
+        self._positions: list[int] = []
+        self._waiting: list[Any] = []
+        stack.callback(self._close)
+
+    def __call__(self, row: tuple[Any, int]) -> None:
+        """Keep one row."""
+        batch, position = row
+        if batch is not self._batch:
+            self._gather()
+            self._batch = batch
+        self._positions.append(position)
+
+    def _gather(self) -> None:
+        """Copy the chosen rows of a batch, so that the others can go."""
+        import pyarrow as pa
+
+        if self._positions:
+            self._waiting.append(self._batch.take(pa.array(self._positions)))
+            self._positions = []
+        if sum(batch.nbytes for batch in self._waiting) > GROUP_BYTES:
+            self._write()
+
+    def _close(self) -> None:
+        self._gather()
+        self._write()
+
+    def _write(self) -> None:
+        import pyarrow as pa
+
+        if self._waiting:
+            self._writer.write_table(pa.Table.from_batches(self._waiting))
+            self._waiting = []
 
 
 class _Guard:

@@ -14,7 +14,7 @@ from clipita.catalogue.fields import product_id, resolve_columns, row_to_product
 from clipita.catalogue.ids import IdTable
 from clipita.catalogue.product import Product
 from clipita.catalogue.rejection import Rejection
-from clipita.catalogue.source import Row, Source
+from clipita.catalogue.source import FileSource, Row, Source
 from clipita.config import FieldsConfig
 from clipita.errors import CatalogueError, ProductError
 
@@ -156,21 +156,29 @@ def files_in(folder: Path) -> list[Path]:
 
 
 def open_source(file: Path) -> Source:
-    """The file's reader, by its suffix.
+    """The file's reader, by its suffix and, for XMarket's files, its columns.
+
+    Raises:
+        CatalogueError: see `open_plain`.
+    """
+    source = open_plain(file)
+    return xmarket.XMarketSource(source) if xmarket.has_layout(source.columns) else source
+
+
+def open_plain(file: Path) -> FileSource:
+    """The file's rows as they stand, whatever their layout means.
 
     Raises:
         CatalogueError: missing, a folder, unreadable, empty, of an unknown or damaged format, or without any row.
     """
     _check_readable(file)
     source = _source_of_kind(file)
-    if xmarket.has_layout(source.columns):
-        source = xmarket.XMarketSource(source)
     if source.rows == 0:
         raise CatalogueError(f"{file} holds no product.", hint="Give a file with at least one row.")
     return source
 
 
-def _source_of_kind(file: Path) -> Source:
+def _source_of_kind(file: Path) -> FileSource:
     kind = _kind(file)
     if kind == "parquet":
         from clipita.catalogue.parquet import ParquetSource

@@ -10,6 +10,8 @@ from clipita.errors import ProductError
 Row = Mapping[str, Any]
 NumberedRow = tuple[int, Row | ProductError]
 """The row's number from 1 (the line of a text file), and its cells or what makes them unreadable."""
+StoredRow = tuple[int, Any, Any]
+"""The row's number, one of its cells or the ProductError that bars it, and the row in the file's own form."""
 
 
 class Source(Protocol):
@@ -32,6 +34,18 @@ class Source(Protocol):
 
     def records(self, leave_out: Collection[str] = ()) -> Iterator[NumberedRow]:
         """All rows in order, without the columns in `leave_out`.
+
+        Raises:
+            CatalogueError: the file breaks off or is damaged; it says where.
+        """
+        ...
+
+
+class FileSource(Source, Protocol):
+    """A source that can be read again, as it stands."""
+
+    def stored(self, column: str) -> Iterator[StoredRow]:
+        """All rows in order, as they stand in the file, each with its cell of `column`.
 
         Raises:
             CatalogueError: the file breaks off or is damaged; it says where.

@@ -140,6 +140,11 @@ class TreeProtocol:
         self.queries = list(_queries(self.assigned, tree, whole_paths=setup == "tree"))
         asked = {query.text for query in self.queries}
         self.excluded = sorted({category.name for category in tree.categories} - asked)
+        if not self.products:
+            raise CatalogueError(
+                "The catalogue holds no usable product, so there is nothing to measure.",
+                hint="Its rows' faults are told by: clipita catalogue check FILE",
+            )
         if not self.queries:
             raise CatalogueError(
                 f"None of the {len(self.ids)} products has a category, so there is nothing to ask.",

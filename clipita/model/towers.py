@@ -28,6 +28,10 @@ except ImportError:
     raise MissingExtraError("open_clip_torch", "train") from None
 
 
+_UNREACHABLE = ("Failed to download", "cannot find the requested files", "couldn't connect to")
+"""What open_clip, huggingface_hub and transformers say when weights cannot be fetched."""
+
+
 @dataclass(frozen=True)
 class TowerSource:
     """Where towers come from; enough to build them again.
@@ -174,11 +178,7 @@ def build_towers(source: TowerSource, seed: int = 0) -> Towers:
             )
             tokenizer = open_clip.get_tokenizer(name)
         except (RuntimeError, OSError, KeyError, TypeError, ValueError, AssertionError) as error:
-            raise TrainingError(
-                f"The tower {source.tower} cannot be built: {error}",
-                hint="`python -c 'import open_clip; print(open_clip.list_pretrained())'` lists names and tags; "
-                "weights are downloaded once, so a first run needs the model hub or a local checkpoint.",
-            ) from error
+            raise _not_built(source, error) from error
     if not hasattr(model, "text"):
         raise TrainingError(f"The tower {source.tower} has no separate text encoder.")
     converted = convert_tokenizer(
@@ -187,15 +187,29 @@ def build_towers(source: TowerSource, seed: int = 0) -> Towers:
     return Towers(model, source, converted, _image_spec(open_clip.get_model_preprocess_cfg(model)))
 
 
+def _not_built(source: TowerSource, error: Exception) -> TrainingError:
+    if any(words in str(error) for words in _UNREACHABLE):
+        weights = f"The weights {source.pretrained} of {source.tower}" if source.pretrained else source.tower
+        return TrainingError(
+            f"{weights} cannot be downloaded: the model hub does not answer, and they are not in its cache.",
+            hint="The first use of a name needs the hub. Without it, name weights that lie here: --pretrained FILE, or "
+            "--tower local-dir:/path.",
+        )
+    return TrainingError(
+        f"The tower {source.tower} cannot be built: {error}",
+        hint="`python -c 'import open_clip; print(open_clip.list_pretrained())'` lists names and tags.",
+    )
+
+
 @contextmanager
 def _quiet_libraries() -> Iterator[None]:
-    """Keep remarks of the libraries (weights left out on purpose, their own progress bars) off our stderr."""
+    """Keep the libraries' remarks, progress bars and second tellings of an error that they raise off our stderr."""
     from transformers.utils import logging as transformers_logging
 
     verbosity, level = transformers_logging.get_verbosity(), logging.root.manager.disable
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
-    logging.disable(logging.WARNING)
+    logging.disable(logging.ERROR)
     try:
         yield
     finally:

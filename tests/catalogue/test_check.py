@@ -91,6 +91,12 @@ def test_overlooked_separator_is_remarked(tmp_path: Path) -> None:
     assert any('--category-separator "/"' in remark for remark in report.remarks)
 
 
+def test_a_single_category_is_remarked(tmp_path: Path) -> None:
+    report = checked(tmp_path / "a.csv", "product_id,title,category_path\n1,a,Shoes\n2,b,Shoes\n")
+    assert report.clean
+    assert any("one category" in remark for remark in report.remarks)
+
+
 def test_catalogue_without_categories_is_remarked(tmp_path: Path) -> None:
     report = checked(tmp_path / "a.csv", "product_id,title\n1,a\n")
     assert report.clean

@@ -14,7 +14,8 @@ from clipita.catalogue.product import Product
 from clipita.catalogue.readers import CatalogueFile
 from clipita.catalogue.sample.products import draw_product, draw_products
 from clipita.catalogue.sample.tree import LEAVES
-from clipita.catalogue.sample.writer import SPLITS, split_of, write_sample
+from clipita.catalogue.sample.writer import write_sample
+from clipita.catalogue.split import PARTS, part_of
 from clipita.errors import UsageError
 
 COUNT = 400
@@ -83,13 +84,13 @@ def test_written_files_read_back_without_any_setting(tmp_path: Path) -> None:
     assert sum(counts.values()) == 120
     read = {
         product.id: (split, product)
-        for split in SPLITS
+        for split in PARTS
         for product in CatalogueFile(tmp_path / "shop" / f"{split}.parquet").products()
     }
     for number in (0, 60, 119):
         wanted = draw_product(number, 5)
         split, product = read[wanted.id]
-        assert split == split_of(wanted.id)
+        assert split == part_of(wanted.id)
         assert (product.title, product.category_path, dict(product.attributes)) == (
             wanted.title,
             wanted.category_path,
@@ -102,7 +103,7 @@ def test_written_files_read_back_without_any_setting(tmp_path: Path) -> None:
 
 
 def test_splits_are_80_10_10() -> None:
-    splits = [split_of(f"p{number:07d}") for number in range(20_000)]
+    splits = [part_of(f"p{number:07d}") for number in range(20_000)]
     assert 0.78 < splits.count("train") / 20_000 < 0.82
     assert 0.09 < splits.count("valid") / 20_000 < 0.11
 

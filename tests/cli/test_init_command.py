@@ -118,8 +118,32 @@ def test_what_cannot_be_guessed_is_said(here: Path, capsys: pytest.CaptureFixtur
     write_parquet(here / "products.parquet", key=["1"], title=["a"])
     assert clipita("init", "--catalogue", "products.parquet") == 0
     err = capsys.readouterr().err
-    assert "no column looks like the id; the columns are: key, title" in err
-    assert "validation products" in err
+    assert "no column looks like the id" in err
+    assert "clipita catalogue split products.parquet" in err
+
+
+def test_columns_of_other_names_are_told_by_their_values(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    leaves, colours = ["Schuhe/Stiefel", "Schuhe/Sandalen", "Hüte"], ["rot", "blau"]
+    lines = [
+        f"{number};{leaves[number % 3]};Modell {number} aus Leder;{colours[number % 2]};EUR;{number}.95;"
+        f"Ein langer Text über Modell {number}, den keiner liest;bilder/{number}.JPG;https://shop.example/{number}"
+        for number in range(100, 130)
+    ]
+    head = "Artikelnr;Warengruppe;Bezeichnung;Farbe;Waehrung;Preis;Beschreibung;Bild;Seite"
+    (here / "feed.csv").write_text("\n".join([head, *lines]))
+    assert clipita("init", "--catalogue", "feed.csv") == 0
+    assert config.load(environ={}).fields == config.FieldsConfig(
+        id="Artikelnr",
+        title="Bezeichnung",
+        category_path="Warengruppe",
+        category_separator="/",
+        attributes=("Farbe",),
+        image="Bild",
+    )
+    assert "no column is named like the title; by its values it is Bezeichnung" in capsys.readouterr().err
+    product = next(CatalogueFile(Path("feed.csv"), config.load(environ={}).fields).products())
+    assert (product.id, product.category_path, product.attributes) == ("100", ("Schuhe", "Sandalen"), {"Farbe": "rot"})
+    assert product.extra["Preis"] == 100.95
 
 
 def test_odd_file_names_survive_toml(here: Path) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -170,3 +173,16 @@ def test_held_out_leaves_are_named(
     assert json.loads(capsys.readouterr().out)["held_out"] == held_out
     assert clipita(*call, "--force", "--hold-out-categories", "nowhere.txt") == 1
     assert "nowhere.txt cannot be read" in capsys.readouterr().err
+
+
+def test_weights_that_no_hub_gives_are_one_line_with_the_ways_out(shop: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "clipita.cli", "train", shop / "train.parquet", "--valid", shop / "valid.parquet"],
+        env={**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "empty")}, cwd=tmp_path,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    (line,) = (text for text in done.stderr.splitlines() if not text.startswith("Building the towers"))
+    assert line.startswith("Error: The weights laion2b_s34b_b79k of ViT-B-32 cannot be downloaded")
+    assert "--pretrained FILE" in line
+    assert not (tmp_path / "runs").exists()

@@ -136,3 +136,9 @@ def test_a_subset_without_queries_is_told() -> None:
     protocol = TreeProtocol([Product("1", category_path=("A", "B"))])
     with pytest.raises(CatalogueError, match="unseen"):
         protocol.select("unseen", {"A", "B"})
+
+
+def test_nothing_usable_is_no_question_of_categories() -> None:
+    with pytest.raises(CatalogueError, match="no usable product") as caught:
+        TreeProtocol([])
+    assert "catalogue check" in str(caught.value)

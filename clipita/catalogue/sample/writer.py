@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
@@ -15,9 +14,9 @@ import pyarrow.parquet as pq
 
 from clipita.catalogue.product import Product
 from clipita.catalogue.sample.products import draw_products
+from clipita.catalogue.split import PARTS, part_of
 from clipita.errors import UsageError
 
-SPLITS = ("train", "valid", "test")
 ROWS_AT_ONCE = 256
 
 _SCHEMA = pa.schema(
@@ -57,7 +56,7 @@ def write_sample(
     """
     if products < 1:
         raise UsageError(f"A shop of {products} products cannot be drawn.", hint="Ask for 1 or more.")
-    present = [split for split in SPLITS if (folder / f"{split}.parquet").exists()]
+    present = [split for split in PARTS if (folder / f"{split}.parquet").exists()]
     if present and not force:
         raise UsageError(f"{folder} holds {present[0]}.parquet already.", hint="Replace the shop with --force.")
     try:
@@ -67,7 +66,7 @@ def write_sample(
         raise UsageError(f"{folder} cannot be written: {error.strerror}.", hint="Name another folder.") from error
     try:
         counts = _write_splits(draft, products, seed, on_progress)
-        for split in SPLITS:
+        for split in PARTS:
             (draft / f"{split}.parquet").replace(folder / f"{split}.parquet")
     except OSError as error:
         raise UsageError(f"The shop cannot be written to {folder}: {error}.", hint="Is the disk full?") from error
@@ -76,27 +75,19 @@ def write_sample(
     return counts
 
 
-def split_of(product_id: str) -> str:
-    """train, valid or test."""
-    bucket = int.from_bytes(hashlib.sha256(product_id.encode()).digest()[:4], "big") % 10
-    return "train" if bucket < 8 else SPLITS[bucket - 7]
-
-
 def _write_splits(draft: Path, products: int, seed: int, on_progress: Callable[[int], None]) -> dict[str, int]:
-    rows: dict[str, list[dict[str, Any]]] = {split: [] for split in SPLITS}
-    counts = dict.fromkeys(SPLITS, 0)
+    rows: dict[str, list[dict[str, Any]]] = {split: [] for split in PARTS}
+    counts = dict.fromkeys(PARTS, 0)
     with ExitStack() as stack:
-        writers = {
-            split: stack.enter_context(pq.ParquetWriter(draft / f"{split}.parquet", _SCHEMA)) for split in SPLITS
-        }
+        writers = {split: stack.enter_context(pq.ParquetWriter(draft / f"{split}.parquet", _SCHEMA)) for split in PARTS}
         for done, product in enumerate(draw_products(products, seed), start=1):
-            split = split_of(product.id)
+            split = part_of(product.id)
             counts[split] += 1
             rows[split].append(_row(product))
             if len(rows[split]) == ROWS_AT_ONCE:
                 _flush(writers[split], rows[split])
             on_progress(done)
-        for split in SPLITS:
+        for split in PARTS:
             _flush(writers[split], rows[split])
     return counts
 

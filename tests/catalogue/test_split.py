@@ -1,0 +1,127 @@
+"""One catalogue as three: every row is in one of them, as it stood."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from clipita.catalogue.readers import CatalogueFile, open_source
+from clipita.catalogue.split import PARTS, part_of
+from clipita.cli import group
+from clipita.cli.failure import run_guarded
+
+ROWS = 300
+
+
+def clipita(*arguments: object) -> int:
+    return run_guarded(group, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def parts(suffix: str) -> dict[str, list[dict[str, object]]]:
+    return {
+        part: [dict(row) for _, row in open_source(Path(f"shop-{part}{suffix}")).records() if isinstance(row, dict)]
+        for part in PARTS
+    }
+
+
+def check(found: dict[str, list[dict[str, object]]], wanted: list[dict[str, object]], key: str) -> None:
+    assert all(part_of(str(row[key])) == part for part, rows in found.items() for row in rows)
+    assert sorted((row for rows in found.values() for row in rows), key=lambda row: str(row[key])) == wanted
+    assert len(found["train"]) > 0.7 * len(wanted)
+    assert len(found["valid"]) > 0.05 * len(wanted) < len(found["test"])
+
+
+def test_parquet_with_pictures(here: Path) -> None:
+    rows = [
+        {"product_id": f"p{number:03d}", "tags": ["a", None], "image": {"bytes": bytes(50), "path": None}}
+        for number in range(ROWS)
+    ]
+    pq.write_table(pa.Table.from_pylist(rows).replace_schema_metadata({"huggingface": "{}"}), here / "shop.parquet")
+    assert clipita("catalogue", "split", "shop.parquet") == 0
+    check(parts(".parquet"), rows, "product_id")
+    assert pq.read_schema(here / "shop-test.parquet").metadata == {b"huggingface": b"{}"}
+    assert pq.ParquetFile(here / "shop-train.parquet").metadata.num_row_groups == 1
+
+
+def test_csv_keeps_every_cell_as_it_was_written(here: Path) -> None:
+    rows = [{"sku": f"{number:04d}", "name": f'"a";\n{number}', "price": "1.50"} for number in range(ROWS)]
+    lines = ['"{sku}";"{name}";{price}'.format(**row | {"name": row["name"].replace('"', '""')}) for row in rows]
+    (here / "shop.csv").write_text("\n".join(["sku;name;price", *lines]) + "\n", newline="")
+    assert clipita("catalogue", "split", "shop.csv", "--id-field", "sku") == 0
+    found = parts(".csv")
+    check(found, [row | {"price": 1.5} for row in rows], "sku")
+    assert "1.50" in (here / "shop-test.csv").read_text()
+
+
+def test_compressed_json_lines_become_plain_and_a_broken_line_is_told(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [
+        {"product_id": number, "title": "Läufer 👟", "odd": {"a": [1, None]}} for number in range(1000, 1000 + ROWS)
+    ]
+    lines = [json.dumps(row, ensure_ascii=number % 2 == 0) for number, row in enumerate(rows)]
+    with gzip.open(here / "shop.jsonl.gz", "wt") as stream:
+        stream.write("\n".join([*lines, '{"product_id": ', '{"title": "no id"}']))
+    assert clipita("catalogue", "split", "shop.jsonl.gz") == 3
+    check(parts(".jsonl"), rows, "product_id")
+    err = capsys.readouterr().err
+    assert "Row 301: the line is not valid JSON" in err
+    assert "Row 302: the id is missing" in err
+    assert "2 rows are in none of the files" in err
+
+
+def test_train_finds_the_others_and_an_earlier_split_is_kept(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "shop.jsonl").write_text("".join(f'{{"product_id": {number}, "title": "a"}}\n' for number in range(50)))
+    assert clipita("catalogue", "split", "shop.jsonl", "--json") == 0
+    counts = json.loads(capsys.readouterr().out)
+    assert sum(counts[part]["products"] for part in PARTS) == 50
+    assert clipita("init", "--catalogue", "shop-train.jsonl") == 0
+    assert 'valid = "shop-valid.jsonl"' in (here / "clipita.toml").read_text()
+    assert 'test = "shop-test.jsonl"' in (here / "clipita.toml").read_text()
+    assert clipita("catalogue", "split", "shop.jsonl") == 2
+    assert "--force" in capsys.readouterr().err
+    assert clipita("catalogue", "split", "shop.jsonl", "--force") == 0
+
+
+def test_printed_dicts_of_xmarket_stay_as_they_are_and_are_read_again(here: Path) -> None:
+    lines = [
+        f"{{'asin': 'B{number:03d}', 'title': 'Kettle', 'categories': ['Home', 'Kettles'], 'imgUrl': '{{}}'}}"
+        for number in range(ROWS)
+    ]
+    (here / "metadata_us_Home.json").write_text("\n".join(lines))
+    assert clipita("catalogue", "split", "metadata_us_Home.json", "--id-field", "asin") == 0
+    files = [here / f"metadata_us_Home-{part}.json" for part in PARTS]
+    assert sorted(line for file in files for line in file.read_text().splitlines()) == lines
+    products = [product for file in files for product in CatalogueFile(file).products()]
+    assert len(products) == ROWS
+    assert {product.category_path for product in products} == {("Home", "Kettles")}
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "words"),
+    [("sku,name\n1,a\n", 2, "no column 'product_id' for the id"), ("", 1, "is empty")],
+)
+def test_what_cannot_be_split(here: Path, capsys: pytest.CaptureFixture[str], text: str, code: int, words: str) -> None:
+    (here / "shop.csv").write_text(text)
+    assert clipita("catalogue", "split", "shop.csv") == code
+    assert words in capsys.readouterr().err
+    assert [file.name for file in here.iterdir()] == ["shop.csv"]
+
+
+def test_a_damaged_file_leaves_nothing(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    whole = gzip.compress(b"".join(b'{"product_id": %d, "title": "a"}\n' % number for number in range(20_000)))
+    (here / "shop.jsonl.gz").write_bytes(whole[: len(whole) // 2])
+    assert clipita("catalogue", "split", "shop.jsonl.gz") == 1
+    assert "cannot be read beyond line" in capsys.readouterr().err
+    assert [file.name for file in here.iterdir()] == ["shop.jsonl.gz"]
