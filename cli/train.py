@@ -84,7 +84,7 @@ def command(
       torchrun --nproc-per-node 8 -m clipita.cli train --unfreeze --device cuda --batch-size 4096
     """
     settings = config.load(config_file)
-    fields = mapped_fields(settings.fields, flags)
+    fields = mapped_fields(settings, flags)
     files = _sources(settings, train_file, valid)
     model_flags = {name: flags.pop(name) for name in _MODEL_FLAGS}
     model, training = settings.model, settings.training
