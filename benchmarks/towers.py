@@ -18,7 +18,9 @@ def package_folder(name: str) -> Path:
     """Folder of an installed package, without importing it."""
     spec = find_spec(name)
     if spec is None or spec.origin is None:
-        raise SystemExit(f"The package {name} is missing. Install the benchmarks' packages: make bench-setup")
+        raise SystemExit(
+            f"The package {name} is missing. Install the benchmarks' packages: uv pip install --group bench"
+        )
     return Path(spec.origin).parent
 
 

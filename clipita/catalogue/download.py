@@ -272,7 +272,14 @@ def _transport(neighbourhood: Neighbourhood) -> httpx2.AsyncHTTPTransport:
         def __init__(self) -> None:
             self._inner = httpcore2.AnyIOBackend()
 
-        async def connect_tcp(self, host: str, port: int, timeout: float | None = None, **options: Any) -> Any:
+        async def connect_tcp(
+            self,
+            host: str,
+            port: int,
+            timeout: float | None = None,
+            local_address: str | None = None,
+            socket_options: Iterable[Any] | None = None,
+        ) -> httpcore2.AsyncNetworkStream:
             try:
                 addresses = await asyncio.to_thread(neighbourhood.addresses, host, port)
             except OSError as error:
@@ -280,7 +287,7 @@ def _transport(neighbourhood: Neighbourhood) -> httpx2.AsyncHTTPTransport:
             failure: Exception = httpcore2.ConnectError(f"{host} has no address")
             for address in addresses:
                 try:
-                    return await self._inner.connect_tcp(address, port, timeout, **options)
+                    return await self._inner.connect_tcp(address, port, timeout, local_address, socket_options)
                 except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
                     failure = error
             raise failure
