@@ -98,7 +98,7 @@ class IndexSource:
         """The highest sequence number of each shard; every later write there exceeds it."""
 
         def request() -> tuple[int, ...]:
-            stats = whole(self._client.indices.stats(index=self.name, params={"level": "shards"}))
+            stats = whole(self._client.indices.stats(index=self.name, params={"level": "shards"}), copies=True)
             shards = stats["indices"].get(self.name, {}).get("shards", {}).values()
             found = [copy for copies in shards for copy in copies if copy["routing"]["primary"]]
             if len(found) < int(self.settings["number_of_shards"]):
@@ -120,7 +120,7 @@ class IndexSource:
                 yield Item(Product(id=found["_id"]), self.name, number, problem=problem)
 
     def _refresh(self) -> None:
-        self._backoff.call(self._client, lambda: whole(self._client.indices.refresh(index=self.name)))
+        self._backoff.call(self._client, lambda: whole(self._client.indices.refresh(index=self.name), copies=True))
 
     def _scan(self, query: dict[str, Any]) -> Iterator[Item]:
         seen = IdTable()

@@ -284,7 +284,7 @@ class _Run:
     def _is_empty(self) -> bool:
         client, name = self._client, self._target.name
         # An index that looked empty because a shard was away would be encoded anew from its first product to its last.
-        self._backoff.call(client, lambda: whole(client.indices.refresh(index=name)))
+        self._backoff.call(client, lambda: whole(client.indices.refresh(index=name), copies=True))
         return int(self._backoff.call(client, lambda: whole(client.count(index=name)))["count"]) == 0
 
     def _catch_up(

@@ -32,7 +32,7 @@ def prune(client: OpenSearch, name: str, ids: IdTable, backoff: Backoff, *, limi
         UsageError: there are more than the limit allows; none was removed.
         ClusterError: the cluster refused it.
     """
-    backoff.call(client, lambda: whole(client.indices.refresh(index=name)))
+    backoff.call(client, lambda: whole(client.indices.refresh(index=name), copies=True))
     total = int(backoff.call(client, lambda: whole(client.count(index=name)))["count"])
     gone = list(_left(client, name, ids, backoff))
     if len(gone) > limit * total and not force:

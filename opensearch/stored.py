@@ -18,10 +18,15 @@ PERMANENT = {
 CONTEXT_LOST = "search_context_missing_exception"
 
 
-def whole(answer: dict[str, Any]) -> dict[str, Any]:
+def whole(answer: dict[str, Any], copies: bool = False) -> dict[str, Any]:
     """The answer of a search, a count, a refresh or statistics, once each shard has given its part.
 
     With a shard away OpenSearch answers with status 200 for the others, and its documents look as if they were absent.
+    A shard without a node is not even among the failed ones.
+
+    Args:
+        answer: from the cluster.
+        copies: refresh and statistics, which count each copy of a shard, and replicas may have no node for good.
 
     Raises:
         TransportError: a part is missing; status 503, which `Backoff.call` waits for, or 404 for a point in time that
@@ -31,7 +36,8 @@ def whole(answer: dict[str, Any]) -> dict[str, Any]:
         https://docs.opensearch.org/latest/api-reference/search-apis/search/ (`_shards`, `timed_out`)
     """
     shards = answer.get("_shards", {})
-    if not answer.get("timed_out") and not shards.get("failed") and shards.get("successful", 1):
+    expected = 1 if copies else shards.get("total", 0)
+    if not answer.get("timed_out") and not shards.get("failed") and shards.get("successful", 0) >= expected:
         return answer
     reasons = [failure.get("reason") or {} for failure in shards.get("failures", ())]
     lost = any(reason.get("type") == CONTEXT_LOST for reason in reasons)

@@ -30,7 +30,7 @@ def check_copy(client: OpenSearch, source: IndexSource, name: str, backoff: Back
     Raises:
         ClusterError: they disagree; the text says in what.
     """
-    backoff.call(client, lambda: whole(client.indices.refresh(index=f"{source.name},{name}")))
+    backoff.call(client, lambda: whole(client.indices.refresh(index=f"{source.name},{name}"), copies=True))
     counts = [_count(client, index, {"match_all": {}}, backoff) for index in (source.name, name)]
     if counts[0] != counts[1]:
         raise _disagree(source.name, name, f"it has {counts[1]:,} documents instead of {counts[0]:,}")
