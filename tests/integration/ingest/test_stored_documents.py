@@ -102,11 +102,14 @@ def test_an_answer_without_all_shards_is_none(client: opensearchpy.OpenSearch, h
 def test_a_scan_waits_for_every_shard(client: opensearchpy.OpenSearch, half: str) -> None:
     there = client.count(index=half)["count"]
     remarks: list[str] = []
-    source = IndexSource(client, half, backoff=Backoff(remarks.append, first_wait=0.1))
-    back = threading.Timer(1.0, complete, (client, half))
-    back.start()
+
+    def give_a_node(remark: str) -> None:
+        if not remarks:
+            complete(client, half)
+        remarks.append(remark)
+
+    source = IndexSource(client, half, backoff=Backoff(give_a_node, first_wait=0.1))
     seen = [item.product.id for item in source.items(lambda _: None)]
-    back.join()
     assert remarks
     assert len(seen) == len(set(seen)) == there
     assert len(source.last_seq_nos()) == 2
