@@ -6,7 +6,7 @@
 
 Each part writes its result into benchmarks/results/ingest.json as it ends, with the command and the commit that made
 it, so that a run may be split. All ratios come from one part, with the sides taking turns. Exits 1 if a figure of the
-parts that were run is not reached.
+parts that were run is not reached. The whole is laid out for half an hour on two idle cores.
 """
 
 from __future__ import annotations
@@ -114,10 +114,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--bundle", type=Path, help="an exported model of this catalogue; default: make one")
     parser.add_argument("--data", type=Path, default=record.FASHION)
     parser.add_argument("--only", action="append", choices=list(PARTS), help="a part; may be given several times")
-    parser.add_argument("--products", type=int, default=30_000, help="real products of the speed parts")
+    parser.add_argument("--products", type=int, default=30_000, help="real products of unchanged and hostile")
+    parser.add_argument("--encoder-products", type=int, default=3000, help="real products of the encoder's ratio")
+    parser.add_argument("--host-products", type=int, default=10_000, help="real products of the host side's ratio")
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=3, help="how often each side of a ratio is timed")
-    parser.add_argument("--memory-products", type=int, default=200_000, help="generated products of the memory curve")
+    parser.add_argument("--memory-products", type=int, default=1_000_000, help="generated products of the memory curve")
     parser.add_argument("--fault-products", type=int, default=600, help="real products of kill, node and proxy")
     parser.add_argument("--runs", type=int, default=20, help="runs that are killed")
     parser.add_argument("--node-kills", type=int, default=5)

@@ -72,7 +72,7 @@ def check(
     from clipita.catalogue.readers import CatalogueFile
 
     settings = config.load(config_file)
-    fields = mapped_fields(settings.fields, flags)
+    fields = mapped_fields(settings, flags)
     catalogue = CatalogueFile(file, fields, image_root or settings.catalogue.image_root)
     with _rejections(rejected_file, file) as on_reject, console.progress("rows") as bar:
         task = bar.add_task(f"Checking {file.name}", total=catalogue.rows, note="")

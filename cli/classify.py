@@ -57,7 +57,7 @@ def command(
     from clipita.runtime.classify import Classifier
 
     settings = config.load(config_file)
-    catalogue = CatalogueFile(catalogue_file, mapped_fields(settings.fields, flags), settings.catalogue.image_root)
+    catalogue = CatalogueFile(catalogue_file, mapped_fields(settings, flags), settings.catalogue.image_root)
     bundle = Bundle.load(model_path or settings.export.bundle)
     where = device or settings.ingest.device
     classifier = Classifier(bundle, TextEncoder(bundle, where))

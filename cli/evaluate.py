@@ -102,7 +102,7 @@ def command(
     if url is not None and index is None:
         raise UsageError("--url names a cluster, but no index of it is to be measured.", hint="Add --index products.")
     settings = config.load(config_file)
-    fields = mapped_fields(settings.fields, flags)
+    fields = mapped_fields(settings, flags)
     source = catalogue_file or settings.catalogue.test
     if source is None:
         raise ConfigError("No catalogue is named.", hint="Give CATALOGUE, or set test in [catalogue] of clipita.toml.")

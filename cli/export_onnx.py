@@ -69,7 +69,7 @@ def command(
       clipita export-onnx --run runs/clip-it --out models/clip-it --catalogue valid.parquet
     """
     settings = config.load(config_file)
-    fields = mapped_fields(settings.fields, flags)
+    fields = mapped_fields(settings, flags)
     export = config.override(settings.export, bundle=out, precision=precision, max_loss=max_loss, parity=parity)
     count = products or (export.parity_products if export.precision == "fp32" else export.retrieval_products)
     try:

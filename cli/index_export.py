@@ -55,7 +55,7 @@ def command(
     settings = config.load(config_file)
     client = connect(config.override(settings.opensearch, url=url))
     root = image_root or settings.catalogue.image_root
-    source = IndexSource(client, name, mapped_fields(settings.fields, flags), root and root.absolute())
+    source = IndexSource(client, name, mapped_fields(settings, flags), root and root.absolute())
     with console.progress("documents") as bar:
         task = bar.add_task("Reading", total=None, note="")
         found = export_catalogue(

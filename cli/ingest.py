@@ -109,7 +109,7 @@ def command(
     """
     settings = config.load(config_file)
     ways = {name: flags.pop(name) for name in ("new_index", "in_place", "prune", "force")}
-    fields = mapped_fields(settings.fields, flags)
+    fields = mapped_fields(settings, flags)
     cluster = config.override(settings.opensearch, url=url, index=index)
     chosen = config.override(settings.ingest, **flags)
     if from_index and (files or watch):

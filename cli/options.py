@@ -40,7 +40,11 @@ url_option = click.option(
 
 
 def fields_options(command: Command) -> Command:
-    """Flags that map the catalogue's column names to ours; they override [fields] of clipita.toml."""
+    """Flags that say how a catalogue is read; they override [fields] and [catalogue] of clipita.toml."""
+    command = click.option(
+        "--allow-private-hosts", metavar="HOST", multiple=True,
+        help="Host, address or network (10.1.0.0/16) inside your own network that pictures may come from.",
+    )(command)  # fmt: skip
     for flag, text in (
         ("--image-field", "Column of the picture: bytes, file path or URL."),
         ("--category-separator", "Splits a category path that is one string; default ' > '."),
@@ -55,8 +59,18 @@ def fields_options(command: Command) -> Command:
     )(command)  # fmt: skip
 
 
-def mapped_fields(fields: config.FieldsConfig, flags: dict[str, Any]) -> config.FieldsConfig:
-    """Apply what `fields_options` collected; pops its keys from `flags`."""
+def mapped_fields(settings: config.Config, flags: dict[str, Any]) -> config.FieldsConfig:
+    """Apply what `fields_options` collected; pops its keys from `flags`.
+
+    Raises:
+        ConfigError: a private host to allow is none.
+    """
+    from clipita.catalogue import download
+
+    catalogue = settings.catalogue
+    hosts = flags.pop("allow_private_hosts", ()) or catalogue.allow_private_hosts
+    download.configure(hosts, catalogue.image_cache, int(catalogue.image_cache_gb * 1e9))
+    fields = settings.fields
     attributes = flags.pop("attribute_fields", ())
     mapped: config.FieldsConfig = config.override(
         fields,

@@ -96,7 +96,7 @@ def command(
       clipita train --lora 8 --batch-size 128 --run runs/lora
     """
     settings = config.load(config_file)
-    fields = mapped_fields(settings.fields, flags)
+    fields = mapped_fields(settings, flags)
     files = _sources(settings, train_file, valid)
     model_flags = {name: flags.pop(name) for name in _MODEL_FLAGS}
     model, training = settings.model, settings.training

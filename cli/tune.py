@@ -77,7 +77,7 @@ def command(
       clipita tune --dry-run --json
     """
     settings = config.load(config_file)
-    fields = mapped_fields(settings.fields, flags)
+    fields = mapped_fields(settings, flags)
     source = _source(catalogue, settings.catalogue)
     check_targets(source, picture)
     cluster = config.override(settings.opensearch, url=url, index=index)

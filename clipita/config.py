@@ -61,12 +61,19 @@ class FieldsConfig:
 
 @dataclass(frozen=True)
 class CatalogueConfig:
-    """Where the catalogue is. `image_root` resolves relative image paths; default: the catalogue file's folder."""
+    """Where the catalogue is. `image_root` resolves relative image paths; default: the catalogue file's folder.
+
+    Pictures by URL are fetched from public addresses, and from the private hosts that `allow_private_hosts` names
+    (names, addresses, networks such as 10.1.0.0/16). They are kept in `image_cache`, up to `image_cache_gb`.
+    """
 
     train: Path | None = None
     valid: Path | None = None
     test: Path | None = None
     image_root: Path | None = None
+    allow_private_hosts: tuple[str, ...] = ()
+    image_cache: Path = Path(".clipita/images")
+    image_cache_gb: float = 10.0
 
 
 @dataclass(frozen=True)
@@ -171,8 +178,9 @@ class IngestConfig:
     """How products are written.
 
     `thumbnails` keeps a small JPEG in documents whose image came as bytes. `bulk_documents` is the most that one bulk
-    request holds, `bulk_threads` how many are sent at once. `patience` is how many seconds in a row a busy or absent
-    cluster is waited for. `prune_limit` is the largest share of an index that is removed without being forced.
+    request holds, `bulk_threads` how many are sent at once, `fetch_threads` how many pictures are fetched at once.
+    `patience` is how many seconds in a row a busy or absent cluster is waited for. `prune_limit` is the largest share
+    of an index that is removed without being forced.
     """
 
     batch_size: int = 64
@@ -186,6 +194,7 @@ class IngestConfig:
     thumbnails: bool = True
     bulk_documents: int = 500
     bulk_threads: int = 2
+    fetch_threads: int = 32
     patience: float = 120.0
     prune_limit: float = 0.1
     rejected: Path = Path("rejected.jsonl")

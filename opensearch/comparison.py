@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from opensearchpy import OpenSearch
@@ -11,7 +12,7 @@ from opensearchpy import OpenSearch
 from clipita.config import IngestConfig
 from clipita.errors import ProductError
 from clipita.opensearch.arguments import VECTOR_FIELD
-from clipita.opensearch.content import Draft, kept_source, make_draft, make_thumbnail
+from clipita.opensearch.content import Draft, is_url, kept_source, make_draft, make_thumbnail
 from clipita.opensearch.documents import Layout
 from clipita.opensearch.items import Item
 from clipita.opensearch.outcomes import Ledger, Outcome
@@ -19,6 +20,8 @@ from clipita.opensearch.retry import Backoff
 from clipita.opensearch.stages import EncodeStage, WriteStage
 from clipita.opensearch.stored import get_documents
 
+Drafting = Sequence[tuple[Item, "Future[Draft | ProductError]"]]
+"""Products of which drafts are being made."""
 HASHES = "clipita.content_hash,clipita.document_hash"
 
 
@@ -32,6 +35,8 @@ class Comparison:
         config: thumbnails.
         layout: makes documents.
         pool: threads in which pictures are read and hashed.
+        fetch: threads that wait for pictures by URL.
+        pictures: whether the model looks at pictures.
         encode: gets products without a valid vector.
         write: gets documents whose vector is valid.
         ledger: gets all others.
@@ -48,6 +53,8 @@ class Comparison:
         *,
         layout: Layout,
         pool: ThreadPoolExecutor,
+        fetch: ThreadPoolExecutor,
+        pictures: bool,
         encode: EncodeStage,
         write: WriteStage,
         ledger: Ledger,
@@ -60,22 +67,32 @@ class Comparison:
         self._config = config
         self._layout = layout
         self._pool = pool
+        self._fetch = fetch
+        self._pictures = pictures
         self._encode = encode
         self._write = write
         self._ledger = ledger
         self._backoff = backoff
         self.empty = empty
 
-    def take(self, batch: Sequence[Item]) -> None:
+    def begin(self, batch: Sequence[Item]) -> Drafting:
+        """Begin to read, fetch and hash a batch of products; `take` waits for it."""
+        pools = [self._fetch if self._pictures and is_url(item.product) else self._pool for item in batch]
+        return [(item, pool.submit(self._draft, item)) for item, pool in zip(batch, pools, strict=True)]
+
+    def take(self, batch: Drafting) -> None:
         """Compare a batch of products and send each on."""
         drafted = self._drafts(batch)
         stored = {} if self.empty else self._marked([item for item, _ in drafted])
         refreshed: list[tuple[Item, Draft]] = []
+        unfetched: list[tuple[Item, Draft]] = []
         for item, draft in drafted:
             marks = stored.get(item.product.id, {}).get("clipita", {})
             same_content = marks.get("content_hash") == draft.content_hash
             if item.problem is not None:
                 self._copy(item, draft, item.problem)
+            elif draft.problem is not None:
+                unfetched.append((item, draft))
             elif same_content and (self._layout.way == "in place" or marks.get("document_hash") == draft.document_hash):
                 self._ledger.count(Outcome.UNCHANGED)
             elif same_content:
@@ -83,6 +100,7 @@ class Comparison:
             else:
                 self._encode.put(item, draft)
         self._refresh(refreshed)
+        self._keep(unfetched)
 
     def _marked(self, items: Sequence[Item]) -> dict[str, dict[str, Any]]:
         """Stored hashes; a document that was read from this very index has brought them along."""
@@ -90,10 +108,10 @@ class Comparison:
             return {item.product.id: item.stored.source for item in items if item.stored is not None}
         return self._stored(items, HASHES)
 
-    def _drafts(self, batch: Sequence[Item]) -> list[tuple[Item, Draft]]:
-        drafts = self._pool.map(self._draft, batch)
+    def _drafts(self, batch: Drafting) -> list[tuple[Item, Draft]]:
         usable: list[tuple[Item, Draft]] = []
-        for item, draft in zip(batch, drafts, strict=True):
+        for item, future in batch:
+            draft = future.result()
             if isinstance(draft, ProductError):
                 self._ledger.leave_out(item.rejection(draft.message))
             else:
@@ -107,7 +125,7 @@ class Comparison:
                 return ProductError(item.problem)
             return Draft(item.product, kept_source(stored, item.product.id), "", "")
         try:
-            return make_draft(item.product, self._fingerprint, self._config.thumbnails, stored)
+            return make_draft(item.product, self._fingerprint, self._config.thumbnails, stored, self._pictures)
         except ProductError as error:
             return error
 
@@ -135,6 +153,23 @@ class Comparison:
                 continue
             document = self._layout.encoded(item, draft, source[VECTOR_FIELD], thumbnail)
             self._write.put(item, document, Outcome.UPDATED)
+
+    def _keep(self, unfetched: Sequence[tuple[Item, Draft]]) -> None:
+        """Products whose picture could not be fetched: a vector that is there stays until it can be."""
+        whole = self._layout.way == "whole"
+        items = [item for item, _ in unfetched] if whole and not self.empty else []
+        stored = self._stored(items, f"{VECTOR_FIELD},clipita")
+        for item, draft in unfetched:
+            problem = draft.problem or ""
+            source = stored.get(item.product.id, {})
+            marks = source.get("clipita", {})
+            if VECTOR_FIELD not in source or marks.get("fingerprint") != self._fingerprint:
+                self._copy(item, draft, problem)
+                continue
+            # The hash of what the vector was made of, and none of the document: the next run looks again.
+            kept = dataclasses.replace(draft, content_hash=marks.get("content_hash", ""), document_hash="")
+            document = self._layout.encoded(item, kept, source[VECTOR_FIELD], marks.get("thumbnail"))
+            self._write.put(item, document, Outcome.REJECTED, problem)
 
     def _thumbnail(self, draft: Draft, marks: Mapping[str, Any]) -> str | None:
         """The stored thumbnail where the content is the same; made only when an earlier run made none."""

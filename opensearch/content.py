@@ -21,9 +21,10 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
+from clipita.catalogue.download import download
 from clipita.catalogue.images import MAX_BYTES, load_image
 from clipita.catalogue.product import ImageSource, Product
-from clipita.errors import ProductError
+from clipita.errors import ImageError, ProductError
 from clipita.opensearch.arguments import ID_FIELD, VECTOR_FIELD
 
 DOCUMENT_VERSION = 1
@@ -45,33 +46,55 @@ class Draft:
         source: the shop's fields as a JSON object.
         content_hash: 64 hex digits.
         document_hash: 64 hex digits.
+        problem: why the picture could not be fetched; the hashes then cover the rest alone.
     """
 
     product: Product = field(repr=False)
     source: bytes = field(repr=False)
     content_hash: str
     document_hash: str
+    problem: str | None = None
 
 
-def make_draft(product: Product, fingerprint: str, thumbnails: bool, stored: Mapping[str, Any] | None = None) -> Draft:
-    """Read the picture's bytes, lay out the document and hash both.
+def make_draft(
+    product: Product,
+    fingerprint: str,
+    thumbnails: bool,
+    stored: Mapping[str, Any] | None = None,
+    pictures: bool = True,
+) -> Draft:
+    """Read or fetch the picture's bytes, lay out the document and hash both.
+
+    A picture by URL counts by its bytes too: what the cache has is asked for with its validator, so that one that has
+    not changed costs a short answer of the server, and one that has is noticed.
 
     Args:
         product: what is encoded.
         fingerprint: of the model.
         thumbnails: whether documents keep one.
         stored: the shop's own document, which then stands in the place of one that is laid out from the product.
+        pictures: whether the model looks at them; if not, none is fetched, and a URL counts by its text.
 
     Raises:
         ProductError: nothing to make a vector from, or a field that cannot stand in a document.
     """
     if not (product.title or product.attributes or product.image):
         raise ProductError("the product is empty: it has neither title nor attributes nor picture")
-    product = _with_picture(product)
+    problem = None
+    try:
+        product = _with_picture(product) if pictures or not is_url(product) else product
+    except ImageError as error:
+        problem = error.message
     source = _source(product) if stored is None else kept_source(stored, product.id)
     content = _content_hash(product, fingerprint)
     whole = _digest(source, content.encode(), f"{DOCUMENT_VERSION} {thumbnails}".encode())
-    return Draft(product, source, content, whole)
+    return Draft(product, source, content, whole, problem)
+
+
+def is_url(product: Product) -> bool:
+    """Whether the product's picture lies on a server, from which it has to be fetched."""
+    image = product.image
+    return image is not None and image.data is None and bool(image.location and _URL.match(image.location))
 
 
 def clashing_column(names: Iterable[str]) -> str | None:
@@ -111,9 +134,10 @@ def make_thumbnail(product: Product) -> str | None:
     Raises:
         ImageError: the picture cannot be decoded.
     """
-    if product.image is None or product.image.data is None:
+    image = product.image
+    if image is None or image.data is None or (image.location and _URL.match(image.location)):
         return None
-    picture = load_image(product.image, at_least=(THUMBNAIL_SIZE, THUMBNAIL_SIZE))
+    picture = load_image(image, at_least=(THUMBNAIL_SIZE, THUMBNAIL_SIZE))
     picture.thumbnail((THUMBNAIL_SIZE, THUMBNAIL_SIZE))
     stream = io.BytesIO()
     picture.save(stream, "JPEG", quality=THUMBNAIL_QUALITY)
@@ -132,10 +156,17 @@ def attribute_key(name: str) -> str:
 
 
 def _with_picture(product: Product) -> Product:
-    """The product with its picture file's bytes; what cannot be read is left for the decoder to name."""
+    """The product with its picture's bytes; a file that cannot be read is left for the decoder to name.
+
+    Raises:
+        ImageError: a URL gives no picture.
+    """
     image = product.image
-    if image is None or image.data is not None or image.location is None or _URL.match(image.location):
+    if image is None or image.data is not None or image.location is None:
         return product
+    if is_url(product):
+        data = download(image.location, MAX_BYTES)
+        return dataclasses.replace(product, image=ImageSource(data=data, location=image.location))
     file = Path(image.location)
     try:
         if not file.is_file():

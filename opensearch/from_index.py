@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import opensearchpy
 from opensearchpy import OpenSearch, OpenSearchException
 
 from clipita.catalogue.fields import resolve_columns, row_to_product
@@ -21,7 +22,7 @@ from clipita.opensearch.cluster import guarded
 from clipita.opensearch.index import resolve, write_alias
 from clipita.opensearch.items import Item, OnReject, Stored
 from clipita.opensearch.retry import Backoff
-from clipita.opensearch.stored import get_documents
+from clipita.opensearch.stored import get_documents, whole
 
 PAGE = 500
 KEEP_ALIVE = "10m"
@@ -80,28 +81,32 @@ class IndexSource:
     @property
     def total(self) -> int:
         """Documents in the index."""
-        answer = self._backoff.call(self._client, lambda: self._client.count(index=self.name))
+        answer = self._backoff.call(self._client, lambda: whole(self._client.count(index=self.name)))
         return int(answer["count"])
 
     def items(self, reject: OnReject) -> Iterator[Item]:  # noqa: ARG002 - a document of the shop is never dropped
         """All documents; one that gives no product has a `problem`."""
-        self._backoff.call(self._client, lambda: self._client.indices.refresh(index=self.name))
+        self._refresh()
         return self._scan({"match_all": {}})
 
     def changed_since(self, seq_nos: tuple[int, ...]) -> Iterator[Item]:
         """Documents that were written after a point (see `last_seq_nos`), and perhaps some from before."""
-        self._backoff.call(self._client, lambda: self._client.indices.refresh(index=self.name))
+        self._refresh()
         return self._scan({"range": {"_seq_no": {"gt": min(seq_nos)}}})
 
     def last_seq_nos(self) -> tuple[int, ...]:
         """The highest sequence number of each shard; every later write there exceeds it."""
-        stats = self._backoff.call(
-            self._client, lambda: self._client.indices.stats(index=self.name, params={"level": "shards"})
-        )
-        shards = stats["indices"][self.name]["shards"].values()
-        return tuple(
-            int(copy["seq_no"]["max_seq_no"]) for copies in shards for copy in copies if copy["routing"]["primary"]
-        )
+
+        def request() -> tuple[int, ...]:
+            stats = whole(self._client.indices.stats(index=self.name, params={"level": "shards"}), copies=True)
+            shards = stats["indices"].get(self.name, {}).get("shards", {}).values()
+            found = [copy for copies in shards for copy in copies if copy["routing"]["primary"]]
+            if len(found) < int(self.settings["number_of_shards"]):
+                # Statistics leave out a shard that has no node.
+                raise opensearchpy.TransportError(503, "partial_answer", {})
+            return tuple(int(copy["seq_no"]["max_seq_no"]) for copy in found)
+
+        return self._backoff.call(self._client, request)
 
     def again(self, ids: Sequence[tuple[str, str | None]]) -> Iterator[Item]:
         """Documents read anew, in their present version; one that is gone by now has a `problem`."""
@@ -113,6 +118,9 @@ class IndexSource:
             else:
                 problem = "the document was removed while it was under way"
                 yield Item(Product(id=found["_id"]), self.name, number, problem=problem)
+
+    def _refresh(self) -> None:
+        self._backoff.call(self._client, lambda: whole(self._client.indices.refresh(index=self.name), copies=True))
 
     def _scan(self, query: dict[str, Any]) -> Iterator[Item]:
         seen = IdTable()
@@ -166,8 +174,10 @@ def scan(
     Raises:
         ClusterError: the cluster refused it, or stayed away for too long.
     """
+    # By default a point in time is made of the shards that happen to be there.
+    params = {"keep_alive": KEEP_ALIVE, "allow_partial_pit_creation": "false"}
     while True:
-        opened = backoff.call(client, lambda: client.create_pit(index=name, params={"keep_alive": KEEP_ALIVE}))
+        opened = backoff.call(client, lambda: whole(client.create_pit(index=name, params=params)))
         try:
             yield from _pages(client, opened["pit_id"], query, backoff, source)
         except ClusterError as error:
@@ -194,7 +204,7 @@ def _pages(
         "_source": source,
     }
     while True:
-        hits = backoff.call(client, lambda: client.search(body=body))["hits"]["hits"]
+        hits = backoff.call(client, lambda: whole(client.search(body=body)))["hits"]["hits"]
         yield from hits
         if len(hits) < PAGE:
             return

@@ -16,6 +16,7 @@ from __future__ import annotations
 import itertools
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -25,7 +26,7 @@ from opensearchpy import OpenSearch
 from clipita.catalogue.rejection import Rejection
 from clipita.config import IngestConfig
 from clipita.opensearch.bulk import BulkWriter
-from clipita.opensearch.comparison import Comparison
+from clipita.opensearch.comparison import Comparison, Drafting
 from clipita.opensearch.documents import Layout
 from clipita.opensearch.items import Item, ProductSource
 from clipita.opensearch.lock import AliasLock
@@ -77,6 +78,7 @@ class Pipeline:
         self._ledger = ledger
         self._lock = lock
         self._pool = ThreadPoolExecutor(min(MAX_THREADS, (os.cpu_count() or 1) + 1), "decode")
+        self._fetch = ThreadPoolExecutor(config.fetch_threads, "fetch")
         # A Backoff for each thread: their waits are counted apart.
         self._write = WriteStage(
             lambda done: BulkWriter(client, name, done, Backoff(remark, config.patience), config.bulk_documents),
@@ -86,8 +88,9 @@ class Pipeline:
         )
         self._encode = EncodeStage(encoder, self._pool, self._write, ledger, config, layout, clock)
         self._compare = Comparison(
-            client, name, encoder.bundle.fingerprint, config, layout=layout, pool=self._pool, encode=self._encode,
-            write=self._write, ledger=ledger, backoff=Backoff(remark, config.patience, ended=self._ended), empty=empty,
+            client, name, encoder.bundle.fingerprint, config, layout=layout, pool=self._pool, fetch=self._fetch,
+            pictures="I" in encoder.bundle.modalities, encode=self._encode, write=self._write, ledger=ledger,
+            backoff=Backoff(remark, config.patience, ended=self._ended), empty=empty,
         )  # fmt: skip
         self._front_error: BaseException | None = None
         self._front: threading.Thread | None = None
@@ -103,9 +106,11 @@ class Pipeline:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
         self._ended.set()
         self._encode.stop()
+        self._fetch.shutdown(wait=False, cancel_futures=True)
         if self._front is not None:
             self._front.join()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        for pool in (self._fetch, self._pool):
+            pool.shutdown(wait=True, cancel_futures=True)
         # After Ctrl-C what is encoded is still written; after an error of the cluster there is nowhere to write it.
         self._write.close(flush=kind is None or issubclass(kind, KeyboardInterrupt))
 
@@ -117,7 +122,8 @@ class Pipeline:
             IndexLockedError: another run took over.
             CatalogueError: the source broke off.
         """
-        self._go_through(self._batches(source), on_step)
+        # Pictures of the next batch are fetched while one is encoded; a stream's next batch may be long in coming.
+        self._go_through(self._batches(source), on_step, ahead=source.total is not None)
         for _ in range(MAX_ROUNDS):
             conflicts, self._write.conflicts = self._write.conflicts, []
             if not conflicts:
@@ -137,9 +143,9 @@ class Pipeline:
         self._ledger.begin_late()
         self._go_through(_chunks(self._seen(items)), on_step)
 
-    def _go_through(self, batches: Iterator[list[Item]], on_step: Callable[[], None]) -> None:
+    def _go_through(self, batches: Iterator[list[Item]], on_step: Callable[[], None], ahead: bool = True) -> None:
         self._encode.begin()
-        self._front = threading.Thread(target=self._feed, args=(batches,), name="front", daemon=True)
+        self._front = threading.Thread(target=self._feed, args=(batches, ahead), name="front", daemon=True)
         self._front.start()
         while self._encode.step():
             self._lock.check()
@@ -161,10 +167,15 @@ class Pipeline:
             for part in repeats.parts(batch):
                 yield list(self._seen(iter(part)))
 
-    def _feed(self, batches: Iterator[list[Item]]) -> None:
+    def _feed(self, batches: Iterator[list[Item]], ahead: bool) -> None:
+        begun: deque[Drafting] = deque()
         try:
             for batch in batches:
-                self._compare.take(batch)
+                begun.append(self._compare.begin(batch))
+                while len(begun) > ahead:
+                    self._compare.take(begun.popleft())
+            while begun:
+                self._compare.take(begun.popleft())
         except Stopped:
             return
         except BaseException as error:  # noqa: BLE001 - raised again by the thread that waits for this one

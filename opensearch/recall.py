@@ -13,6 +13,7 @@ from opensearchpy import OpenSearch
 from clipita.errors import QueryError, UsageError
 from clipita.opensearch.arguments import MAX_WINDOW, VECTOR_FIELD
 from clipita.opensearch.cluster import guarded
+from clipita.opensearch.stored import whole
 
 OnQuery = Callable[[int, int], None]
 
@@ -107,5 +108,5 @@ def _exact(vector: Sequence[float]) -> dict[str, Any]:
 def _timed(client: OpenSearch, index: str, query: dict[str, Any], k: int) -> tuple[dict[str, float], float]:
     started = time.perf_counter()
     with guarded(client, QueryError):
-        answer = client.search(index=index, body={"size": k, "query": query, "_source": False})
+        answer = whole(client.search(index=index, body={"size": k, "query": query, "_source": False}))
     return {hit["_id"]: hit["_score"] for hit in answer["hits"]["hits"]}, time.perf_counter() - started

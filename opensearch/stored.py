@@ -1,4 +1,4 @@
-"""Reading documents by id, where "not there" and "not to be had just now" are two things."""
+"""Reading what is stored, where "not there" and "not to be had just now" are two things."""
 
 from __future__ import annotations
 
@@ -9,7 +9,43 @@ import opensearchpy
 
 from clipita.opensearch.retry import Backoff
 
-GONE = "index_not_found_exception"
+PERMANENT = {
+    "index_not_found_exception": 404,
+    "index_closed_exception": 400,
+    "routing_missing_exception": 400,
+}
+"""Errors of one document in a multi-get that no waiting mends, with their status."""
+CONTEXT_LOST = "search_context_missing_exception"
+
+
+def whole(answer: dict[str, Any], copies: bool = False) -> dict[str, Any]:
+    """The answer of a search, a count, a refresh or statistics, once each shard has given its part.
+
+    With a shard away OpenSearch answers with status 200 for the others, and its documents look as if they were absent.
+    A shard without a node is not even among the failed ones.
+
+    Args:
+        answer: from the cluster.
+        copies: refresh and statistics, which count each copy of a shard, and replicas may have no node for good.
+
+    Raises:
+        TransportError: a part is missing; status 503, which `Backoff.call` waits for, or 404 for a point in time that
+            a shard has lost.
+
+    Source:
+        https://docs.opensearch.org/latest/api-reference/search-apis/search/ (`_shards`, `timed_out`)
+    """
+    shards = answer.get("_shards", {})
+    expected = 1 if copies else shards.get("total", 0)
+    if not answer.get("timed_out") and not shards.get("failed") and shards.get("successful", 0) >= expected:
+        return answer
+    reasons = [failure.get("reason") or {} for failure in shards.get("failures", ())]
+    lost = any(reason.get("type") == CONTEXT_LOST for reason in reasons)
+    kind = CONTEXT_LOST if lost else "partial_answer"
+    reason = (
+        "No search context" if lost else f"only {shards.get('successful')} of {shards.get('total')} shards answered"
+    )
+    raise opensearchpy.TransportError(404 if lost else 503, kind, {"error": {"type": kind, "reason": reason}})
 
 
 def get_documents(
@@ -40,7 +76,7 @@ def get_documents(
         for answer in answers:
             if error := answer.get("error"):
                 # As if the whole request had failed so: the documents that were answered are asked for again.
-                raise opensearchpy.TransportError(404 if error["type"] == GONE else 503, error["type"], answer)
+                raise opensearchpy.TransportError(PERMANENT.get(error["type"], 503), error["type"], answer)
         return answers
 
     return backoff.call(client, request) if docs else []

@@ -11,7 +11,7 @@ from clipita.errors import ClusterError
 from clipita.opensearch.arguments import ID_FIELD, VECTOR_FIELD
 from clipita.opensearch.from_index import IndexSource
 from clipita.opensearch.retry import Backoff
-from clipita.opensearch.stored import get_documents
+from clipita.opensearch.stored import get_documents, whole
 
 SAMPLE = 200
 SEARCHES = 10
@@ -30,7 +30,7 @@ def check_copy(client: OpenSearch, source: IndexSource, name: str, backoff: Back
     Raises:
         ClusterError: they disagree; the text says in what.
     """
-    backoff.call(client, lambda: client.indices.refresh(index=f"{source.name},{name}"))
+    backoff.call(client, lambda: whole(client.indices.refresh(index=f"{source.name},{name}"), copies=True))
     counts = [_count(client, index, {"match_all": {}}, backoff) for index in (source.name, name)]
     if counts[0] != counts[1]:
         raise _disagree(source.name, name, f"it has {counts[1]:,} documents instead of {counts[0]:,}")
@@ -46,7 +46,8 @@ def check_copy(client: OpenSearch, source: IndexSource, name: str, backoff: Back
 def _sample(client: OpenSearch, name: str, backoff: Backoff) -> list[dict[str, Any]]:
     chance = {"function_score": {"query": {"match_all": {}}, "random_score": {"seed": 1, "field": "_seq_no"}}}
     body = {"size": SAMPLE, "query": chance, "_source": {"excludes": list(_OURS)}}
-    found: list[dict[str, Any]] = backoff.call(client, lambda: client.search(index=name, body=body))["hits"]["hits"]
+    answer = backoff.call(client, lambda: whole(client.search(index=name, body=body)))
+    found: list[dict[str, Any]] = answer["hits"]["hits"]
     return found
 
 
@@ -83,7 +84,7 @@ def _queries(source: IndexSource, document: Mapping[str, Any]) -> list[dict[str,
 
 
 def _count(client: OpenSearch, name: str, query: Mapping[str, Any], backoff: Backoff) -> int:
-    return int(backoff.call(client, lambda: client.count(index=name, body={"query": query}))["count"])
+    return int(backoff.call(client, lambda: whole(client.count(index=name, body={"query": query})))["count"])
 
 
 def _disagree(original: str, name: str, what: str) -> ClusterError:

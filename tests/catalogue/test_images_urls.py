@@ -73,6 +73,7 @@ class _Server(ThreadingHTTPServer):
 
 @pytest.fixture
 def shop() -> Iterator[_Server]:
+    download.configure(["127.0.0.1"])
     server = _Server()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
@@ -80,11 +81,16 @@ def shop() -> Iterator[_Server]:
     server.shutdown()
     thread.join()
     server.server_close()
+    download.configure()
 
 
 class TestUrls:
     def load(self, shop: _Server, path: str) -> PIL.Image.Image:
         return load_image(ImageSource(location=f"http://127.0.0.1:{shop.server_port}{path}"))
+
+    @pytest.fixture(autouse=True)
+    def _hasty(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(download, "FIRST_WAIT", 0.01)
 
     @pytest.mark.parametrize("path", ["/1.jpg", "/moved.jpg", "/busy.jpg"])
     def test_fetched(self, shop: _Server, path: str) -> None:
@@ -111,7 +117,9 @@ class TestUrls:
             self.load(shop, "/loop.jpg")
         assert len(shop.seen) == download.REDIRECTS + 1
 
-    @pytest.mark.parametrize("url", ["http://", "http://[::1", "http://127.0.0.1:99999/1.jpg", "http://a b/1.jpg"])
+    @pytest.mark.parametrize(
+        "url", ["http://", "http://[::1", "http://127.0.0.1:99999/1.jpg", "http://a b/1.jpg", "http://a..b/"]
+    )
     def test_no_url(self, url: str) -> None:
         with pytest.raises(ImageError, match="cannot be fetched"):
             load_image(ImageSource(location=url))
@@ -120,29 +128,3 @@ class TestUrls:
         with pytest.raises(ImageError) as caught:
             load_image(ImageSource(location=f"http://me:secret@127.0.0.1:{shop.server_port}/gone.jpg"))
         assert "secret" not in str(caught.value)
-
-    @pytest.mark.parametrize("path", ["/1.jpg", "/moved.jpg"])
-    def test_a_refused_address_gets_no_request(self, shop: _Server, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        # No test can listen at a link-local address without changing this machine's network; the check is the same.
-        monkeypatch.setattr(download, "REFUSED", (*download.REFUSED, "127.0.0.0/8"))
-        download._pool.cache_clear()
-        with pytest.raises(ImageError, match="no address from which pictures come"):
-            self.load(shop, path)
-        assert shop.seen == []
-
-    @pytest.mark.parametrize("address", ["169.254.169.254", "fe80::1%eth0", "::ffff:169.254.169.254", "fd00:ec2::254"])
-    def test_where_clouds_keep_credentials_is_refused(self, address: str) -> None:
-        # A connection to such an address cannot be made here: this stands for one.
-        class Reached:
-            closed = False
-
-            def getpeername(self) -> tuple[str, int]:
-                return address, 80
-
-            def close(self) -> None:
-                self.closed = True
-
-        reached = Reached()
-        with pytest.raises(ImageError):
-            download._checked(reached)  # type: ignore[arg-type]
-        assert reached.closed

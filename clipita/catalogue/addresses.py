@@ -1,0 +1,81 @@
+"""Which network addresses pictures may be fetched from."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Iterable
+
+from clipita.errors import ConfigError, ImageError
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+_TRANSLATED = ipaddress.ip_network("64:ff9b::/96")
+"""NAT64 (RFC 6052): the last 32 bits are an IPv4 address."""
+
+
+class Neighbourhood:
+    """Tells addresses on the public internet from those of this machine and its networks.
+
+    A catalogue comes from many hands, and a URL in it is followed from inside the shop's network: it could ask the
+    machine's own services, or the cloud's metadata service for the machine's credentials.
+
+    Args:
+        allowed: private hosts that may be asked nevertheless: names, addresses, or networks such as 10.1.0.0/16.
+
+    Raises:
+        ConfigError: one of them is neither.
+    """
+
+    def __init__(self, allowed: Iterable[str] = ()) -> None:
+        self._names: set[str] = set()
+        self._networks: list[Network] = []
+        for entry in allowed:
+            text = entry.strip().strip("[]").lower()
+            if not text or set(text) & set("*@ ") or "://" in text:
+                raise ConfigError(
+                    f"allow_private_hosts: {entry!r} is neither a host's name nor an address nor a network.",
+                    hint="Write for instance images.internal, 10.1.2.3 or 10.1.0.0/16.",
+                )
+            try:
+                self._networks.append(ipaddress.ip_network(text))
+            except ValueError as error:
+                if "/" in text:
+                    raise ConfigError(f"allow_private_hosts: {entry!r} is no network: {error}.") from error
+                self._names.add(text.rstrip("."))
+
+    def addresses(self, host: str, port: int) -> list[str]:
+        """What a name resolves to, to connect to these very addresses: a second look-up could give others.
+
+        Raises:
+            ImageError: one of the addresses is not allowed.
+            OSError: the name cannot be resolved.
+        """
+        named = host.strip("[]").lower().rstrip(".") in self._names
+        found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
+        addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+        if not named:
+            for text in addresses:
+                self._check(text, host)
+        return addresses
+
+    def _check(self, text: str, host: str) -> None:
+        address = _meant(ipaddress.ip_address(text.partition("%")[0]))
+        if address.is_global and not address.is_multicast:
+            return
+        if any(address in network for network in self._networks):
+            return
+        raise ImageError(
+            f"the picture cannot be fetched: {host} is at {address}, no public address; --allow-private-hosts {host} "
+            "allows it"
+        )
+
+
+def _meant(address: Address) -> Address:
+    """The IPv4 address that an IPv6 address stands for, where it stands for one."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    if address in _TRANSLATED:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else address)

@@ -1,0 +1,115 @@
+"""Fetched pictures on disk, with what the server needs to be asked whether they are still the same."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import orjson
+
+MAX_BYTES = 10 * 10**9
+_SPARED = 0.9
+"""Share of the limit that is left after old pictures were removed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A fetched picture.
+
+    Attributes:
+        data: the encoded file.
+        etag: the server's validator (RFC 9110, 8.8.3), or None.
+        last_modified: its other one (RFC 9110, 8.8.2), or None.
+    """
+
+    data: bytes = field(repr=False)
+    etag: str | None = None
+    last_modified: str | None = None
+
+    @property
+    def conditions(self) -> dict[str, str]:
+        """Request headers that have the server answer 304 as long as nothing changed."""
+        named = {"If-None-Match": self.etag, "If-Modified-Since": self.last_modified}
+        return {name: value for name, value in named.items() if value}
+
+
+class PictureCache:
+    """One file a URL: a line of JSON about the picture, then its bytes. Safe for several threads and processes.
+
+    Args:
+        folder: made with the first picture.
+        max_bytes: beyond it those that were not used for longest go.
+    """
+
+    def __init__(self, folder: Path, max_bytes: int = MAX_BYTES) -> None:
+        self._folder = folder
+        self._max_bytes = max_bytes
+        self._lock = threading.Lock()
+        self._bytes: int | None = None
+
+    def get(self, url: str) -> Picture | None:
+        """What was kept of a URL; a damaged file counts as none."""
+        file = self._file(url)
+        try:
+            head, _, data = file.read_bytes().partition(b"\n")
+            facts = orjson.loads(head)
+            if facts["url"] != url or facts["sha256"] != hashlib.sha256(data).hexdigest():
+                return None
+            os.utime(file)
+            return Picture(data, facts["etag"], facts["last_modified"])
+        except (OSError, KeyError, TypeError, ValueError):
+            return None
+
+    def put(self, url: str, picture: Picture) -> None:
+        """Keep a picture; where the disk is full or closed it is fetched again next time."""
+        facts = {
+            "url": url,
+            "sha256": hashlib.sha256(picture.data).hexdigest(),
+            "etag": picture.etag,
+            "last_modified": picture.last_modified,
+        }
+        file = self._file(url)
+        draft = file.with_name(f"{file.name}.{os.getpid()}-{threading.get_ident()}")
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            draft.write_bytes(orjson.dumps(facts) + b"\n" + picture.data)
+            draft.replace(file)
+        except OSError:
+            with contextlib.suppress(OSError):
+                draft.unlink(missing_ok=True)
+            return
+        self._make_room(len(picture.data))
+
+    def _file(self, url: str) -> Path:
+        name = hashlib.sha256(url.encode("utf-8", "surrogatepass")).hexdigest()
+        return self._folder / name[:2] / name[2:]
+
+    def _make_room(self, added: int) -> None:
+        with self._lock:
+            if self._bytes is None:
+                self._bytes = sum(size for _, size, _ in self._entries())
+            else:
+                self._bytes += added
+            if self._bytes <= self._max_bytes:
+                return
+            entries = sorted(self._entries())
+            self._bytes = sum(size for _, size, _ in entries)
+            for _, size, file in entries:
+                if self._bytes <= _SPARED * self._max_bytes:
+                    return
+                with contextlib.suppress(OSError):
+                    file.unlink()
+                    self._bytes -= size
+
+    def _entries(self) -> list[tuple[float, int, Path]]:
+        """When each was used last, its size, and where it is."""
+        found = []
+        for file in self._folder.glob("??/*"):
+            with contextlib.suppress(OSError):
+                status = file.stat()
+                found.append((status.st_mtime, status.st_size, file))
+        return found
