@@ -166,6 +166,7 @@ class IngestConfig:
     `thumbnails` keeps a small JPEG in documents whose image came as bytes. `bulk_documents` is the most that one bulk
     request holds, `bulk_threads` how many are sent at once. `patience` is how many seconds in a row a busy or absent
     cluster is waited for. `prune_limit` is the largest share of an index that is removed without being forced.
+    `runner` says where products are encoded: in this process, or by `ray_encoders` on the machines of a Ray cluster.
     """
 
     batch_size: int = 64
@@ -181,6 +182,8 @@ class IngestConfig:
     bulk_threads: int = 2
     patience: float = 120.0
     prune_limit: float = 0.1
+    runner: Literal["local", "ray"] = "local"
+    ray_encoders: int | None = None
     rejected: Path = Path("rejected.jsonl")
 
 

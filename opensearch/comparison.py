@@ -16,7 +16,7 @@ from clipita.opensearch.documents import Layout
 from clipita.opensearch.items import Item
 from clipita.opensearch.outcomes import Ledger, Outcome
 from clipita.opensearch.retry import Backoff
-from clipita.opensearch.stages import EncodeStage, WriteStage
+from clipita.opensearch.stages import BatchStage, WriteStage
 from clipita.opensearch.stored import get_documents
 
 HASHES = "clipita.content_hash,clipita.document_hash"
@@ -48,7 +48,7 @@ class Comparison:
         *,
         layout: Layout,
         pool: ThreadPoolExecutor,
-        encode: EncodeStage,
+        encode: BatchStage[Any],
         write: WriteStage,
         ledger: Ledger,
         backoff: Backoff,
