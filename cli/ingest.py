@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from clipita.runtime import Bundle
 
 PARTIAL = 3
+RUNNERS = ("local", "ray")
 STDIN = "-"
 
 
@@ -42,7 +43,6 @@ def index_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ("--ef-construction", click.IntRange(2), "Candidates looked at for each link of the k-NN graph."),
         ("--m", click.IntRange(2, 512), "Links of a product in the k-NN graph; default by the size."),
         ("--precision", click.Choice(["fp32", "fp16", "byte", "binary"]), "How vectors are kept; default fp32."),
-        ("--engine", click.Choice(["auto", "lucene", "faiss"]), "k-NN engine; default: what is there."),
     ):
         command = click.option(flag, type=kind, help=text)(command)
     return command
@@ -69,6 +69,15 @@ def way_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--rejected", type=click.Path(path_type=Path), help="Products left out, with reasons, as JSON lines.")
 @click.option("--metrics-file", type=click.Path(path_type=Path, dir_okay=False), help="Prometheus textfile to write.")
 @click.option("--batch-size", type=click.IntRange(0), help="Products encoded at once; 0 measures it; default 64.")
+@click.option(
+    "--engine",
+    "engines",
+    type=click.Choice(["auto", "lucene", "faiss", *RUNNERS]),
+    multiple=True,
+    help="lucene or faiss: the k-NN engine; default: what is there. ray: encode on a Ray cluster. One of each may be "
+    "given.",
+)
+@click.option("--encoders", "ray_encoders", type=click.IntRange(1), help="With --engine ray; default: one a GPU.")
 @index_options
 @click.option("--thumbnails/--no-thumbnails", default=None, help="Keep a small JPEG in documents; default yes.")
 @index_option
@@ -87,6 +96,7 @@ def command(
     url: str | None,
     config_file: Path | None,
     as_json: bool,
+    engines: tuple[str, ...],
     **flags: Any,
 ) -> int:
     """Write the products of FILES and their vectors into OpenSearch.
@@ -106,12 +116,15 @@ def command(
       clipita ingest --from-index products --title-field name --attribute-field brand --attribute-field 'specs.*'
       zcat feed.jsonl.gz | clipita ingest - --index products
       clipita ingest feeds/ --prune --watch
+      clipita ingest --engine ray           encode on all machines of a Ray cluster, see docs/scale.md
     """
     settings = config.load(config_file)
     ways = {name: flags.pop(name) for name in ("new_index", "in_place", "prune", "force")}
     fields = mapped_fields(settings, flags)
     cluster = config.override(settings.opensearch, url=url, index=index)
-    chosen = config.override(settings.ingest, **flags)
+    chosen = config.override(settings.ingest, **flags, **_engines(engines))
+    if chosen.runner == "ray" and chosen.device == config.IngestConfig.device and flags["device"] is None:
+        chosen = config.override(chosen, device="auto")
     if from_index and (files or watch):
         raise UsageError("--from-index reads an index: it goes with neither FILES nor --watch.", hint="Leave one out.")
     from clipita.opensearch.cluster import connect
@@ -150,6 +163,16 @@ def command(
         # What left the catalogue shows only when all of it is looked through.
         return _watch(paths, lambda changed: once(_opened(paths if ways["prune"] else changed, fields, root)))
     return once(opened)
+
+
+def _engines(given: Sequence[str]) -> dict[str, str]:
+    """The k-NN engine, and where products are encoded: both go by the name of engine."""
+    chosen: dict[str, str] = {}
+    for name in given:
+        kind = "runner" if name in RUNNERS else "engine"
+        if chosen.setdefault(kind, name) != name:
+            raise UsageError(f"--engine {chosen[kind]} and --engine {name} exclude each other.", hint="Give one.")
+    return chosen
 
 
 def _opened(paths: Sequence[Path], fields: config.FieldsConfig, image_root: Path | None) -> list[WatchedCatalogue]:

@@ -181,6 +181,7 @@ class IngestConfig:
     request holds, `bulk_threads` how many are sent at once, `fetch_threads` how many pictures are fetched at once.
     `patience` is how many seconds in a row a busy or absent cluster is waited for. `prune_limit` is the largest share
     of an index that is removed without being forced.
+    `runner` says where products are encoded: in this process, or by `ray_encoders` on the machines of a Ray cluster.
     """
 
     batch_size: int = 64
@@ -197,6 +198,8 @@ class IngestConfig:
     fetch_threads: int = 32
     patience: float = 120.0
     prune_limit: float = 0.1
+    runner: Literal["local", "ray"] = "local"
+    ray_encoders: int | None = None
     rejected: Path = Path("rejected.jsonl")
 
 

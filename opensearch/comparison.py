@@ -17,7 +17,7 @@ from clipita.opensearch.documents import Layout
 from clipita.opensearch.items import Item
 from clipita.opensearch.outcomes import Ledger, Outcome
 from clipita.opensearch.retry import Backoff
-from clipita.opensearch.stages import EncodeStage, WriteStage
+from clipita.opensearch.stages import BatchStage, WriteStage
 from clipita.opensearch.stored import get_documents
 
 Drafting = Sequence[tuple[Item, "Future[Draft | ProductError]"]]
@@ -55,7 +55,7 @@ class Comparison:
         pool: ThreadPoolExecutor,
         fetch: ThreadPoolExecutor,
         pictures: bool,
-        encode: EncodeStage,
+        encode: BatchStage[Any],
         write: WriteStage,
         ledger: Ledger,
         backoff: Backoff,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 
 from opensearchpy import OpenSearch
@@ -26,6 +27,7 @@ from clipita.opensearch.metrics import Clock, Rate, StageTimes
 from clipita.opensearch.outcomes import IngestReport, Ledger, Outcome
 from clipita.opensearch.pipeline import Pipeline
 from clipita.opensearch.prune import prune
+from clipita.opensearch.ray_stage import RayEncoders
 from clipita.opensearch.retry import Backoff, Remark
 from clipita.opensearch.sources import FileSource
 from clipita.opensearch.stored import whole
@@ -145,8 +147,11 @@ class Ingest:
         products = source if isinstance(source, IndexSource) else FileSource(source)
         self._options.check(copying=isinstance(products, IndexSource))
         engine = choose_engine(self._config.engine, capabilities(self._client))
-        encoder = ProductEncoder(self._bundle, self._config.device)
-        with Ledger(self._config.rejected) as ledger, AliasLock(self._client, self._alias, self._backoff) as lock:
+        with (
+            self._encoder() as encoder,
+            Ledger(self._config.rejected) as ledger,
+            AliasLock(self._client, self._alias, self._backoff) as lock,
+        ):
             target = self._target(products, engine)
             run = _Run(self, products, target, encoder, ledger, lock)
             try:
@@ -161,6 +166,11 @@ class Ingest:
                 raise
             self.report = run.describe(finished=True)
         return self.report
+
+    def _encoder(self) -> AbstractContextManager[ProductEncoder | RayEncoders]:
+        if self._config.runner == "ray":
+            return closing(RayEncoders(self._bundle, self._config, self._remark))
+        return nullcontext(ProductEncoder(self._bundle, self._config.device))
 
     def _note(self, done: int, total: int | None) -> None:
         self._rate.add(done)
@@ -183,7 +193,7 @@ class _Run:
         ingest: Ingest,
         products: FileSource | IndexSource,
         target: Target,
-        encoder: ProductEncoder,
+        encoder: ProductEncoder | RayEncoders,
         ledger: Ledger,
         lock: AliasLock,
     ) -> None:

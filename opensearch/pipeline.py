@@ -14,7 +14,6 @@ Every queue in between is bounded, so the slowest stage sets the pace and memory
 from __future__ import annotations
 
 import itertools
-import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -32,14 +31,14 @@ from clipita.opensearch.items import Item, ProductSource
 from clipita.opensearch.lock import AliasLock
 from clipita.opensearch.metrics import Clock
 from clipita.opensearch.outcomes import Ledger, Outcome
+from clipita.opensearch.ray_stage import RayEncoders, RayStage
 from clipita.opensearch.retry import Backoff, Remark
-from clipita.opensearch.stages import EncodeStage, Stopped, WriteStage
+from clipita.opensearch.stages import BatchStage, EncodeStage, Stopped, WriteStage, decoding_pool
 from clipita.opensearch.streaming import Repeats, batches_in_time
 from clipita.runtime import ProductEncoder
 
 LOOKUP = 256
 """Products compared with the index at a time."""
-MAX_THREADS = 8
 MAX_ROUNDS = 20
 """How often a product that somebody keeps changing is read anew."""
 
@@ -50,7 +49,7 @@ class Pipeline:
     Args:
         client: connected.
         name: alias of the index, which all requests go to.
-        encoder: the model.
+        encoder: the model, in this process or on a Ray cluster.
         config: sizes of batches and bulks.
         layout: makes documents.
         ledger: gets each product's outcome.
@@ -64,7 +63,7 @@ class Pipeline:
         self,
         client: OpenSearch,
         name: str,
-        encoder: ProductEncoder,
+        encoder: ProductEncoder | RayEncoders,
         config: IngestConfig,
         *,
         layout: Layout,
@@ -77,7 +76,7 @@ class Pipeline:
         self._ended = threading.Event()
         self._ledger = ledger
         self._lock = lock
-        self._pool = ThreadPoolExecutor(min(MAX_THREADS, (os.cpu_count() or 1) + 1), "decode")
+        self._pool = decoding_pool()
         self._fetch = ThreadPoolExecutor(config.fetch_threads, "fetch")
         # A Backoff for each thread: their waits are counted apart.
         self._write = WriteStage(
@@ -86,7 +85,11 @@ class Pipeline:
             config,
             clock,
         )
-        self._encode = EncodeStage(encoder, self._pool, self._write, ledger, config, layout, clock)
+        self._encode: BatchStage[Any] = (
+            RayStage(encoder, self._write, ledger, config, layout, clock)
+            if isinstance(encoder, RayEncoders)
+            else EncodeStage(encoder, self._pool, self._write, ledger, config, layout, clock)
+        )
         self._compare = Comparison(
             client, name, encoder.bundle.fingerprint, config, layout=layout, pool=self._pool, fetch=self._fetch,
             pictures="I" in encoder.bundle.modalities, encode=self._encode, write=self._write, ledger=ledger,

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Generic, TypeVar
+
+import numpy as np
+import numpy.typing as npt
 
 from clipita.catalogue.product import Product
 from clipita.config import IngestConfig
@@ -23,12 +29,14 @@ from clipita.runtime.pipeline import CANDIDATES
 
 AHEAD = 4
 """Batches of the encoder that are decoded ahead."""
+MAX_THREADS = 8
 POLL_SECONDS = 0.2
 LINGER_SECONDS = 1.0
 """A batch that a slow source does not fill is encoded after so long."""
 
 Prepared = tuple[ProductInput, str | None]
 Waiting = tuple[Item, Draft, "Future[Prepared]"]
+T = TypeVar("T")
 
 
 class Stopped(Exception):  # noqa: N818 - a signal between threads, no error
@@ -136,14 +144,12 @@ class WriteStage:
             self._ledger.count(outcome)
 
 
-class EncodeStage:
-    """Decodes pictures in a pool, ahead of the encoder, and hands finished documents to the writer.
+class BatchStage(ABC, Generic[T]):
+    """Collects products into batches for an encoder, wherever that is, and hands finished documents to the writer.
 
     `put` is called by one thread and `step` by another.
 
     Args:
-        encoder: the model.
-        pool: threads for decoding.
         write: the next stage.
         ledger: gets what cannot be encoded.
         config: batch size and thumbnails.
@@ -151,26 +157,14 @@ class EncodeStage:
         clock: gets the time spent.
     """
 
-    def __init__(
-        self,
-        encoder: ProductEncoder,
-        pool: ThreadPoolExecutor,
-        write: WriteStage,
-        ledger: Ledger,
-        config: IngestConfig,
-        layout: Layout,
-        clock: Clock,
-    ) -> None:
-        self._encoder = encoder
-        self._pool = pool
+    def __init__(self, write: WriteStage, ledger: Ledger, config: IngestConfig, layout: Layout, clock: Clock) -> None:
         self._write = write
         self._ledger = ledger
         self._config = config
         self._layout = layout
         self._clock = clock
         self._batch_size = config.batch_size or CANDIDATES[-1]
-        self._measured = config.batch_size > 0
-        self._queue: queue.Queue[Waiting | None] = queue.Queue(AHEAD * self._batch_size)
+        self._queue: queue.Queue[T | None] = queue.Queue(AHEAD * self._batch_size)
         self._stop = threading.Event()
         self._ended = False
         self.encoded = 0
@@ -179,13 +173,13 @@ class EncodeStage:
         """Products will be put (again)."""
         self._ended = False
 
+    @abstractmethod
     def put(self, item: Item, draft: Draft) -> None:
-        """Queue a product, whose picture begins to be decoded; waits while the queue is full.
+        """Queue a product; waits while the queue is full.
 
         Raises:
             Stopped: the run is over.
         """
-        self._enqueue((item, draft, self._pool.submit(self._prepare, draft.product)))
 
     def end(self) -> None:
         """Nothing more will be put.
@@ -198,6 +192,86 @@ class EncodeStage:
     def stop(self) -> None:
         """Wake a thread that waits in `put`."""
         self._stop.set()
+
+    @abstractmethod
+    def step(self) -> bool:
+        """Bring some products further.
+
+        Returns:
+            False when everything was encoded.
+        """
+
+    def _next_batch(self) -> list[T]:
+        batch: list[T] = []
+        deadline = time.monotonic() + LINGER_SECONDS
+        with self._clock.spent("read"):
+            while len(batch) < self._batch_size and not self._ended:
+                try:
+                    entry = self._queue.get(timeout=max(0.0, deadline - time.monotonic()))
+                except queue.Empty:
+                    break
+                if entry is None:
+                    self._ended = True
+                else:
+                    batch.append(entry)
+        return batch
+
+    def _with_vector(self, item: Item, draft: Draft, vector: npt.NDArray[np.float32], thumbnail: str | None) -> None:
+        self.encoded += 1
+        self._write.put(item, self._layout.encoded(item, draft, vector, thumbnail), Outcome.WRITTEN)
+
+    def _without_vector(self, item: Item, draft: Draft, problem: str) -> None:
+        document = self._layout.without_vector(item, draft)
+        if document is None:
+            self._ledger.leave_out(item.rejection(problem))
+        else:
+            self._write.put(item, document, Outcome.REJECTED, problem)
+
+    def _enqueue(self, entry: T | None) -> None:
+        while not self._stop.is_set():
+            try:
+                self._queue.put(entry, timeout=POLL_SECONDS)
+            except queue.Full:
+                continue
+            return
+        raise Stopped
+
+
+class EncodeStage(BatchStage[Waiting]):
+    """An encoder in this process; pictures are decoded in a pool, ahead of it.
+
+    Args:
+        encoder: the model.
+        pool: threads for decoding.
+        write: see `BatchStage`, as all that follow.
+        ledger: likewise.
+        config: likewise.
+        layout: likewise.
+        clock: likewise.
+    """
+
+    def __init__(
+        self,
+        encoder: ProductEncoder,
+        pool: ThreadPoolExecutor,
+        write: WriteStage,
+        ledger: Ledger,
+        config: IngestConfig,
+        layout: Layout,
+        clock: Clock,
+    ) -> None:
+        super().__init__(write, ledger, config, layout, clock)
+        self._encoder = encoder
+        self._pool = pool
+        self._measured = config.batch_size > 0
+
+    def put(self, item: Item, draft: Draft) -> None:
+        """Queue a product, whose picture begins to be decoded; waits while the queue is full.
+
+        Raises:
+            Stopped: the run is over.
+        """
+        self._enqueue((item, draft, self._pool.submit(prepare, self._encoder, draft.product, self._config.thumbnails)))
 
     def step(self) -> bool:
         """Encode one batch.
@@ -224,42 +298,21 @@ class EncodeStage:
                 self._batch_size, _ = best_batch_size(self._encoder, inputs)
                 self._measured = True
             vectors = self._encoder.encode(inputs)
-        self.encoded += len(ready)
         for (item, draft, _, thumbnail), vector in zip(ready, vectors, strict=True):
-            self._write.put(item, self._layout.encoded(item, draft, vector, thumbnail), Outcome.WRITTEN)
+            self._with_vector(item, draft, vector, thumbnail)
         return not self._ended
 
-    def _next_batch(self) -> list[Waiting]:
-        batch: list[Waiting] = []
-        deadline = time.monotonic() + LINGER_SECONDS
-        with self._clock.spent("read"):
-            while len(batch) < self._batch_size and not self._ended:
-                try:
-                    entry = self._queue.get(timeout=max(0.0, deadline - time.monotonic()))
-                except queue.Empty:
-                    break
-                if entry is None:
-                    self._ended = True
-                else:
-                    batch.append(entry)
-        return batch
 
-    def _without_vector(self, item: Item, draft: Draft, problem: str) -> None:
-        document = self._layout.without_vector(item, draft)
-        if document is None:
-            self._ledger.leave_out(item.rejection(problem))
-        else:
-            self._write.put(item, document, Outcome.REJECTED, problem)
+def decoding_pool() -> ThreadPoolExecutor:
+    """Threads in which pictures are read and decoded: one more than there are cores, up to `MAX_THREADS`."""
+    return ThreadPoolExecutor(min(MAX_THREADS, (os.cpu_count() or 1) + 1), "decode")
 
-    def _enqueue(self, entry: Waiting | None) -> None:
-        while not self._stop.is_set():
-            try:
-                self._queue.put(entry, timeout=POLL_SECONDS)
-            except queue.Full:
-                continue
-            return
-        raise Stopped
 
-    def _prepare(self, product: Product) -> Prepared:
-        prepared = self._encoder.prepare(product)
-        return prepared, make_thumbnail(product) if self._config.thumbnails else None
+def prepare(encoder: ProductEncoder, product: Product, thumbnails: bool) -> Prepared:
+    """What the encoder takes, and the thumbnail where one is wanted.
+
+    Raises:
+        ProductError: the picture cannot be read, or there is nothing that the model reads.
+    """
+    prepared = encoder.prepare(product)
+    return prepared, make_thumbnail(product) if thumbnails else None

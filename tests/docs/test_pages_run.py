@@ -53,6 +53,7 @@ NOT_HERE = {
     "howto/gpu.md": "needs a GPU",
     "howto/xmarket.md": "needs the real files: tests/catalogue/test_xmarket.py runs the commands on a miniature",
     "paper.md": "needs pretrained towers: benchmarks/paper.py, tests/training/test_setups.py",
+    "scale.md": "needs a Ray cluster and GPUs: tests/integration/ingest/test_ingest_ray.py has one of two workers",
     "howto/storefront.md": "`clipita serve` and curl: tests/serve; the programs: tests/search/test_search_templates.py",
 }
 """Pages with shell blocks of `clipita` lines that are only parsed (test_documentation.py)."""
