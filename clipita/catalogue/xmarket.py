@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from clipita.catalogue.source import FileSource, NumberedRow, Row, StoredRow
+from clipita.catalogue.source import NumberedRow, Row, Source
 from clipita.config import FieldsConfig
 from clipita.errors import ProductError
 
@@ -55,7 +55,7 @@ class XMarketSource:
         source: the file as JSON Lines or CSV.
     """
 
-    def __init__(self, source: FileSource) -> None:
+    def __init__(self, source: Source) -> None:
         self._source = source
         self.columns = source.columns
         self.binary_columns = source.binary_columns
@@ -73,10 +73,6 @@ class XMarketSource:
         """
         for number, row in self._source.records(leave_out):
             yield number, row if isinstance(row, ProductError) else _normalised(row)
-
-    def stored(self, column: str) -> Iterator[StoredRow]:
-        """The source's own rows, nothing parsed."""
-        return self._source.stored(column)
 
 
 def parse_literal(text: str) -> Any:
