@@ -22,7 +22,7 @@ from clipita.opensearch.cluster import guarded
 from clipita.opensearch.index import resolve, write_alias
 from clipita.opensearch.items import Item, OnReject, Stored
 from clipita.opensearch.retry import Backoff
-from clipita.opensearch.stored import get_documents, whole
+from clipita.opensearch.stored import get_documents, refresh, whole
 
 PAGE = 500
 KEEP_ALIVE = "10m"
@@ -86,12 +86,12 @@ class IndexSource:
 
     def items(self, reject: OnReject) -> Iterator[Item]:  # noqa: ARG002 - a document of the shop is never dropped
         """All documents; one that gives no product has a `problem`."""
-        self._refresh()
+        refresh(self._client, self.name, self._backoff)
         return self._scan({"match_all": {}})
 
     def changed_since(self, seq_nos: tuple[int, ...]) -> Iterator[Item]:
         """Documents that were written after a point (see `last_seq_nos`), and perhaps some from before."""
-        self._refresh()
+        refresh(self._client, self.name, self._backoff)
         return self._scan({"range": {"_seq_no": {"gt": min(seq_nos)}}})
 
     def last_seq_nos(self) -> tuple[int, ...]:
@@ -118,9 +118,6 @@ class IndexSource:
             else:
                 problem = "the document was removed while it was under way"
                 yield Item(Product(id=found["_id"]), self.name, number, problem=problem)
-
-    def _refresh(self) -> None:
-        self._backoff.call(self._client, lambda: whole(self._client.indices.refresh(index=self.name), copies=True))
 
     def _scan(self, query: dict[str, Any]) -> Iterator[Item]:
         seen = IdTable()

@@ -30,7 +30,7 @@ from clipita.opensearch.prune import prune
 from clipita.opensearch.ray_stage import RayEncoders
 from clipita.opensearch.retry import Backoff, Remark
 from clipita.opensearch.sources import FileSource
-from clipita.opensearch.stored import whole
+from clipita.opensearch.stored import refresh, whole
 from clipita.opensearch.target import Target, Targets
 from clipita.opensearch.verify import check_copy
 from clipita.runtime import Bundle, ProductEncoder
@@ -294,7 +294,7 @@ class _Run:
     def _is_empty(self) -> bool:
         client, name = self._client, self._target.name
         # An index that looked empty because a shard was away would be encoded anew from its first product to its last.
-        self._backoff.call(client, lambda: whole(client.indices.refresh(index=name), copies=True))
+        refresh(client, name, self._backoff)
         return int(self._backoff.call(client, lambda: whole(client.count(index=name)))["count"]) == 0
 
     def _catch_up(

@@ -11,7 +11,7 @@ from clipita.errors import ClusterError, UsageError
 from clipita.opensearch.bulk import BulkWriter, Document
 from clipita.opensearch.from_index import scan
 from clipita.opensearch.retry import Backoff
-from clipita.opensearch.stored import whole
+from clipita.opensearch.stored import refresh, whole
 
 
 def prune(client: OpenSearch, name: str, ids: IdTable, backoff: Backoff, *, limit: float, force: bool = False) -> int:
@@ -32,7 +32,7 @@ def prune(client: OpenSearch, name: str, ids: IdTable, backoff: Backoff, *, limi
         UsageError: there are more than the limit allows; none was removed.
         ClusterError: the cluster refused it.
     """
-    backoff.call(client, lambda: whole(client.indices.refresh(index=name), copies=True))
+    refresh(client, name, backoff)
     total = int(backoff.call(client, lambda: whole(client.count(index=name)))["count"])
     gone = list(_left(client, name, ids, backoff))
     if len(gone) > limit * total and not force:

@@ -48,6 +48,17 @@ def whole(answer: dict[str, Any], copies: bool = False) -> dict[str, Any]:
     raise opensearchpy.TransportError(404 if lost else 503, kind, {"error": {"type": kind, "reason": reason}})
 
 
+def refresh(client: opensearchpy.OpenSearch, name: str, backoff: Backoff) -> None:
+    """Make what was written to an index visible to searches, on every shard.
+
+    Raises:
+        ClusterError: a shard stays away, or the cluster refuses it.
+    """
+    # A refresh waits a minute for a shard without a node; a count tells at once.
+    backoff.call(client, lambda: whole(client.count(index=name)))
+    backoff.call(client, lambda: whole(client.indices.refresh(index=name), copies=True))
+
+
 def get_documents(
     client: opensearchpy.OpenSearch, index: str, docs: Sequence[Mapping[str, Any]], backoff: Backoff, **source: str
 ) -> list[dict[str, Any]]:
