@@ -53,7 +53,7 @@ def main() -> int:
         raise SystemExit(f"The real catalogue is not at {options.data}; name its folder with --data.")
     WORK.mkdir(parents=True, exist_ok=True)
     source = options.data / "train.parquet"
-    bundle = Bundle.load(options.bundle or own_bundle(options.data))
+    bundle = Bundle.load((options.bundle or own_bundle(options.data)).resolve())
     local = LocalNode(WORK / "opensearch")
     was_running = local.status() is not None
     url = local.start(heap="1g").url
