@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
 import record
-from opensearchpy import OpenSearch, helpers
+from opensearchpy import OpenSearch, TransportError, helpers
 
 from clipita.catalogue.readers import CatalogueFile
 from clipita.config import IngestConfig
@@ -24,6 +25,8 @@ from clipita.runtime import Bundle, ProductEncoder, ProductInput
 
 WORK = record.ROOT / "build" / "ingest"
 VECTOR_FIELD = "product_vector"
+READINGS = 10
+UNAVAILABLE = 503
 SAME_VECTOR = 1e-6
 """Largest difference of a component: a product shares its batch with others after a kill, which moves the last bit."""
 
@@ -82,7 +85,21 @@ def first_rows(source: Path, rows: int) -> Path:
 
 
 def documents(client: OpenSearch, index: str) -> dict[str, tuple[str, npt.NDArray[np.float32]]]:
-    """Every document: id -> SHA-256 of all but its vector, and the vector."""
+    """Every document: id -> SHA-256 of all but its vector, and the vector.
+
+    A shard may be away for a moment (503), and what was read until then is then read again.
+    """
+    for _ in range(READINGS - 1):
+        try:
+            return _documents(client, index)
+        except TransportError as error:
+            if error.status_code != UNAVAILABLE:
+                raise
+            time.sleep(1)
+    return _documents(client, index)
+
+
+def _documents(client: OpenSearch, index: str) -> dict[str, tuple[str, npt.NDArray[np.float32]]]:
     client.indices.refresh(index=index)
     found: dict[str, tuple[str, npt.NDArray[np.float32]]] = {}
     for hit in helpers.scan(client, index=index, size=1000):

@@ -155,8 +155,14 @@ def command(
             finally:
                 if metrics_file is not None and ingest.report is not None:
                     save_metrics(metrics_file, ingest.report)
-        _publish_categories(client, bundle, report, [source] if source else catalogues)
-        _put_templates(client, cluster.index, settings.search)
+        try:
+            _publish_categories(client, bundle, report, [source] if source else catalogues)
+            _put_templates(client, cluster.index, settings.search)
+        except ClipItaError:
+            # What was done must not be hidden by what could not be.
+            print_summary(report, to_stderr=True)
+            console.note("The products are written; category vectors or templates are not: the same command adds them.")
+            raise
         return _tell(report, chosen.rejected, as_json)
 
     if watch:

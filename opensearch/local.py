@@ -28,6 +28,8 @@ from clipita.opensearch.local_process import State
 from clipita.opensearch.local_settings import LOG_NAME, PORTS_NAME, check_heap, write_settings
 
 START_SECONDS = 180.0
+PATIENCE = 5
+"""How many times the limit a start may take at the most, as long as its log shows that it gets on."""
 STOP_SECONDS = 30.0
 REQUEST_SECONDS = 5.0
 SEARCHED_LINES = 1000
@@ -105,7 +107,7 @@ class LocalNode:
             progress: told what is being done, and how far it is.
             heap: Java heap size, 256m or more; the process takes about 300 MB on top.
             port: of HTTP on 127.0.0.1; 0 lets the system choose a free one.
-            timeout: seconds from launch to health.
+            timeout: seconds to health, from launch or from the last line of its log: a busy machine is waited for.
 
         Raises:
             LocalNodeError: it cannot be installed or started; the text holds the log's last lines.
@@ -203,10 +205,13 @@ class LocalNode:
 
     def _wait_for_health(self, state: State, timeout: float) -> tuple[str, str]:
         """URL and health as soon as that is yellow or green, or after the time limit if the node answers at all."""
-        deadline = time.monotonic() + timeout
+        started = moved = time.monotonic()
+        written = self._log_size()
         health = None
         url = ""
-        while time.monotonic() < deadline:
+        while time.monotonic() < min(moved + timeout, started + PATIENCE * timeout):
+            if self._log_size() != written:
+                written, moved = self._log_size(), time.monotonic()
             if not process.is_alive(state):
                 raise self._failure("OpenSearch ended while it was starting")
             url = self._announced_url()
@@ -215,8 +220,12 @@ class LocalNode:
                 return url, health
             time.sleep(process.POLL_SECONDS)
         if health is None:
-            raise self._failure(f"OpenSearch did not answer within {timeout:.0f} s and was stopped")
+            waited = time.monotonic() - started
+            raise self._failure(f"OpenSearch did not answer within {waited:.0f} s and was stopped")
         return url, health
+
+    def _log_size(self) -> int:
+        return self.log_file.stat().st_size if self.log_file.exists() else 0
 
     @property
     def _ports_file(self) -> Path:
