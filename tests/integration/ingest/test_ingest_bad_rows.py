@@ -168,3 +168,14 @@ def _id(line: str) -> str | None:
     except json.JSONDecodeError:
         return None
     return str(found)
+
+
+def test_what_was_written_is_told_even_where_the_categories_fail(
+    command: Callable[..., int], client: OpenSearch, alias: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client.index(index=f"{alias}-categories", body={"name": "somebody else's"})
+    assert command() == 1
+    _, err = capsys.readouterr()
+    assert f"{alias}-categories" in err
+    assert "17 products into" in err
+    assert "The products are written" in err
