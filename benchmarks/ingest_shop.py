@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
 import record
-from opensearchpy import OpenSearch, TransportError, helpers
+from opensearchpy import OpenSearch
 
 from clipita.catalogue.readers import CatalogueFile
 from clipita.config import IngestConfig
@@ -25,8 +24,6 @@ from clipita.runtime import Bundle, ProductEncoder, ProductInput
 
 WORK = record.ROOT / "build" / "ingest"
 VECTOR_FIELD = "product_vector"
-READINGS = 10
-UNAVAILABLE = 503
 SAME_VECTOR = 1e-6
 """Largest difference of a component: a product shares its batch with others after a kill, which moves the last bit."""
 
@@ -85,24 +82,10 @@ def first_rows(source: Path, rows: int) -> Path:
 
 
 def documents(client: OpenSearch, index: str) -> dict[str, tuple[str, npt.NDArray[np.float32]]]:
-    """Every document: id -> SHA-256 of all but its vector, and the vector.
-
-    A shard may be away for a moment (503), and what was read until then is then read again.
-    """
-    for _ in range(READINGS - 1):
-        try:
-            return _documents(client, index)
-        except TransportError as error:
-            if error.status_code != UNAVAILABLE:
-                raise
-            time.sleep(1)
-    return _documents(client, index)
-
-
-def _documents(client: OpenSearch, index: str) -> dict[str, tuple[str, npt.NDArray[np.float32]]]:
+    """Every document: id -> SHA-256 of all but its vector, and the vector."""
     client.indices.refresh(index=index)
     found: dict[str, tuple[str, npt.NDArray[np.float32]]] = {}
-    for hit in helpers.scan(client, index=index, size=1000):
+    for hit in _hits(client, index):
         source = dict(hit["_source"])
         vector = np.asarray(source.pop(VECTOR_FIELD, ()), dtype=np.float32)
         found[hit["_id"]] = (hashlib.sha256(json.dumps(source, sort_keys=True).encode()).hexdigest(), vector)
@@ -110,6 +93,18 @@ def _documents(client: OpenSearch, index: str) -> dict[str, tuple[str, npt.NDArr
     if count != len(found):
         raise RuntimeError(f"{index} counts {count} documents, but {len(found)} were read.")
     return found
+
+
+def _hits(client: OpenSearch, index: str) -> Iterator[dict[str, Any]]:
+    """All documents by point in time: see docs/reliability.md for what scrolls do to a k-NN index."""
+    pit = client.create_pit(index=index, params={"keep_alive": "5m"})["pit_id"]
+    body: dict[str, Any] = {"size": 1000, "pit": {"id": pit, "keep_alive": "5m"}, "sort": [{"_shard_doc": "asc"}]}
+    try:
+        while hits := client.search(body=body)["hits"]["hits"]:
+            yield from hits
+            body["search_after"] = hits[-1]["sort"]
+    finally:
+        client.delete_pit(body={"pit_id": [pit]})
 
 
 def difference(client: OpenSearch, whole: str, other: str) -> dict[str, Any]:
