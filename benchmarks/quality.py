@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import subprocess
 import sys
 import time
@@ -188,7 +187,8 @@ def targets(result: dict[str, Any]) -> list[dict[str, Any]]:
 def _targets_of_time(seconds: dict[str, float]) -> list[dict[str, Any]]:
     """The first training finds no cached features, all others do."""
     first, *others = (value for name, value in seconds.items() if not name.startswith("paper"))
-    training = statistics.median(others)
+    # Other work on the machine only adds to a time.
+    training = min(others)
     return [
         _target("training with cached features, seconds <= 60", training, lambda x: x <= 60),
         _target("features of train and valid, seconds <= 360", first - training, lambda x: x <= 360),

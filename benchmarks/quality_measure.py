@@ -218,7 +218,7 @@ class Test:
 
     @cached_property
     def _whole(self) -> ProductFeatures:
-        return self._split.features(None, self._order)  # type: ignore[arg-type]  # frozen features need no model
+        return self._split.gathered(self._order)
 
     @torch.no_grad()
     def _encode(self, texts: Sequence[str]) -> torch.Tensor:

@@ -95,8 +95,11 @@ class FrozenSplit:
             self._attributes = torch.from_numpy(_attribute_means(examples, texts))
 
     def features(self, model: ClipIta, rows: Tensor) -> ProductFeatures:
-        """Gather the rows' features."""
-        device = model.log_scale.device
+        """Gather the rows' features, on the model's device."""
+        return self.gathered(rows, model.log_scale.device)
+
+    def gathered(self, rows: Tensor, device: torch.device | str = "cpu") -> ProductFeatures:
+        """The rows' features, which frozen towers gave before there was a model."""
         return ProductFeatures(
             *(
                 None if part is None else part[rows].to(device).float()
