@@ -116,8 +116,29 @@ def _to_int8(source: Path, target: Path) -> None:
 
     # Convolutions would become ConvInteger, for which onnxruntime has no fast kernel.
     quantize_dynamic(
-        source, target, op_types_to_quantize=["MatMul", "Gemm"], per_channel=True, weight_type=QuantType.QInt8
+        source,
+        target,
+        op_types_to_quantize=["MatMul", "Gemm"],
+        per_channel=True,
+        weight_type=QuantType.QInt8,
+        nodes_to_exclude=_above_towers(onnx.load(source, load_external_data=False).graph),
     )
+
+
+def _above_towers(graph: onnx.GraphProto) -> list[str]:
+    """Nodes after which no normalisation of a tower comes: the heads, a small part of the work.
+
+    Features reach them with a few numbers far above all others, and one scale for all costs the small ones most.
+    """
+    makers = {output: node for node in graph.node for output in node.output}
+    below: set[str] = set()
+    waiting = [name for node in graph.node if node.op_type == "LayerNormalization" for name in node.input]
+    while waiting:
+        node = makers.get(waiting.pop())
+        if node is not None and node.name not in below:
+            below.add(node.name)
+            waiting += node.input
+    return [node.name for node in graph.node if node.name not in below]
 
 
 def _to_static_int8(source: Path, target: Path, calibration: Sequence[Batch]) -> None:
