@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import search_quality
 
 from clipita.catalogue.readers import CatalogueFile
@@ -18,7 +17,6 @@ from clipita.evaluation.summary import row
 from clipita.opensearch.cluster import connect
 from clipita.opensearch.ingest import Ingest
 from clipita.opensearch.local import LocalNode
-from clipita.opensearch.query import ID_FIELD
 from clipita.opensearch.search import ProductSearch
 from clipita.runtime import Bundle
 
@@ -102,10 +100,6 @@ def _rows(system: str, search: ProductSearch, test: TreeProtocol, known: set[str
     }
     rows = []
     for mode in MODES:
-        rankings = []
-        for query in test.queries:
-            ids = search.rank(query.text, mode=mode, depth=query.depth, filters={ID_FIELD: test.ids})
-            rankings.append(np.array([test.positions[name] for name in ids], dtype=np.int64))
-        result = test.score(System(system, mode, "live"), rankings)
+        result = search_quality.scored(search, test, System(system, mode, "live"))
         rows += [row(result, subset, chosen) for subset, chosen in subsets.items()]
     return rows

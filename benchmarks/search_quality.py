@@ -14,7 +14,7 @@ from clipita.catalogue.readers import CatalogueFile
 from clipita.config import IngestConfig, SearchConfig
 from clipita.evaluation.live import MODES
 from clipita.evaluation.metrics import MEASURES
-from clipita.evaluation.protocol import System, TreeProtocol
+from clipita.evaluation.protocol import System, SystemResult, TreeProtocol
 from clipita.opensearch.mapping import mapping_body
 from clipita.opensearch.query import ID_FIELD, VECTOR_FIELD
 from clipita.opensearch.search import ProductSearch
@@ -58,14 +58,19 @@ def tuned(search: ProductSearch, valid: TreeProtocol) -> tuple[dict[str, Any], S
     return found, settings
 
 
+def scored(search: ProductSearch, test: TreeProtocol, system: System) -> SystemResult:
+    """What the live index ranks among the catalogue's products, in the system's mode."""
+    rankings = []
+    for query in test.queries:
+        ids = search.rank(query.text, mode=system.mode, depth=query.depth, filters={ID_FIELD: test.ids})
+        rankings.append(np.array([test.positions[name] for name in ids], dtype=np.int64))
+    return test.score(system, rankings)
+
+
 def _modes(search: ProductSearch, test: TreeProtocol) -> dict[str, Any]:
     found = {}
     for mode in MODES:
-        rankings = []
-        for query in test.queries:
-            ids = search.rank(query.text, mode=mode, depth=query.depth, filters={ID_FIELD: test.ids})
-            rankings.append(np.array([test.positions[name] for name in ids], dtype=np.int64))
-        result = test.score(System("live", mode, "live"), rankings)
+        result = scored(search, test, System("live", mode, "live"))
         found[mode] = {name: round(result.mean(name), 2) for name in MEASURES}
     return found
 
