@@ -249,13 +249,13 @@ def _put_templates(client: OpenSearch, alias: str, search: config.SearchConfig) 
     from clipita.opensearch import templates
     from clipita.opensearch.cluster import capabilities
     from clipita.opensearch.index import require
-    from clipita.opensearch.tuned import chosen_settings, stored_settings
+    from clipita.opensearch.tuned import settings_in
 
-    chosen = chosen_settings(search) or stored_settings(require(client, alias).meta)
     try:
-        templates.put(client, alias, chosen, capabilities(client))
-    except AuthenticationError as error:
-        # The products are in the index by now; templates are for other languages and want a right of their own.
+        templates.put(client, alias, settings_in(require(client, alias), search), capabilities(client))
+    except (AuthenticationError, UsageError) as error:
+        # The products are in the index by now; templates are for other languages, want a right of their own, and a
+        # text field, which an index of pictures may lack.
         console.note(f"The search templates were not stored: {error}")
 
 

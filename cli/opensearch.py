@@ -221,11 +221,10 @@ def put_templates(index: str | None, url: str | None, as_json: bool, config_file
     from clipita.opensearch import templates
     from clipita.opensearch.cluster import capabilities, connect
     from clipita.opensearch.index import require
-    from clipita.opensearch.tuned import chosen_settings, stored_settings
+    from clipita.opensearch.tuned import settings_in
 
     client = connect(cluster)
-    stored = stored_settings(require(client, cluster.index).meta)
-    chosen = chosen_settings(settings.search) or stored
+    chosen = settings_in(require(client, cluster.index), settings.search)
     names = templates.put(client, cluster.index, chosen, capabilities(client))
     if as_json:
         console.print_json(names)

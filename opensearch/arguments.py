@@ -58,6 +58,7 @@ class SearchArguments:
         explain: whether each hit says what its score is made of.
         thumbnails: whether hits carry their thumbnail.
         by_client: `min_max` and `rrf` are computed here, see `client_fusion`.
+        title_field: where a hit's title lies in its document.
     """
 
     text: str
@@ -86,6 +87,7 @@ class SearchArguments:
     explain: bool = False
     thumbnails: bool = False
     by_client: bool = False
+    title_field: str = "title"
 
     def __post_init__(self) -> None:
         _check_query(self)
@@ -107,7 +109,19 @@ class SearchArguments:
 
 
 _PASSING = frozenset(
-    ("vector", "page", "size", "after", "facets", "facet_size", "variants", "highlight", "explain", "thumbnails")
+    (
+        "vector",
+        "page",
+        "size",
+        "after",
+        "facets",
+        "facet_size",
+        "variants",
+        "highlight",
+        "explain",
+        "thumbnails",
+        "title_field",
+    )
 )
 
 

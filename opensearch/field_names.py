@@ -21,12 +21,16 @@ class FieldNames:
 
     Args:
         properties: `mappings.properties` of the index.
+        own: what we call title, image and category_path, to the shop's field of it; see `ProductIndex.fields`.
 
     Attributes:
         types: every searchable field's full path to its type, sub-fields (`title.keyword`) included.
+        title: the path of the products' title.
     """
 
-    def __init__(self, properties: Mapping[str, Any]) -> None:
+    def __init__(self, properties: Mapping[str, Any], own: Mapping[str, str] | None = None) -> None:
+        self._own = own or {}
+        self.title = self._own.get("title", "title")
         self.types: dict[str, str] = {}
         for name, mapping in properties.items():
             if name not in HIDDEN:
@@ -110,7 +114,7 @@ class FieldNames:
         return path
 
     def _lookup(self, name: str) -> str | None:
-        candidates = (name, f"attributes.{name}", f"attributes.{attribute_key(name)}")
+        candidates = (name, self._own.get(name), f"attributes.{name}", f"attributes.{attribute_key(name)}")
         return next((path for path in candidates if path in self.types), None)
 
     def _collect(self, path: str, mapping: Mapping[str, Any]) -> None:
@@ -126,6 +130,20 @@ class FieldNames:
         exact = sorted(path.removeprefix("attributes.") for path, kind in self.types.items() if kind != "text")
         shown = [name for name in exact if not name.endswith(".keyword")]
         return ", ".join(shown[:30]) + (f" and {len(shown) - 30} more" if len(shown) > 30 else "")
+
+
+def value_at(source: Mapping[str, Any], path: str) -> Any:
+    """The value at a dotted path; a document may also hold the dotted name itself, and lists of objects on the way."""
+    if path in source:
+        return source[path]
+    head, _, rest = path.partition(".")
+    inner = source.get(head)
+    if not rest:
+        return inner
+    if isinstance(inner, list):
+        found = [value_at(part, rest) for part in inner if isinstance(part, Mapping)]
+        return [value for value in found if value is not None] or None
+    return value_at(inner, rest) if isinstance(inner, Mapping) else None
 
 
 def _is_positive_number(text: str) -> bool:

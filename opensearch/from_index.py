@@ -19,6 +19,7 @@ from clipita.config import FieldsConfig
 from clipita.errors import ClusterError, IndexMissingError, ProductError
 from clipita.opensearch.arguments import VECTOR_FIELD
 from clipita.opensearch.cluster import guarded
+from clipita.opensearch.field_names import value_at
 from clipita.opensearch.index import resolve, write_alias
 from clipita.opensearch.items import Item, OnReject, Stored
 from clipita.opensearch.retry import Backoff
@@ -77,6 +78,15 @@ class IndexSource:
         _check_source(found, self.mappings)
         self.paths: set[CategoryPath] = set()
         self._fields = self._mapped(fields or FieldsConfig())
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """Title, image and category path to the shop's own fields, as they are kept with the vectors."""
+        names = ("title", "image", "category_path")
+        found = {name: getattr(self._fields, name) for name in names if getattr(self._fields, name)}
+        if "category_path" in found:
+            found["category_separator"] = self._fields.category_separator
+        return found
 
     @property
     def total(self) -> int:
@@ -206,20 +216,6 @@ def _pages(
         if len(hits) < PAGE:
             return
         body["search_after"] = hits[-1]["sort"]
-
-
-def value_at(source: Mapping[str, Any], path: str) -> Any:
-    """The value at a dotted path; a document may also hold the dotted name itself, and lists of objects on the way."""
-    if path in source:
-        return source[path]
-    head, _, rest = path.partition(".")
-    inner = source.get(head)
-    if not rest:
-        return inner
-    if isinstance(inner, list):
-        found = [value_at(part, rest) for part in inner if isinstance(part, Mapping)]
-        return [value for value in found if value is not None] or None
-    return value_at(inner, rest) if isinstance(inner, Mapping) else None
 
 
 def _ordered(value: Any) -> Any:

@@ -26,7 +26,7 @@ class ProductIndex:
 
     Attributes:
         name: the concrete index.
-        meta: `_meta.clipita` of its mapping: fingerprint, dim, model, created, schema, state.
+        meta: `_meta.clipita` of its mapping: fingerprint, dim, model, created, schema, state, fields.
         properties: the mapping's properties.
     """
 
@@ -48,6 +48,15 @@ class ProductIndex:
     def complete(self) -> bool:
         """Whether an ingest run came to its end here."""
         return self.meta.get("state") == "complete"
+
+    @property
+    def fields(self) -> Mapping[str, str]:
+        """Of the shop's own documents: what we call title, image, category_path, to the shop's field of it.
+
+        `category_separator` is among them where the category is one string.
+        """
+        fields: Mapping[str, str] = self.meta.get("fields", {})
+        return fields
 
 
 def find(client: OpenSearch, alias: str) -> ProductIndex | None:

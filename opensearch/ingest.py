@@ -178,11 +178,12 @@ class Ingest:
 
     def _target(self, products: FileSource | IndexSource, engine: str) -> Target:
         targets = Targets(self._client, self._alias, self._bundle, engine, self._config, products.total)
-        if self._options.in_place:
-            return targets.in_place()
-        if isinstance(products, IndexSource):
-            return targets.for_copy(products, self._options.new_index)
-        return targets.for_catalogue(self._options.new_index)
+        if not isinstance(products, IndexSource):
+            return targets.in_place() if self._options.in_place else targets.for_catalogue(self._options.new_index)
+        copied = targets.for_copy(products, self._options.new_index) if not self._options.in_place else None
+        target = copied or targets.in_place()
+        targets.keep_fields(target.name, products.fields)
+        return target
 
 
 class _Run:

@@ -141,6 +141,7 @@ def plan(text: str, given: Mapping[str, Any], config: SearchConfig, names: Field
         "filters": {path: value for path, value in filters.items() if path not in choices},
         "choices": choices,
         "fields": fields,
+        "title_field": names.title,
         "sort": tuple((_sortable(name, names), way) for name, way in _sort_keys(given.get("sort", ()))),
         "boosts": tuple(_typed(boost, names) for boost in _boosts(given.get("boosts", config.boosts))),
         "highlight": _highlighted(given.get("highlight", False), fields, names),

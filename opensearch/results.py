@@ -11,6 +11,7 @@ from clipita.errors import ClusterVersionError, QueryError
 from clipita.opensearch.arguments import Mode, SearchArguments
 from clipita.opensearch.clauses import LEXICAL, VECTOR
 from clipita.opensearch.cursor import Cursor
+from clipita.opensearch.field_names import value_at
 from clipita.opensearch.query import BOOST, GROUPS, UNGROUPED, VALUES
 
 
@@ -184,20 +185,25 @@ def _hit(hit: Mapping[str, Any], arguments: SearchArguments) -> Hit:
     return Hit(
         id=hit["_id"],
         score=hit["_score"],
-        title=source.get("title"),
+        title=_title(source, arguments),
         source=source,
         thumbnail=None if ours is None else ours.get("thumbnail"),
         highlights={path: texts[0] for path, texts in marked.items()} if marked else {},
         explanation=_explanation(hit, arguments) if arguments.explain else None,
-        variants=() if group is None else tuple(_variant(inner) for inner in group["hits"]),
+        variants=() if group is None else tuple(_variant(inner, arguments) for inner in group["hits"]),
         group_size=None if group is None else group["total"]["value"],
     )
 
 
-def _variant(hit: Mapping[str, Any]) -> Hit:
+def _variant(hit: Mapping[str, Any], arguments: SearchArguments) -> Hit:
     source = dict(hit["_source"])
     ours = source.pop("clipita", {})
-    return Hit(hit["_id"], hit["_score"], source.get("title"), source, ours.get("thumbnail"))
+    return Hit(hit["_id"], hit["_score"], _title(source, arguments), source, ours.get("thumbnail"))
+
+
+def _title(source: Mapping[str, Any], arguments: SearchArguments) -> str | None:
+    found = value_at(source, arguments.title_field)
+    return found if found is None or isinstance(found, str) else str(found)
 
 
 def _explanation(hit: Mapping[str, Any], arguments: SearchArguments) -> Explanation:

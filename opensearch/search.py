@@ -49,6 +49,10 @@ class ProductSearch:
         opensearch: user, certificates, time limit.
         device: where queries are encoded: cpu, cuda or cuda:N.
 
+    Attributes:
+        index: what the alias points at.
+        names: its fields, by the names that the shop gives them.
+
     Raises:
         ClusterError: no connection, see `cluster.connect`.
         IndexMissingError: there is no such index.
@@ -148,7 +152,7 @@ class ProductSearch:
 
     def has_field(self, name: str) -> bool:
         """Whether the index has a field of this name, which may be an attribute's."""
-        return self._names.has(name)
+        return self.names.has(name)
 
     @property
     def categories(self) -> Categories:
@@ -189,9 +193,9 @@ class ProductSearch:
 
     def _names_for(self, wanted: Sequence[str]) -> FieldNames:
         """The fields; read again when one is missing, as new products may bring new ones."""
-        if not all(self._names.has(name) for name in wanted):
+        if not all(self.names.has(name) for name in wanted):
             self.refresh()
-        return self._names
+        return self.names
 
     def _with_fusion(self, arguments: SearchArguments) -> SearchArguments:
         """The plugin fuses where it is; else we do, from two searches."""
@@ -258,7 +262,7 @@ class ProductSearch:
             lexical = given.get("mode", self.config.mode) == "lexical"
             encoded = lexical or (query is not None and self.vectors.peek(query) is not None)
         native = given.get("fusion", self.config.fusion) != "saturation"
-        return encoded and not native and all(self._names.has(name) for name in names_in(given, self.config))
+        return encoded and not native and all(self.names.has(name) for name in names_in(given, self.config))
 
     def moved(self, answer: Mapping[str, Any]) -> bool:
         """Whether the alias points to another index by now: with another model's vectors its hits mean nothing."""
@@ -277,7 +281,7 @@ class ProductSearch:
             indices.check_fingerprint(index, self._bundle, self.alias)
         self.index = index
         self.config = self._configured or stored_settings(index.meta)
-        self._names = FieldNames(index.properties)
+        self.names = FieldNames(index.properties, index.fields)
         self._categories = None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -146,6 +147,12 @@ class Targets:
                 check_fingerprint(present, self._bundle, self._alias)
             self._add_fields(name, index["mappings"], present)
         return Target(name, name, "in place", building=False)
+
+    def keep_fields(self, name: str, fields: Mapping[str, str]) -> None:
+        """Note in the index which of the shop's fields is the title, so that searches find it; see `ProductIndex`."""
+        with guarded(self._client):
+            if read(self._client, name).fields != fields:
+                update_meta(self._client, name, fields=dict(fields))
 
     def _add_fields(self, name: str, mappings: dict[str, Any], present: ProductIndex | None) -> None:
         if VECTOR_FIELD not in mappings.get("properties", {}):

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from clipita.config import SearchConfig
+from clipita.opensearch.field_names import FieldNames
+from clipita.opensearch.index import ProductIndex
 
 KEYS = ("weight", "pivot", "k", "fields")
 
@@ -27,6 +29,17 @@ def stored_settings(meta: Mapping[str, Any]) -> SearchConfig:
 def chosen_settings(config: SearchConfig) -> SearchConfig | None:
     """The configured settings; None where nobody changed any, which leaves it to those that the index brings."""
     return None if config == SearchConfig() else config
+
+
+def settings_in(index: ProductIndex, config: SearchConfig) -> SearchConfig:
+    """The settings in force for an index, with the text fields as they are called there.
+
+    Raises:
+        UsageError: the index has no such text field.
+    """
+    chosen = chosen_settings(config) or stored_settings(index.meta)
+    names = FieldNames(index.properties, index.fields)
+    return dataclasses.replace(chosen, fields=names.searchable(chosen.fields))
 
 
 def settings_to_store(config: SearchConfig) -> dict[str, Any]:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar, cast
 
 from opensearchpy import AsyncOpenSearch
 
+from clipita.catalogue.fields import category_path
 from clipita.catalogue.product import CategoryPath
-from clipita.errors import QueryError
+from clipita.config import FieldsConfig
+from clipita.errors import QueryError, UsageError
 from clipita.opensearch.arguments import ID_FIELD
 from clipita.opensearch.boosts import NUMBERS
 from clipita.opensearch.cluster import guarded
 from clipita.opensearch.cluster_errors import address_of
-from clipita.opensearch.field_names import FieldNames
+from clipita.opensearch.field_names import FieldNames, value_at
 from clipita.opensearch.search import ProductSearch
 
 KEPT_SECONDS = 60.0
@@ -28,7 +31,7 @@ LEAST_SHARE = 0.01
 """Of the products that must have a field for it to be offered."""
 NOT_OFFERED = ("product_id", "category_path", "attributes_text")
 
-_EXACT_SET = "doc['category_path'].size() == params.size"
+_EXACT_SET = "doc[params.field].size() == params.size"
 
 Answer = TypeVar("Answer")
 
@@ -86,32 +89,64 @@ class Shop:
         The index looks up a product's names without their order, so a product counts where its names are just those of
         the path: `Bags > Wallets` is kept apart from `Wallets`, and by `_in_order` from `Wallets > Bags`.
         """
-        filters = [{"bool": {"filter": _names_are(path)}} for path in paths]
+        if (field := self._category_field()) is None:
+            return [0] * len(paths)
+        filters = [self._is_at(path, field) for path in paths]
         answer = await self._ask({"paths": {"filters": {"filters": filters}}})
         return [bucket["doc_count"] for bucket in answer["aggregations"]["paths"]["buckets"]]
 
     async def _in_order(self, paths: Sequence[CategoryPath]) -> dict[CategoryPath, int]:
         """The same for paths of the same names in another order or number, from the products themselves."""
         found: dict[CategoryPath, int] = dict.fromkeys(paths, 0)
+        own, field = self._own, self._category_field()
+        if own.category_path is None or field is None:
+            return found
         body: dict[str, Any] = {
             "size": PRODUCTS_AT_ONCE,
-            "_source": ["category_path"],
+            "_source": [own.category_path],
             "sort": [{ID_FIELD: "asc"}],
-            "query": {"bool": {"filter": _names_are(paths[0])}},
+            "query": self._is_at(paths[0], field),
         }
         while True:
             with guarded(self._where, QueryError):
                 hits = (await self._client.search(index=self._search.alias, body=body))["hits"]["hits"]
             for hit in hits:
-                path = tuple(hit["_source"]["category_path"])
+                path = category_path(value_at(hit["_source"], own.category_path), own)
                 if path in found:
                     found[path] += 1
             if len(hits) < PRODUCTS_AT_ONCE:
                 return found
             body["search_after"] = hits[-1]["sort"]
 
+    @property
+    def _own(self) -> FieldsConfig:
+        """Where the documents keep their category, which in a copy of the shop's own index is a field of the shop."""
+        fields = self._search.index.fields
+        usual = FieldsConfig()
+        return FieldsConfig(
+            category_path=fields.get("category_path", usual.category_path),
+            category_separator=fields.get("category_separator", usual.category_separator),
+        )
+
+    def _category_field(self) -> str | None:
+        """The path to look up categories by; None where the index keeps none, or only as words."""
+        with suppress(UsageError):
+            return self._search.names.exact(self._own.category_path or "")
+        return None
+
+    def _is_at(self, path: CategoryPath, field: str) -> dict[str, Any]:
+        """The query for products that are at a path itself."""
+        size = {"script": {"source": _EXACT_SET, "params": {"field": field, "size": len(set(path))}}}
+        names = {"bool": {"filter": [*({"term": {field: name}} for name in path), {"script": size}]}}
+        separator = self._search.index.fields.get("category_separator")
+        if not separator:
+            return names
+        bare = separator.strip() or separator
+        joined = {"terms": {field: [between.join(path) for between in (separator, bare, f" {bare} ")]}}
+        return {"bool": {"should": [names, joined]}}
+
     async def _read_fields(self) -> dict[str, Any]:
-        names = FieldNames(self._search.index.properties)
+        names = self._search.names
         texts, numbers = offered(names)
         answer = await self._ask(
             {
@@ -188,11 +223,6 @@ def offered(names: FieldNames) -> tuple[dict[str, str], dict[str, str]]:
         elif kind in NUMBERS:
             numbers[name] = path
     return texts, numbers
-
-
-def _names_are(path: CategoryPath) -> list[dict[str, Any]]:
-    exact = {"script": {"script": {"source": _EXACT_SET, "params": {"size": len(set(path))}}}}
-    return [*({"term": {"category_path": name}} for name in path), exact]
 
 
 def _share(bucket: Mapping[str, Any], products: int) -> float:
