@@ -121,8 +121,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--products", type=int, default=192)
     parser.add_argument("--torch-products", type=int, default=12, help="Products a round of the slow side.")
     parser.add_argument("--pictures", type=int, default=24)
-    parser.add_argument("--train-products", type=int, default=4000, help="Of the model trained for int8's loss.")
-    parser.add_argument("--quality-products", type=int, default=2000, help="Ranked before and after int8.")
+    parser.add_argument("--train-products", type=int, default=8000, help="Of the model trained for int8's loss.")
+    parser.add_argument("--quality-products", type=int, default=4116, help="Ranked before and after int8.")
     parser.add_argument("--memory-products", type=int, default=100_000)
     return parser.parse_args()
 

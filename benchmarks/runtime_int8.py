@@ -40,7 +40,7 @@ def int8_quality(run: Path | None, train: Path, valid: Path, train_products: int
     chosen = run or _train(_part(train, train_products), ranked)
     trained = load_run(chosen)
     found: dict[str, Any] = {
-        "model": str(run) if run else f"trained here on {train_products} products, --recipe paper",
+        "model": str(run) if run else f"trained here on {train_products} products",
         "towers": trained.model.towers.source.tower,
     }
     for precision in PRECISIONS:
@@ -79,7 +79,7 @@ def _train(train: Path, valid: Path) -> Path:
     config, checkpoint = write_towers(WORK / "towers")
     run = WORK / "run"
     command = [
-        Path(sys.executable).parent / "clipita", "train", train, "--valid", valid, "--recipe", "paper",
+        Path(sys.executable).parent / "clipita", "train", train, "--valid", valid,
         "--tower-config", config, "--pretrained", checkpoint, "--run", run, "--cache", WORK / "features", "--force",
     ]  # fmt: skip
     subprocess.run([str(word) for word in command], check=True)
