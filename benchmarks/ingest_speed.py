@@ -118,9 +118,11 @@ def host(shop: Shop, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _own_transform(shop: Shop) -> Callable[[Product], Any]:
-    """open_clip's transform for the bundle's frame."""
+    """open_clip's transform for the bundle's frame, in one thread: torch would take all cores for it."""
+    import torch
     from open_clip.transform import PreprocessCfg, image_transform_v2
 
+    torch.set_num_threads(1)
     spec = shop.bundle.image_spec
     transform = image_transform_v2(
         PreprocessCfg(

@@ -79,8 +79,9 @@ def walk(result: dict[str, Any]) -> str:
     return "\n".join(
         [
             _line(["step", "seconds"]), _line(["---", "---:"]), *rows, "",
-            f"{result['products']:,} drawn products in an index of other field names, behind nginx with TLS, client certificates and passwords; "
-            f"the model learnt from {result['trained_on']:,} of them, with the demo's small towers.",
+            f"{result['products']:,} drawn products in an index of other field names, behind nginx with TLS, client "
+            f"certificates and passwords; the model learnt from {result['trained_on']:,} of them, with the demo's "
+            "small towers.",
             f"R-precision of the category pages, in percent: {worth}{_made(result)}",
         ]
     )  # fmt: skip

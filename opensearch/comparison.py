@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -17,11 +18,11 @@ from clipita.opensearch.documents import Layout
 from clipita.opensearch.items import Item
 from clipita.opensearch.outcomes import Ledger, Outcome
 from clipita.opensearch.retry import Backoff
-from clipita.opensearch.stages import BatchStage, WriteStage
+from clipita.opensearch.stages import CHUNK, BatchStage, WriteStage
 from clipita.opensearch.stored import get_documents
 
-Drafting = Sequence[tuple[Item, "Future[Draft | ProductError]"]]
-"""Products of which drafts are being made."""
+Drafting = Sequence[tuple[Sequence[Item], "Future[list[Draft | ProductError]]"]]
+"""Products of which drafts are being made, by task."""
 HASHES = "clipita.content_hash,clipita.document_hash"
 
 
@@ -77,13 +78,21 @@ class Comparison:
 
     def begin(self, batch: Sequence[Item]) -> Drafting:
         """Begin to read, fetch and hash a batch of products; `take` waits for it."""
-        pools = [self._fetch if self._pictures and is_url(item.product) else self._pool for item in batch]
-        return [(item, pool.submit(self._draft, item)) for item, pool in zip(batch, pools, strict=True)]
+        tasks: list[tuple[Sequence[Item], Future[list[Draft | ProductError]]]] = []
+        for remote, group in itertools.groupby(batch, lambda item: self._pictures and is_url(item.product)):
+            items = list(group)
+            # What is fetched waits for its server, so each has a thread of its own.
+            pool, together = (self._fetch, 1) if remote else (self._pool, CHUNK)
+            for start in range(0, len(items), together):
+                part = items[start : start + together]
+                tasks.append((part, pool.submit(self._draft_all, part)))
+        return tasks
 
     def take(self, batch: Drafting) -> None:
         """Compare a batch of products and send each on."""
         drafted = self._drafts(batch)
         stored = {} if self.empty else self._marked([item for item, _ in drafted])
+        fresh: list[tuple[Item, Draft]] = []
         refreshed: list[tuple[Item, Draft]] = []
         unfetched: list[tuple[Item, Draft]] = []
         for item, draft in drafted:
@@ -98,7 +107,8 @@ class Comparison:
             elif same_content:
                 refreshed.append((item, draft))
             else:
-                self._encode.put(item, draft)
+                fresh.append((item, draft))
+        self._encode.put_all(fresh)
         self._refresh(refreshed)
         self._keep(unfetched)
 
@@ -110,13 +120,16 @@ class Comparison:
 
     def _drafts(self, batch: Drafting) -> list[tuple[Item, Draft]]:
         usable: list[tuple[Item, Draft]] = []
-        for item, future in batch:
-            draft = future.result()
-            if isinstance(draft, ProductError):
-                self._ledger.leave_out(item.rejection(draft.message))
-            else:
-                usable.append((item, draft))
+        for items, future in batch:
+            for item, draft in zip(items, future.result(), strict=True):
+                if isinstance(draft, ProductError):
+                    self._ledger.leave_out(item.rejection(draft.message))
+                else:
+                    usable.append((item, draft))
         return usable
+
+    def _draft_all(self, items: Sequence[Item]) -> list[Draft | ProductError]:
+        return [self._draft(item) for item in items]
 
     def _draft(self, item: Item) -> Draft | ProductError:
         stored = None if item.stored is None else item.stored.source
@@ -144,7 +157,7 @@ class Comparison:
             marks = source.get("clipita", {})
             # Another writer may have changed the product between the two requests.
             if VECTOR_FIELD not in source or marks.get("content_hash") != draft.content_hash:
-                self._encode.put(item, draft)
+                self._encode.put_all([(item, draft)])
                 continue
             try:
                 thumbnail = self._thumbnail(draft, marks)

@@ -108,8 +108,13 @@ class AliasLock:
 
     def __enter__(self) -> AliasLock:
         self._backoff.call(self._client, self._make_index)
-        self._backoff.call(self._client, self._take)
+        # Before it is taken: another thread that reads the token in between would take it for given back.
         _HELD.add(self._holder.token)
+        try:
+            self._backoff.call(self._client, self._take)
+        except BaseException:
+            _HELD.discard(self._holder.token)
+            raise
         self._thread.start()
         return self
 

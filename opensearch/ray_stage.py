@@ -21,6 +21,7 @@ import os
 import pickle
 import queue
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -125,13 +126,14 @@ class RayStage(BatchStage[tuple[Item, Draft]]):
         self._arrivals: queue.SimpleQueue[Arrival] = queue.SimpleQueue()
         self._flow: _Flow | None = None
 
-    def put(self, item: Item, draft: Draft) -> None:
-        """Queue a product; waits while the queue is full.
+    def put_all(self, products: Sequence[tuple[Item, Draft]]) -> None:
+        """Queue products; waits while the queue is full.
 
         Raises:
             Stopped: the run is over.
         """
-        self._enqueue((item, draft))
+        for product in products:
+            self._enqueue(product)
 
     def step(self) -> bool:
         """Send a batch where there is room, and take in what came back.

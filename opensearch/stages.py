@@ -8,7 +8,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, TypeVar
 
@@ -31,11 +31,13 @@ AHEAD = 4
 """Batches of the encoder that are decoded ahead."""
 MAX_THREADS = 8
 POLL_SECONDS = 0.2
+CHUNK = 16
+"""Products a task of the decoding pool: handing over a small picture costs a good part of decoding it."""
 LINGER_SECONDS = 1.0
 """A batch that a slow source does not fill is encoded after so long."""
 
 Prepared = tuple[ProductInput, str | None]
-Waiting = tuple[Item, Draft, "Future[Prepared]"]
+Waiting = tuple[Item, Draft, "Future[list[Prepared | ProductError]]", int]
 T = TypeVar("T")
 
 
@@ -147,7 +149,7 @@ class WriteStage:
 class BatchStage(ABC, Generic[T]):
     """Collects products into batches for an encoder, wherever that is, and hands finished documents to the writer.
 
-    `put` is called by one thread and `step` by another.
+    `put_all` is called by one thread and `step` by another.
 
     Args:
         write: the next stage.
@@ -174,8 +176,8 @@ class BatchStage(ABC, Generic[T]):
         self._ended = False
 
     @abstractmethod
-    def put(self, item: Item, draft: Draft) -> None:
-        """Queue a product; waits while the queue is full.
+    def put_all(self, products: Sequence[tuple[Item, Draft]]) -> None:
+        """Queue products; waits while the queue is full.
 
         Raises:
             Stopped: the run is over.
@@ -190,7 +192,7 @@ class BatchStage(ABC, Generic[T]):
         self._enqueue(None)
 
     def stop(self) -> None:
-        """Wake a thread that waits in `put`."""
+        """Wake a thread that waits in `put_all`."""
         self._stop.set()
 
     @abstractmethod
@@ -265,13 +267,18 @@ class EncodeStage(BatchStage[Waiting]):
         self._pool = pool
         self._measured = config.batch_size > 0
 
-    def put(self, item: Item, draft: Draft) -> None:
-        """Queue a product, whose picture begins to be decoded; waits while the queue is full.
+    def put_all(self, products: Sequence[tuple[Item, Draft]]) -> None:
+        """Queue products, whose pictures begin to be decoded; waits while the queue is full.
 
         Raises:
             Stopped: the run is over.
         """
-        self._enqueue((item, draft, self._pool.submit(prepare, self._encoder, draft.product, self._config.thumbnails)))
+        for start in range(0, len(products), CHUNK):
+            part = products[start : start + CHUNK]
+            wanted = [draft.product for _, draft in part]
+            future = self._pool.submit(prepare_all, self._encoder, wanted, self._config.thumbnails)
+            for number, (item, draft) in enumerate(part):
+                self._enqueue((item, draft, future, number))
 
     def step(self) -> bool:
         """Encode one batch.
@@ -286,13 +293,14 @@ class EncodeStage(BatchStage[Waiting]):
             return not self._ended
         ready: list[tuple[Item, Draft, ProductInput, str | None]] = []
         with self._clock.spent("decode"):
-            for item, draft, future in batch:
-                try:
-                    ready.append((item, draft, *future.result()))
-                except ProductError as error:
-                    self._without_vector(item, draft, error.message)
+            for item, draft, future, number in batch:
+                prepared = future.result()[number]
+                if isinstance(prepared, ProductError):
+                    self._without_vector(item, draft, prepared.message)
+                else:
+                    ready.append((item, draft, *prepared))
         with self._clock.spent("encode"):
-            inputs = [prepared for _, _, prepared, _ in ready]
+            inputs = [made for _, _, made, _ in ready]
             # Fewer would be encoded sooner than measured.
             if not self._measured and len(inputs) == self._batch_size:
                 self._batch_size, _ = best_batch_size(self._encoder, inputs)
@@ -316,3 +324,16 @@ def prepare(encoder: ProductEncoder, product: Product, thumbnails: bool) -> Prep
     """
     prepared = encoder.prepare(product)
     return prepared, make_thumbnail(product) if thumbnails else None
+
+
+def prepare_all(
+    encoder: ProductEncoder, products: Sequence[Product], thumbnails: bool
+) -> list[Prepared | ProductError]:
+    """`prepare` of each, or why it cannot be."""
+    found: list[Prepared | ProductError] = []
+    for product in products:
+        try:
+            found.append(prepare(encoder, product, thumbnails))
+        except ProductError as error:
+            found.append(error)
+    return found

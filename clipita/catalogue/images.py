@@ -142,7 +142,8 @@ def _rgb(picture: Image) -> Image:
         layer = picture.convert("RGBA")
         ground = PIL.Image.new("RGBA", layer.size, "white")
         return PIL.Image.alpha_composite(ground, layer).convert("RGB")
-    return picture.convert("RGB")
+    # A conversion to what it is already would copy it.
+    return picture if picture.mode == "RGB" else picture.convert("RGB")
 
 
 def _from_16_bits(picture: Image) -> Image:

@@ -103,7 +103,10 @@ def test_of_many_at_once_one_gets_it(client: OpenSearch, alias: str) -> None:
         try:
             with lock(client, alias):
                 inside.append(number)
-                time.sleep(1.5)
+                # As long as it takes for the others, of which one may wait for the new index's shard.
+                deadline = time.monotonic() + 20
+                while len(refused) < 5 and len(inside) == 1 and time.monotonic() < deadline:
+                    time.sleep(0.05)
         except IndexLockedError:
             refused.append(number)
 
