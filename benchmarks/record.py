@@ -21,11 +21,14 @@ FASHION = ROOT.parent / "shared" / "data" / "fashion-products"
 
 
 def provenance(packages: Sequence[str], data: Sequence[Path]) -> dict[str, Any]:
-    """Who, what, where and on what data; part of every result file."""
+    """Who, what, where and on what data; part of every result file.
+
+    Results of other benchmarks that are not committed yet change nothing of what runs, so they do not count.
+    """
     return {
         "command": " ".join(["python", *sys.argv]),
         "commit": _git("rev-parse", "HEAD"),
-        "uncommitted_changes": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        "uncommitted_changes": bool(_git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!benchmarks/results")),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine(),
         "versions": {name: version(name) for name in ("clipita", *packages)} | {"python": platform.python_version()},

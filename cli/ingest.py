@@ -51,7 +51,7 @@ def index_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def way_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Flags that say which index is written, and how."""
     for flag, text in (
-        ("--force", "Let --prune remove any number of products."),
+        ("--force", "Remove any number of products: with --prune, or from a copy what its original lost."),
         ("--prune", "Remove products that left the catalogue, up to 10 % of the index (prune_limit)."),
         ("--in-place", "Add vectors to the documents that are there, and change nothing else of them."),
         ("--new-index", "Build a new index beside the present one, then switch the alias."),

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 from opensearchpy import OpenSearch
 
@@ -26,7 +27,7 @@ from clipita.opensearch.mapping import choose_engine
 from clipita.opensearch.metrics import Clock, Rate, StageTimes
 from clipita.opensearch.outcomes import IngestReport, Ledger, Outcome
 from clipita.opensearch.pipeline import Pipeline
-from clipita.opensearch.prune import prune
+from clipita.opensearch.prune import drop_deleted, prune
 from clipita.opensearch.ray_stage import RayEncoders
 from clipita.opensearch.retry import Backoff, Remark
 from clipita.opensearch.sources import FileSource
@@ -243,11 +244,12 @@ class _Run:
             if self._copying:
                 self._catch_up(self._copying, pipeline, seen, step)
         step()
-        if self._options.prune and isinstance(self._products, FileSource):
-            self._pruned = prune(
-                self._client, name, self._products.ids, self._backoff,
-                limit=self._config.prune_limit, force=self._options.force,
-            )  # fmt: skip
+        allowed: dict[str, Any] = {"limit": self._config.prune_limit, "force": self._options.force}
+        # A copy that is searched already may hold what the shop wrote there since.
+        if self._copying and self._target.name != self._target.behind:
+            self._pruned = drop_deleted(self._client, self._copying.name, name, self._backoff, **allowed)
+        elif self._options.prune and isinstance(self._products, FileSource):
+            self._pruned = prune(self._client, name, self._products.ids, self._backoff, **allowed)
 
     def finish(self) -> None:
         """Make the index the one that is searched."""

@@ -1,7 +1,8 @@
-"""Removing products that left the catalogue, with a limit that a truncated catalogue file does not get past."""
+"""Removing products that left the catalogue or the original, with a limit that a truncated one does not get past."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 from opensearchpy import OpenSearch
@@ -11,7 +12,10 @@ from clipita.errors import ClusterError, UsageError
 from clipita.opensearch.bulk import BulkWriter, Document
 from clipita.opensearch.from_index import scan
 from clipita.opensearch.retry import Backoff
-from clipita.opensearch.stored import refresh, whole
+from clipita.opensearch.stored import get_documents, refresh, whole
+
+LOOKUP = 1_000
+"""Documents looked for at a time."""
 
 
 def prune(client: OpenSearch, name: str, ids: IdTable, backoff: Backoff, *, limit: float, force: bool = False) -> int:
@@ -33,7 +37,7 @@ def prune(client: OpenSearch, name: str, ids: IdTable, backoff: Backoff, *, limi
         ClusterError: the cluster refused it.
     """
     refresh(client, name, backoff)
-    total = int(backoff.call(client, lambda: whole(client.count(index=name)))["count"])
+    total = _count(client, name, backoff)
     gone = list(_left(client, name, ids, backoff))
     if len(gone) > limit * total and not force:
         raise UsageError(
@@ -41,6 +45,50 @@ def prune(client: OpenSearch, name: str, ids: IdTable, backoff: Backoff, *, limi
             f"than the {limit:.0%} that --prune removes unasked. None was removed; everything else is done.",
             hint="Is the catalogue whole? If it is, run the same command with --prune --force.",
         )
+    return _remove(client, name, gone, backoff)
+
+
+def drop_deleted(
+    client: OpenSearch, original: str, name: str, backoff: Backoff, *, limit: float, force: bool = False
+) -> int:
+    """Remove from a copy that nobody searches yet what was deleted from its original since it was copied.
+
+    Args:
+        client: connected.
+        original: the shop's index.
+        name: the copy.
+        backoff: how to wait for a busy cluster.
+        limit: the largest share of the copy to remove, 0 to 1.
+        force: remove them whatever their share.
+
+    Returns:
+        How many were removed.
+
+    Raises:
+        UsageError: there are more than the limit allows; none was removed.
+        ClusterError: the cluster refused it.
+    """
+    for index in (original, name):
+        refresh(client, index, backoff)
+    total = _count(client, name, backoff)
+    # The usual case costs two counts: a copy never lacks what its original has, so it holds no more either.
+    if total <= _count(client, original, backoff):
+        return 0
+    gone = list(_deleted(client, original, name, backoff))
+    if len(gone) > limit * total and not force:
+        raise UsageError(
+            f"{len(gone):,} of {total:,} products in {name} ({len(gone) / total:.0%}) are no longer in {original}, "
+            f"more than the {limit:.0%} that are removed unasked. None was removed, and the alias stays where it is.",
+            hint="Is the index whole? If it is, run the same command with --force.",
+        )
+    return _remove(client, name, gone, backoff)
+
+
+def _count(client: OpenSearch, name: str, backoff: Backoff) -> int:
+    return int(backoff.call(client, lambda: whole(client.count(index=name)))["count"])
+
+
+def _remove(client: OpenSearch, name: str, gone: list[Document], backoff: Backoff) -> int:
     refused: list[str] = []
     writer = BulkWriter(client, name, lambda _, reason: refused.append(reason) if reason else None, backoff)
     writer.write(gone)
@@ -48,6 +96,16 @@ def prune(client: OpenSearch, name: str, ids: IdTable, backoff: Backoff, *, limi
     if refused:
         raise ClusterError(f"{len(refused)} products could not be removed: {refused[0]}.")
     return len(gone)
+
+
+def _deleted(client: OpenSearch, original: str, name: str, backoff: Backoff) -> Iterator[Document]:
+    hits = scan(client, name, {"match_all": {}}, backoff, False)
+    while part := list(itertools.islice(hits, LOOKUP)):
+        docs = [{"_id": hit["_id"]} | ({"routing": hit["_routing"]} if "_routing" in hit else {}) for hit in part]
+        answers = get_documents(client, original, docs, backoff, _source="false")
+        for hit, answer in zip(part, answers, strict=True):
+            if not answer["found"]:
+                yield Document(hit["_id"], b"", hit.get("_routing"), "delete")
 
 
 def _left(client: OpenSearch, name: str, ids: IdTable, backoff: Backoff) -> Iterator[Document]:

@@ -235,6 +235,46 @@ def test_alias_stays_when_the_copy_does_not_agree(
     assert list(client.indices.get_alias(name=alias)) == [report.index]
 
 
+def test_what_is_deleted_while_it_is_copied_is_not_in_the_copy(
+    run: Callable[..., IngestReport], client: OpenSearch, alias: str, shop_index: str, documents: Documents
+) -> None:
+    def meddle(done: int, _: int | None) -> None:
+        if done >= COUNT:
+            # d3 has a routing of its own.
+            client.delete(index=shop_index, id="d1", ignore=[404])
+            client.delete(index=shop_index, id="d3", routing="r3", ignore=[404])
+
+    report = run(alias, progress=meddle)
+    assert report.pruned == 2
+    assert set(documents(report.index)) == set(documents(shop_index)) == {f"d{n}" for n in range(COUNT)} - {"d1", "d3"}
+
+
+def test_a_copy_does_not_follow_its_original_into_the_void(
+    run: Callable[..., IngestReport], client: OpenSearch, alias: str, shop_index: str, documents: Documents
+) -> None:
+    def meddle(done: int, _: int | None) -> None:
+        if done >= COUNT:
+            query = {"range": {"stock": {"lt": 20}}}
+            client.delete_by_query(index=shop_index, body={"query": query}, refresh=True, conflicts="proceed")
+
+    with pytest.raises(UsageError, match=r"20 of 60 products .* are no longer in"):
+        run(alias, progress=meddle)
+    assert list(client.indices.get_alias(name=alias)) == [shop_index]
+    report = run(alias, force=True)
+    assert report.pruned == 20
+    assert set(documents(report.index)) == {f"d{n}" for n in range(20, COUNT)}
+
+
+def test_what_the_shop_adds_to_a_live_copy_is_left_alone(
+    run: Callable[..., IngestReport], client: OpenSearch, alias: str, shop_index: str, documents: Documents
+) -> None:
+    report = run(alias)
+    client.index(index=alias, id="new", body={"name": "written to the copy"}, refresh=True)
+    with pytest.raises(ClusterError, match="it has 61 documents instead of 60"):
+        run(shop_index)
+    assert "new" in documents(report.index)
+
+
 def test_index_whose_name_is_the_alias_is_left_alone(
     run: Callable[..., IngestReport], client: OpenSearch, alias: str, shop_index: str
 ) -> None:
