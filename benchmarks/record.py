@@ -28,7 +28,9 @@ def provenance(packages: Sequence[str], data: Sequence[Path]) -> dict[str, Any]:
     return {
         "command": " ".join(["python", *sys.argv]),
         "commit": _git("rev-parse", "HEAD"),
-        "uncommitted_changes": bool(_git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!benchmarks/results")),
+        "uncommitted_changes": bool(
+            _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!benchmarks/results")
+        ),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine(),
         "versions": {name: version(name) for name in ("clipita", *packages)} | {"python": platform.python_version()},

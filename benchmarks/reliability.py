@@ -1,4 +1,4 @@
-"""Write the results of fuzzing and soak into docs/reliability.md; with --check only say whether they stand there."""
+"""Write the results of fuzzing, soak and ingest into docs/reliability.md; with --check only say if they stand there."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ PAGE = ROOT / "docs" / "reliability.md"
 
 
 def main() -> int:
-    """Put both tables in their place."""
+    """Put the tables in their places."""
     before = PAGE.read_text(encoding="utf-8")
     text = _placed(before, "fuzz", fuzz_table())
     text = _placed(text, "soak", soak_table())
+    text = _placed(text, "ingest", ingest_table())
     if "--check" in sys.argv:
         print("" if text == before else "docs/reliability.md is not what benchmarks/results says")
         return int(text != before)
@@ -54,6 +55,22 @@ def soak_table() -> str:
         f"| memory of the process, last quarter | {memory['last_quarter_mib']} MiB |",
     ]  # fmt: skip
     return "\n".join([*rows, "", *soak_verdict(soak)])
+
+
+def ingest_table() -> str:
+    """Every aim of the ingest benchmark, with what was seen and whether it was reached."""
+    rows = ["| part | aim | measured | | commit |", "|---|---|---:|---|---|"]
+    for name, part in _read("ingest").items():
+        for aim in part["targets"]:
+            told = "reached" if aim["reached"] else "**missed**"
+            rows.append(f"| {name} | {aim['target']} | {_shown(aim['value'])} | {told} | {part['commit'][:7]} |")
+    return "\n".join(rows)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name.replace('_', ' ')} {_shown(one)}" for name, one in value.items())
+    return ", ".join(map(_shown, value)) if isinstance(value, list) else f"{value:,}"
 
 
 def soak_verdict(soak: dict[str, Any]) -> list[str]:
