@@ -93,6 +93,8 @@ LINES = [
          lambda result: float(result["cold_start"]["fp32"]["seconds"]), "{:.2f} s", "≤ 1 s", lambda x: x <= 1),
     Line("ingest, against the encoder alone", ("ingest",),
          _target("end to end", "encoder"), "{:.2f} ×", "≥ 0.95 ×", lambda x: x >= 0.95),
+    Line("ingest without the encoder, against `helpers.bulk` in one thread", ("ingest",),
+         _target("host side", "host"), "{:.2f} ×", "≥ 3 ×", lambda x: x >= 3),
     Line("ingests killed at a random moment that the same command finished, of 20", ("ingest",),
          _target("killed runs", "kill"), "{:.0f}", "20", lambda x: x == 20),
     Line("a hybrid page among {products:,} products, median", ("search",),

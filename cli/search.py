@@ -98,7 +98,7 @@ def command(
     if as_json:
         console.print_json(found.to_json())
     else:
-        _print(found)
+        _print(found, search.index.fields.get("category_path", "category_path"))
 
 
 def parse_filters(texts: tuple[str, ...]) -> dict[str, Any]:
@@ -123,8 +123,10 @@ def parse_filters(texts: tuple[str, ...]) -> dict[str, Any]:
     return filters
 
 
-def _print(found: SearchPage) -> None:
+def _print(found: SearchPage, category_field: str) -> None:
     from rich.table import Table
+
+    from clipita.opensearch.results import category_text
 
     groups = "" if found.groups is None else f" in {found.groups:,} groups"
     table = Table(caption=f"{found.total:,} products{groups}, {found.mode}, page {found.page}, {found.took_ms} ms")
@@ -133,7 +135,7 @@ def _print(found: SearchPage) -> None:
         table.add_column(column, justify="right" if column in ("", "score", "price") else "left")
     first = (found.page - 1) * found.size + 1
     for rank, hit in enumerate(found.hits, start=first):
-        category = " > ".join(hit.source.get("category_path") or [])
+        category = category_text(hit.source, category_field)
         price = hit.source.get("price")
         cells = (hit.id, hit.title or "", category, "" if price is None else f"{price}")
         why = (hit.explanation.text(),) if hit.explanation else ()

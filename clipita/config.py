@@ -211,7 +211,7 @@ class SearchConfig:
     fusion: Literal["saturation", "min_max", "rrf"] = "saturation"
     weight: float = 0.8
     pivot: float = 10.0
-    k: int = 200
+    k: int = 400
     size: int = 24
     fields: tuple[str, ...] = ("title",)
     boosts: tuple[str, ...] = ()

@@ -74,7 +74,7 @@ class SearchArguments:
     size: int = 24
     page: int = 1
     after: Sequence[Any] | None = None
-    k: int = 200
+    k: int = 400
     weight: float = 0.8
     pivot: float = 10.0
     rank_constant: int = 60

@@ -124,6 +124,12 @@ class SearchPage:
         return fragment(self)
 
 
+def category_text(source: Mapping[str, Any], field_name: str = "category_path") -> str:
+    """A document's category to show: a list of names as a path, a text as it is, "" where there is none."""
+    value = value_at(source, field_name)
+    return " > ".join(map(str, value)) if isinstance(value, list) else "" if value is None else str(value)
+
+
 def read_page(
     answer: Mapping[str, Any],
     arguments: SearchArguments,

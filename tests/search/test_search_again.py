@@ -32,7 +32,7 @@ def test_one_search_asks_one_copy_on_all_its_pages(live: Live, preferences: list
     first = live.search(TEXT, size=5)
     live.search(TEXT, size=5, page=2, facets=["brand"], explain=True)
     live.search(TEXT, size=5, cursor=first.cursor)
-    live.search.rank(TEXT, depth=200)
+    live.search.rank(TEXT, depth=400)
     (one,) = set(preferences)
     assert not one.startswith("_"), "names of that form have meanings of their own"
     live.search(TEXT, size=5, filters={"brand": "Acme"})

@@ -82,8 +82,8 @@ def test_cursors_and_snapshots(live: Live, ask: Ask) -> None:
             found += [hit.id for hit in page.hits]
         return found
 
-    assert ask(work) == [hit.id for hit in live.search("plates", size=200, k=200).hits] + [
-        hit.id for hit in live.search("plates", size=200, k=200, page=2).hits
+    assert ask(work) == [hit.id for hit in live.search("plates", size=200, k=400).hits] + [
+        hit.id for hit in live.search("plates", size=200, k=400, page=2).hits
     ]
 
 

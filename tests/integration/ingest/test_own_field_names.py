@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,10 @@ def test_templates_search_the_shops_field(
     assert run_guarded(group, words) == 0, capsys.readouterr().err
     answer = client.search_template(index=alias, body={"id": f"{alias}-lexical", "params": {"query": "2", "size": 3}})
     assert [hit["_id"] for hit in answer["hits"]["hits"]] == ["p2"]
+    capsys.readouterr()
+    monkeypatch.setenv("COLUMNS", "160")
+    assert run_guarded(group, ["search", "2", "--mode", "lexical", "--index", alias, "--url", node.url]) == 0
+    assert re.search(r"p2 +│ Blue thing 2 +│ Kitchen/Plates", capsys.readouterr().out)
     for suffix in ("lexical", "saturation", "vector"):
         client.delete_script(id=f"{alias}-{suffix}")
 
