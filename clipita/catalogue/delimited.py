@@ -51,7 +51,7 @@ class DelimitedSource:
         # A cell may hold a picture as a data: URI; the csv module's limit is global and 128 KB by default.
         csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE))
         self._file = file
-        self.delimiter = delimiter or max(DELIMITERS, key=lambda candidate: len(self._header(candidate)))
+        self.delimiter = delimiter or max(DELIMITERS, key=self._columns_by)
         self.columns = self._named(self._header(self.delimiter))
 
     @property
@@ -126,6 +126,13 @@ class DelimitedSource:
             if line is None:
                 raise CatalogueError(f"{self._file}, line {number}, is longer than {MAX_LINE // 2**20} MB.")
             yield line.decode("utf-8", errors="surrogateescape")
+
+    def _columns_by(self, delimiter: str) -> int:
+        """How many columns a delimiter gives; none where the header is no CSV by it, as quoted names tell."""
+        try:
+            return len(self._header(delimiter))
+        except CatalogueError:
+            return 0
 
     def _header(self, delimiter: str) -> list[str]:
         reader = csv.reader(self._text_lines(), delimiter=delimiter, strict=True)

@@ -83,6 +83,21 @@ class TestCsv:
         file = write_csv(tmp_path / "a.csv", f'\ufeffproduct_id{cut}title\r\n1{cut}"Shoe, red; new\t"\r\n')
         assert [product.title for product in CatalogueFile(file).products()] == ["Shoe, red; new"]
 
+    @pytest.mark.parametrize("cut", [",", ";", "\t"])
+    @pytest.mark.parametrize("mark", ["", "\ufeff"])
+    def test_names_in_the_header_may_be_quoted(self, tmp_path: Path, cut: str, mark: str) -> None:
+        # As pyarrow, R and most shops' exports write them.
+        file = write_csv(
+            tmp_path / "a.csv", f'{mark}"product_id"{cut}"title"{cut}"size, cm; in"\n"1"{cut}"Shoe"{cut}"9"\n'
+        )
+        catalogue = CatalogueFile(file)
+        assert catalogue.columns == ("product_id", "title", "size, cm; in")
+        assert [product.title for product in catalogue.products()] == ["Shoe"]
+
+    def test_a_header_that_is_no_csv_is_told(self, tmp_path: Path) -> None:
+        with pytest.raises(CatalogueError, match="no readable header line"):
+            CatalogueFile(write_csv(tmp_path / "a.csv", '"product_id"x,"title"y\n1,Shoe\n'))
+
     def test_quoted_line_breaks_and_line_numbers(self, tmp_path: Path) -> None:
         text = 'product_id,title\n1,"Shoe\nred ""new"""\n\n2,Boot,surplus\n3,"open" end\n4,Hat\n'
         products, rejections = read(write_csv(tmp_path / "a.csv", text))
