@@ -124,14 +124,14 @@ def test_your_own_catalogue(typed: Callable[[str], list[str]], tmp_path: Path) -
     drawn(tmp_path)
     (tmp_path / "feeds").mkdir()
     for split in ("train", "valid", "test"):
-        shutil.copy(tmp_path / f"{split}.parquet", tmp_path / "feeds")
-    table = pq.read_table(tmp_path / "test.parquet")
-    columns = {
-        "sku": table["product_id"],
-        "name": table["title"],
-        "category_path": ["/".join(path) for path in table["category_path"].to_pylist()],
-    }
-    pc.write_csv(type(table).from_pydict(columns), tmp_path / "feed.csv")
+        # The page's shop has columns of its own, in all its files.
+        table = pq.read_table(tmp_path / f"{split}.parquet")
+        table = table.rename_columns({"product_id": "sku", "title": "name"}).drop_columns(["attributes", "image"])
+        paths = ["/".join(path) for path in table["category_path"].to_pylist()]
+        table = table.set_column(table.column_names.index("category_path"), "category_path", [paths])
+        for folder in (tmp_path, tmp_path / "feeds"):
+            pq.write_table(table, folder / f"{split}.parquet")
+    pc.write_csv(table, tmp_path / "feed.csv")
     assert len(typed("howto/own-catalogue.md")) >= 6
 
 
