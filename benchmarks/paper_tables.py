@@ -56,7 +56,7 @@ def retrieval(result: Result) -> str:
             lines.append(_line([setup, name, *ours, *theirs]))
         ceiling = f"{result['ceilings'][setup]:.1f}"
         lines.append(_line([setup, "*ceiling: the path is known, the draw is not*", "", "", "", ceiling, *[""] * 4]))
-    return "\n".join(lines) + f"\n\nMean of {result['seeds']} seeds, ± half their range{_made(result)}"
+    return "\n".join(lines) + f"\n\n{_times(result['seeds'])}{_made(result)}"
 
 
 def subsets(result: Result) -> str:
@@ -71,7 +71,7 @@ def subsets(result: Result) -> str:
     return (
         "\n".join(lines)
         + f"\n\nCLIP-ITA, the paper's loss; {result['draws']} draws of {result['held_out']} leaves times "
-        f"{result['seeds']} seeds, ± half the range{_made(result)}"
+        f"{_seeds(result['seeds'])}, ± half the range{_made(result)}"
     )
 
 
@@ -125,3 +125,11 @@ def _line(cells: Sequence[str]) -> str:
 def _made(result: Result) -> str:
     machine = result["machine"]
     return f" (`{result['command']}`, {machine['cpu']}, {machine['cores']} cores; commit {result['commit'][:7]})."
+
+
+def _times(seeds: int) -> str:
+    return "One training each" if seeds == 1 else f"Mean of {seeds} seeds, ± half their range"
+
+
+def _seeds(seeds: int) -> str:
+    return "one seed" if seeds == 1 else f"{seeds} seeds"
