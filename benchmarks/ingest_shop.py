@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,11 @@ from opensearchpy import OpenSearch
 
 from clipita.catalogue.readers import CatalogueFile
 from clipita.config import IngestConfig
+from clipita.opensearch.from_index import scan
 from clipita.opensearch.ingest import Ingest, Progress
 from clipita.opensearch.local import LocalNode
 from clipita.opensearch.outcomes import IngestReport
+from clipita.opensearch.retry import Backoff
 from clipita.runtime import Bundle, ProductEncoder, ProductInput
 
 WORK = record.ROOT / "build" / "ingest"
@@ -85,7 +87,8 @@ def documents(client: OpenSearch, index: str) -> dict[str, tuple[str, npt.NDArra
     """Every document: id -> SHA-256 of all but its vector, and the vector."""
     client.indices.refresh(index=index)
     found: dict[str, tuple[str, npt.NDArray[np.float32]]] = {}
-    for hit in _hits(client, index):
+    # By point in time: see docs/reliability.md for what scrolls do to a k-NN index.
+    for hit in scan(client, index, {"match_all": {}}, Backoff(), True):
         source = dict(hit["_source"])
         vector = np.asarray(source.pop(VECTOR_FIELD, ()), dtype=np.float32)
         found[hit["_id"]] = (hashlib.sha256(json.dumps(source, sort_keys=True).encode()).hexdigest(), vector)
@@ -93,18 +96,6 @@ def documents(client: OpenSearch, index: str) -> dict[str, tuple[str, npt.NDArra
     if count != len(found):
         raise RuntimeError(f"{index} counts {count} documents, but {len(found)} were read.")
     return found
-
-
-def _hits(client: OpenSearch, index: str) -> Iterator[dict[str, Any]]:
-    """All documents by point in time: see docs/reliability.md for what scrolls do to a k-NN index."""
-    pit = client.create_pit(index=index, params={"keep_alive": "5m"})["pit_id"]
-    body: dict[str, Any] = {"size": 1000, "pit": {"id": pit, "keep_alive": "5m"}, "sort": [{"_shard_doc": "asc"}]}
-    try:
-        while hits := client.search(body=body)["hits"]["hits"]:
-            yield from hits
-            body["search_after"] = hits[-1]["sort"]
-    finally:
-        client.delete_pit(body={"pit_id": [pit]})
 
 
 def difference(client: OpenSearch, whole: str, other: str) -> dict[str, Any]:

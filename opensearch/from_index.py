@@ -23,7 +23,7 @@ from clipita.opensearch.field_names import value_at
 from clipita.opensearch.index import resolve, write_alias
 from clipita.opensearch.items import Item, OnReject, Stored
 from clipita.opensearch.retry import Backoff
-from clipita.opensearch.stored import get_documents, refresh, whole
+from clipita.opensearch.stored import count, get_documents, refresh, whole
 
 PAGE = 500
 KEEP_ALIVE = "10m"
@@ -91,8 +91,7 @@ class IndexSource:
     @property
     def total(self) -> int:
         """Documents in the index."""
-        answer = self._backoff.call(self._client, lambda: whole(self._client.count(index=self.name)))
-        return int(answer["count"])
+        return count(self._client, self.name, self._backoff)
 
     def items(self, reject: OnReject) -> Iterator[Item]:  # noqa: ARG002 - a document of the shop is never dropped
         """All documents; one that gives no product has a `problem`."""

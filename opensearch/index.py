@@ -53,7 +53,7 @@ class ProductIndex:
     def fields(self) -> Mapping[str, str]:
         """Of the shop's own documents: what we call title, image, category_path, to the shop's field of it.
 
-        `category_separator` is among them where the category is one string.
+        `category_separator` stands beside category_path, for documents whose category is one string.
         """
         fields: Mapping[str, str] = self.meta.get("fields", {})
         return fields

@@ -5,11 +5,11 @@ Writing is idempotent: after any interruption the same call goes on from where t
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
-from typing import Any
 
 from opensearchpy import OpenSearch
 
@@ -31,7 +31,7 @@ from clipita.opensearch.prune import drop_deleted, prune
 from clipita.opensearch.ray_stage import RayEncoders
 from clipita.opensearch.retry import Backoff, Remark
 from clipita.opensearch.sources import FileSource
-from clipita.opensearch.stored import refresh, whole
+from clipita.opensearch.stored import count, refresh
 from clipita.opensearch.target import Target, Targets
 from clipita.opensearch.verify import check_copy
 from clipita.runtime import Bundle, ProductEncoder
@@ -179,11 +179,14 @@ class Ingest:
 
     def _target(self, products: FileSource | IndexSource, engine: str) -> Target:
         targets = Targets(self._client, self._alias, self._bundle, engine, self._config, products.total)
-        if not isinstance(products, IndexSource):
-            return targets.in_place() if self._options.in_place else targets.for_catalogue(self._options.new_index)
-        copied = targets.for_copy(products, self._options.new_index) if not self._options.in_place else None
-        target = copied or targets.in_place()
-        targets.keep_fields(target.name, products.fields)
+        if self._options.in_place:
+            target = targets.in_place()
+        elif isinstance(products, IndexSource):
+            target = targets.for_copy(products, self._options.new_index)
+        else:
+            target = targets.for_catalogue(self._options.new_index)
+        if isinstance(products, IndexSource):
+            targets.keep_fields(target.name, products.fields)
         return target
 
 
@@ -244,12 +247,12 @@ class _Run:
             if self._copying:
                 self._catch_up(self._copying, pipeline, seen, step)
         step()
-        allowed: dict[str, Any] = {"limit": self._config.prune_limit, "force": self._options.force}
+        limit = math.inf if self._options.force else self._config.prune_limit
         # A copy that is searched already may hold what the shop wrote there since.
         if self._copying and self._target.name != self._target.behind:
-            self._pruned = drop_deleted(self._client, self._copying.name, name, self._backoff, **allowed)
+            self._pruned = drop_deleted(self._client, self._copying.name, name, self._backoff, limit=limit)
         elif self._options.prune and isinstance(self._products, FileSource):
-            self._pruned = prune(self._client, name, self._products.ids, self._backoff, **allowed)
+            self._pruned = prune(self._client, name, self._products.ids, self._backoff, limit=limit)
 
     def finish(self) -> None:
         """Make the index the one that is searched."""
@@ -298,7 +301,7 @@ class _Run:
         client, name = self._client, self._target.name
         # An index that looked empty because a shard was away would be encoded anew from its first product to its last.
         refresh(client, name, self._backoff)
-        return int(self._backoff.call(client, lambda: whole(client.count(index=name)))["count"]) == 0
+        return count(client, name, self._backoff) == 0
 
     def _catch_up(
         self, source: IndexSource, pipeline: Pipeline, seen: tuple[int, ...], step: Callable[[], None]

@@ -210,8 +210,8 @@ class LocalNode:
         health = None
         url = ""
         while time.monotonic() < min(moved + timeout, started + PATIENCE * timeout):
-            if self._log_size() != written:
-                written, moved = self._log_size(), time.monotonic()
+            if (size := self._log_size()) != written:
+                written, moved = size, time.monotonic()
             if not process.is_alive(state):
                 raise self._failure("OpenSearch ended while it was starting")
             url = self._announced_url()

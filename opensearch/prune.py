@@ -12,13 +12,13 @@ from clipita.errors import ClusterError, UsageError
 from clipita.opensearch.bulk import BulkWriter, Document
 from clipita.opensearch.from_index import scan
 from clipita.opensearch.retry import Backoff
-from clipita.opensearch.stored import get_documents, refresh, whole
+from clipita.opensearch.stored import addresses, count, get_documents, refresh
 
 LOOKUP = 1_000
 """Documents looked for at a time."""
 
 
-def prune(client: OpenSearch, name: str, ids: IdTable, backoff: Backoff, *, limit: float, force: bool = False) -> int:
+def prune(client: OpenSearch, name: str, ids: IdTable, backoff: Backoff, *, limit: float) -> int:
     """Remove all documents whose id is not in the catalogue.
 
     Args:
@@ -26,8 +26,7 @@ def prune(client: OpenSearch, name: str, ids: IdTable, backoff: Backoff, *, limi
         name: the index.
         ids: every id of the catalogue.
         backoff: how to wait for a busy cluster.
-        limit: the largest share of the index to remove, 0 to 1.
-        force: remove them whatever their share.
+        limit: the largest share of the index to remove; infinity takes whatever it is.
 
     Returns:
         How many were removed.
@@ -37,9 +36,9 @@ def prune(client: OpenSearch, name: str, ids: IdTable, backoff: Backoff, *, limi
         ClusterError: the cluster refused it.
     """
     refresh(client, name, backoff)
-    total = _count(client, name, backoff)
+    total = count(client, name, backoff)
     gone = list(_left(client, name, ids, backoff))
-    if len(gone) > limit * total and not force:
+    if len(gone) > limit * total:
         raise UsageError(
             f"{len(gone):,} of {total:,} products in {name} ({len(gone) / total:.0%}) are not in the catalogue, more "
             f"than the {limit:.0%} that --prune removes unasked. None was removed; everything else is done.",
@@ -48,9 +47,7 @@ def prune(client: OpenSearch, name: str, ids: IdTable, backoff: Backoff, *, limi
     return _remove(client, name, gone, backoff)
 
 
-def drop_deleted(
-    client: OpenSearch, original: str, name: str, backoff: Backoff, *, limit: float, force: bool = False
-) -> int:
+def drop_deleted(client: OpenSearch, original: str, name: str, backoff: Backoff, *, limit: float) -> int:
     """Remove from a copy that nobody searches yet what was deleted from its original since it was copied.
 
     Args:
@@ -58,8 +55,7 @@ def drop_deleted(
         original: the shop's index.
         name: the copy.
         backoff: how to wait for a busy cluster.
-        limit: the largest share of the copy to remove, 0 to 1.
-        force: remove them whatever their share.
+        limit: as for `prune`, of the copy.
 
     Returns:
         How many were removed.
@@ -70,22 +66,18 @@ def drop_deleted(
     """
     for index in (original, name):
         refresh(client, index, backoff)
-    total = _count(client, name, backoff)
+    total = count(client, name, backoff)
     # The usual case costs two counts: a copy never lacks what its original has, so it holds no more either.
-    if total <= _count(client, original, backoff):
+    if total <= count(client, original, backoff):
         return 0
     gone = list(_deleted(client, original, name, backoff))
-    if len(gone) > limit * total and not force:
+    if len(gone) > limit * total:
         raise UsageError(
             f"{len(gone):,} of {total:,} products in {name} ({len(gone) / total:.0%}) are no longer in {original}, "
             f"more than the {limit:.0%} that are removed unasked. None was removed, and the alias stays where it is.",
             hint="Is the index whole? If it is, run the same command with --force.",
         )
     return _remove(client, name, gone, backoff)
-
-
-def _count(client: OpenSearch, name: str, backoff: Backoff) -> int:
-    return int(backoff.call(client, lambda: whole(client.count(index=name)))["count"])
 
 
 def _remove(client: OpenSearch, name: str, gone: list[Document], backoff: Backoff) -> int:
@@ -101,8 +93,7 @@ def _remove(client: OpenSearch, name: str, gone: list[Document], backoff: Backof
 def _deleted(client: OpenSearch, original: str, name: str, backoff: Backoff) -> Iterator[Document]:
     hits = scan(client, name, {"match_all": {}}, backoff, False)
     while part := list(itertools.islice(hits, LOOKUP)):
-        docs = [{"_id": hit["_id"]} | ({"routing": hit["_routing"]} if "_routing" in hit else {}) for hit in part]
-        answers = get_documents(client, original, docs, backoff, _source="false")
+        answers = get_documents(client, original, addresses(part), backoff, _source="false")
         for hit, answer in zip(part, answers, strict=True):
             if not answer["found"]:
                 yield Document(hit["_id"], b"", hit.get("_routing"), "delete")

@@ -22,8 +22,8 @@ import pyarrow as pa
 
 from clipita.catalogue.product import Product
 from clipita.errors import BundleError, ClipItaError, ProductError
-from clipita.opensearch.stages import decoding_pool, prepare
-from clipita.runtime import Bundle, ProductEncoder, ProductInput
+from clipita.opensearch.stages import Prepared, decoding_pool, prepare
+from clipita.runtime import Bundle, ProductEncoder
 
 
 @dataclass(frozen=True)
@@ -151,22 +151,20 @@ class BatchEncoder:
         if isinstance(self._encoder, Failure):
             return self._encoder
         prepared = list(self._pool.map(self._prepared, products))
-        ready = [entry for entry in prepared if not isinstance(entry, str)]
+        ready = [entry for entry in prepared if not isinstance(entry, ProductError)]
         try:
             with self._turn:
                 vectors = iter(self._encoder.encode([given for given, _ in ready]))
         except ClipItaError as error:
             return Failure(socket.gethostname(), error.message, error.hint)
         return [
-            Encoded(problem=entry) if isinstance(entry, str) else Encoded(next(vectors), entry[1]) for entry in prepared
+            Encoded(problem=entry.message) if isinstance(entry, ProductError) else Encoded(next(vectors), entry[1])
+            for entry in prepared
         ]
 
-    def _prepared(self, product: Product) -> tuple[ProductInput, str | None] | str:
+    def _prepared(self, product: Product) -> Prepared | ProductError:
         assert isinstance(self._encoder, ProductEncoder)
-        try:
-            return prepare(self._encoder, product, self._thumbnails)
-        except ProductError as error:
-            return error.message
+        return prepare(self._encoder, product, self._thumbnails)
 
 
 def _same_bundle(folder: Path, fingerprint: str) -> Bundle:

@@ -124,7 +124,7 @@ class SearchPage:
         return fragment(self)
 
 
-def category_text(source: Mapping[str, Any], field_name: str = "category_path") -> str:
+def category_text(source: Mapping[str, Any], field_name: str) -> str:
     """A document's category to show: a list of names as a path, a text as it is, "" where there is none."""
     value = value_at(source, field_name)
     return " > ".join(map(str, value)) if isinstance(value, list) else "" if value is None else str(value)

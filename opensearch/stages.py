@@ -316,24 +316,21 @@ def decoding_pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(min(MAX_THREADS, (os.cpu_count() or 1) + 1), "decode")
 
 
-def prepare(encoder: ProductEncoder, product: Product, thumbnails: bool) -> Prepared:
+def prepare(encoder: ProductEncoder, product: Product, thumbnails: bool) -> Prepared | ProductError:
     """What the encoder takes, and the thumbnail where one is wanted.
 
-    Raises:
-        ProductError: the picture cannot be read, or there is nothing that the model reads.
+    Returns:
+        Both; or the error, where the picture cannot be read or there is nothing that the model reads.
     """
-    prepared = encoder.prepare(product)
-    return prepared, make_thumbnail(product) if thumbnails else None
+    try:
+        prepared = encoder.prepare(product)
+        return prepared, make_thumbnail(product) if thumbnails else None
+    except ProductError as error:
+        return error
 
 
 def prepare_all(
     encoder: ProductEncoder, products: Sequence[Product], thumbnails: bool
 ) -> list[Prepared | ProductError]:
-    """`prepare` of each, or why it cannot be."""
-    found: list[Prepared | ProductError] = []
-    for product in products:
-        try:
-            found.append(prepare(encoder, product, thumbnails))
-        except ProductError as error:
-            found.append(error)
-    return found
+    """`prepare` of each."""
+    return [prepare(encoder, product, thumbnails) for product in products]

@@ -48,6 +48,21 @@ def whole(answer: dict[str, Any], copies: bool = False) -> dict[str, Any]:
     raise opensearchpy.TransportError(404 if lost else 503, kind, {"error": {"type": kind, "reason": reason}})
 
 
+def count(client: opensearchpy.OpenSearch, name: str, backoff: Backoff, query: Mapping[str, Any] | None = None) -> int:
+    """How many documents an index has, or how many of them a query finds, on all shards.
+
+    Raises:
+        ClusterError: a shard stays away, or the cluster refuses it.
+    """
+    body = None if query is None else {"query": query}
+    return int(backoff.call(client, lambda: whole(client.count(index=name, body=body)))["count"])
+
+
+def addresses(hits: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """What `get_documents` takes, of a search's hits."""
+    return [{"_id": hit["_id"]} | ({"routing": hit["_routing"]} if "_routing" in hit else {}) for hit in hits]
+
+
 def refresh(client: opensearchpy.OpenSearch, name: str, backoff: Backoff) -> None:
     """Make what was written to an index visible to searches, on every shard.
 
@@ -55,7 +70,7 @@ def refresh(client: opensearchpy.OpenSearch, name: str, backoff: Backoff) -> Non
         ClusterError: a shard stays away, or the cluster refuses it.
     """
     # A refresh waits a minute for a shard without a node; a count tells at once.
-    backoff.call(client, lambda: whole(client.count(index=name)))
+    count(client, name, backoff)
     backoff.call(client, lambda: whole(client.indices.refresh(index=name), copies=True))
 
 

@@ -11,7 +11,7 @@ from clipita.errors import ClusterError
 from clipita.opensearch.arguments import ID_FIELD, VECTOR_FIELD
 from clipita.opensearch.from_index import IndexSource
 from clipita.opensearch.retry import Backoff
-from clipita.opensearch.stored import get_documents, whole
+from clipita.opensearch.stored import addresses, count, get_documents, whole
 
 SAMPLE = 200
 SEARCHES = 10
@@ -31,14 +31,14 @@ def check_copy(client: OpenSearch, source: IndexSource, name: str, backoff: Back
         ClusterError: they disagree; the text says in what.
     """
     backoff.call(client, lambda: whole(client.indices.refresh(index=f"{source.name},{name}"), copies=True))
-    counts = [_count(client, index, {"match_all": {}}, backoff) for index in (source.name, name)]
+    counts = [count(client, index, backoff) for index in (source.name, name)]
     if counts[0] != counts[1]:
         raise _disagree(source.name, name, f"it has {counts[1]:,} documents instead of {counts[0]:,}")
     hits = _sample(client, source.name, backoff)
     _check_documents(client, source.name, name, hits, backoff)
     for hit in hits[:SEARCHES]:
         for query in _queries(source, hit["_source"]):
-            totals = [_count(client, index, query, backoff) for index in (source.name, name)]
+            totals = [count(client, index, backoff, query) for index in (source.name, name)]
             if totals[0] != totals[1]:
                 raise _disagree(source.name, name, f"a search finds {totals[1]:,} instead of {totals[0]:,}: {query}")
 
@@ -56,8 +56,7 @@ def _check_documents(
 ) -> None:
     if not hits:
         return
-    docs = [{"_id": hit["_id"]} | ({"routing": hit["_routing"]} if "_routing" in hit else {}) for hit in hits]
-    copies = get_documents(client, name, docs, backoff, _source_excludes=",".join(_OURS))
+    copies = get_documents(client, name, addresses(hits), backoff, _source_excludes=",".join(_OURS))
     for hit, copy in zip(hits, copies, strict=True):
         if not copy["found"]:
             raise _disagree(original, name, f"the document {hit['_id']} is missing")
@@ -81,10 +80,6 @@ def _queries(source: IndexSource, document: Mapping[str, Any]) -> list[dict[str,
         elif mapping.get("type") == "keyword":
             queries.append({"term": {field: value}})
     return queries
-
-
-def _count(client: OpenSearch, name: str, query: Mapping[str, Any], backoff: Backoff) -> int:
-    return int(backoff.call(client, lambda: whole(client.count(index=name, body={"query": query})))["count"])
 
 
 def _disagree(original: str, name: str, what: str) -> ClusterError:
