@@ -40,6 +40,7 @@ SYSTEMS = (
     ("paper", "clip-it", "CLIP-IT"),
     ("paper", "clip-t", "CLIP-T"),
     ("default", "clip-ita", "clipita's default recipe"),
+    ("default, the set-up's labels", "clip-ita", "clipita's default recipe, the set-up's own labels"),
 )
 
 
@@ -51,7 +52,7 @@ def retrieval(result: Result) -> str:
         for recipe, system, name in SYSTEMS:
             rows = _chosen(result["rows"], recipe=recipe, system=system, setup=setup, draw=None)
             ours = [f"{_mean(rows, measure):.1f}{_spread(rows, measure)}" for measure in SHOWN]
-            printed = PRINTED.get((setup, system)) if recipe != "default" else None
+            printed = PRINTED.get((setup, system)) if recipe in ("none", "paper") else None
             theirs = [f"{value:.2f}" for value in printed] if printed else ["–"] * len(SHOWN)
             lines.append(_line([setup, name, *ours, *theirs]))
         ceiling = f"{result['ceilings'][setup]:.1f}"
