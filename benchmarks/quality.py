@@ -4,15 +4,17 @@
 
 Trains with `clipita train` on train.parquet, stops by valid.parquet, and reports test.parquet by exact search: all
 categories trained, and three draws of 30 leaves held out; the default recipe with three seeds each. Also: queries as
-people type them, products that lack a modality, vectors cut short, the paper's own set-ups, and BM25 and the towers
-without training, and hybrid search through a live index. The paper's recipe is trained as paper.py does it, on each
-set-up's own labels and with one seed. Finished trainings are kept in build/quality and build/paper, and not repeated.
-Writes benchmarks/results/quality.json.
+people type them, products that lack a modality, vectors cut short, the paper's own set-ups, BM25 and the towers
+without training, hybrid search through a live index, and `clipita classify` on valid.parquet. The paper's recipe is
+trained as paper.py does it, on each set-up's own labels and with one seed. Finished trainings are kept in
+build/quality and build/paper, and not repeated. Writes benchmarks/results/quality.json.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,6 +61,7 @@ def main() -> int:
         "held_out": {draw: _draw_file(draw).read_text(encoding="utf-8").split("\n")[:-1] for draw in DRAWS},
         **_measure(test, SEEDS[: options.seeds]),
         "ceilings": _ceilings(files[2]),
+        "classify": _classified(files[1]),
         **quality_hybrid.measure({draw: WORK / "runs" / f"draw{draw}-0" for draw in DRAWS}, files, WORK),
         "seconds": seconds,
     }
@@ -134,6 +137,18 @@ def _measure(test: measure.Test, seeds: tuple[int, ...]) -> dict[str, Any]:
 def _ceilings(test: Path) -> dict[str, float]:
     products = list(CatalogueFile(test).products(lambda _: None))
     return {setup: round(ceiling(products, setup), 2) for setup in measure.SETUPS}
+
+
+def _classified(valid: Path) -> dict[str, Any]:
+    """How well categories are suggested for products that training did not see."""
+    bundle = quality_hybrid.export(WORK / "runs" / "all-0", WORK / "bundles" / "all-0", valid)
+    words = ["classify", valid, "--model", bundle.path, "--check", "--json"]
+    print("\n$ clipita", *words, flush=True)
+    ended = subprocess.run(
+        [Path(sys.executable).parent / "clipita", *map(str, words)], check=True, stdout=subprocess.PIPE
+    )
+    found: dict[str, Any] = json.loads(ended.stdout)
+    return found
 
 
 def targets(result: dict[str, Any]) -> list[dict[str, Any]]:

@@ -40,7 +40,7 @@ def measure(runs: dict[int, Path], files: list[Path], work: Path) -> dict[str, A
     settings: dict[str, Any] = {}
     try:
         for draw, run in runs.items():
-            bundle = _export(run, work / "bundles" / run.name, files[1])
+            bundle = export(run, work / "bundles" / run.name, files[1])
             known = {name for path in bundle.categories for name in path}
             valid, test = (TreeProtocol(CatalogueFile(file).products()) for file in files[1:])
             # A shop tunes on the categories that it has.
@@ -85,7 +85,8 @@ def targets(result: dict[str, Any]) -> list[tuple[str, Any, bool]]:
     return [(name, value, value >= least) for name, value, least in found]
 
 
-def _export(run: Path, target: Path, catalogue: Path) -> Bundle:
+def export(run: Path, target: Path, catalogue: Path) -> Bundle:
+    """Bring a finished training into a bundle by `clipita export-onnx`, compared with PyTorch on the catalogue."""
     words = ["export-onnx", "--run", run, "--out", target, "--catalogue", catalogue, "--json"]
     print("\n$ clipita", *words, flush=True)
     subprocess.run([Path(sys.executable).parent / "clipita", *map(str, words)], check=True, stdout=subprocess.DEVNULL)

@@ -18,7 +18,7 @@ import summary
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
-PAGES = tuple(ROOT / page for page in ("README.md", "docs/paper.md", "docs/howto/existing-index.md"))
+PAGES = tuple(ROOT / page for page in ("README.md", "docs/model.md", "docs/paper.md", "docs/howto/existing-index.md"))
 MEASURES = ("P@1", "P@5", "P@10", "mAP@5", "mAP@10", "R-precision")
 
 
@@ -87,10 +87,20 @@ def walk(result: dict[str, Any]) -> str:
     )  # fmt: skip
 
 
+def classify(result: dict[str, Any]) -> str:
+    """How well categories are suggested, by the confidence asked for."""
+    told = result["classify"]
+    names = ("least_confidence", "precision", "recall")
+    rows = [_line([f"{level[name]:.1f}" for name in names]) for level in told["levels"]]
+    head = [_line(["confidence from", "precision", "recall"]), _line(["---:"] * 3)]
+    return "\n".join([*head, *rows]) + f"\n\n{told['products']:,} products, percent{_made(result)}"
+
+
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "demo": demo,
     "fashion": fashion,
     "walk": walk,
+    "quality:classify": classify,
     "paper:retrieval": paper_tables.retrieval,
     "paper:subsets": paper_tables.subsets,
     "paper:errors": paper_tables.errors,

@@ -98,7 +98,7 @@ def command(
     if as_json:
         console.print_json(found.to_json())
     else:
-        _print(found, search.index.fields.get("category_path", "category_path"))
+        _print(found)
 
 
 def parse_filters(texts: tuple[str, ...]) -> dict[str, Any]:
@@ -123,10 +123,8 @@ def parse_filters(texts: tuple[str, ...]) -> dict[str, Any]:
     return filters
 
 
-def _print(found: SearchPage, category_field: str) -> None:
+def _print(found: SearchPage) -> None:
     from rich.table import Table
-
-    from clipita.opensearch.results import category_text
 
     groups = "" if found.groups is None else f" in {found.groups:,} groups"
     table = Table(caption=f"{found.total:,} products{groups}, {found.mode}, page {found.page}, {found.took_ms} ms")
@@ -135,9 +133,8 @@ def _print(found: SearchPage, category_field: str) -> None:
         table.add_column(column, justify="right" if column in ("", "score", "price") else "left")
     first = (found.page - 1) * found.size + 1
     for rank, hit in enumerate(found.hits, start=first):
-        category = category_text(hit.source, category_field)
         price = hit.source.get("price")
-        cells = (hit.id, hit.title or "", category, "" if price is None else f"{price}")
+        cells = (hit.id, hit.title or "", " > ".join(hit.category_path), "" if price is None else f"{price}")
         why = (hit.explanation.text(),) if hit.explanation else ()
         score = "" if hit.score is None else f"{hit.score:.3f}"
         table.add_row(str(rank), score, *(_plain(cell) for cell in (*why, *cells)))

@@ -59,6 +59,9 @@ class SearchArguments:
         thumbnails: whether hits carry their thumbnail.
         by_client: `min_max` and `rrf` are computed here, see `client_fusion`.
         title_field: where a hit's title lies in its document.
+        image_field: where its picture's address lies.
+        category_field: where its category path lies.
+        category_separator: between the names of a category path that is one string.
     """
 
     text: str
@@ -88,6 +91,9 @@ class SearchArguments:
     thumbnails: bool = False
     by_client: bool = False
     title_field: str = "title"
+    image_field: str = "image"
+    category_field: str = "category_path"
+    category_separator: str = " > "
 
     def __post_init__(self) -> None:
         _check_query(self)
@@ -121,6 +127,9 @@ _PASSING = frozenset(
         "explain",
         "thumbnails",
         "title_field",
+        "image_field",
+        "category_field",
+        "category_separator",
     )
 )
 

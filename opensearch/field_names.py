@@ -7,6 +7,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from clipita.config import FieldsConfig
 from clipita.errors import UsageError
 from clipita.opensearch.arguments import VECTOR_FIELD, FilterValue
 from clipita.opensearch.boosts import NUMBERS
@@ -26,11 +27,17 @@ class FieldNames:
     Attributes:
         types: every searchable field's full path to its type, sub-fields (`title.keyword`) included.
         title: the path of the products' title.
+        image: the path of their picture's address.
+        category: the path of their category path.
+        separator: between the names of a category path that is one string.
     """
 
     def __init__(self, properties: Mapping[str, Any], own: Mapping[str, str] | None = None) -> None:
         self._own = own or {}
         self.title = self._own.get("title", "title")
+        self.image = self._own.get("image", "image")
+        self.category = self._own.get("category_path", "category_path")
+        self.separator = self._own.get("category_separator", FieldsConfig().category_separator)
         self.types: dict[str, str] = {}
         for name, mapping in properties.items():
             if name not in HIDDEN:

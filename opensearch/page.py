@@ -67,8 +67,7 @@ def image_address(hit: Hit) -> str | None:
     """What an `img` element shows of a product: its thumbnail, else its picture's http(s) URL; None without either."""
     if hit.thumbnail is not None and _JPEG.fullmatch(hit.thumbnail):
         return f"data:image/jpeg;base64,{hit.thumbnail}"
-    location = hit.source.get("image")
-    return location if isinstance(location, str) and _URL.fullmatch(location) else None
+    return hit.image if hit.image is not None and _URL.fullmatch(hit.image) else None
 
 
 def _asset(name: str) -> Template:
@@ -110,8 +109,7 @@ def _card(hit: Hit) -> str:
         if address
         else '<div class="picture none">no picture</div>'
     )
-    path = hit.source.get("category_path")
-    where = " › ".join(str(part) for part in path) if isinstance(path, list) else ""
+    where = " › ".join(hit.category_path)
     return (
         f'<li>{picture}<div class="words"><span class="name">{name}</span>'
         f'<span class="where">{escape(where)}</span>{_why(hit)}<div class="foot">'

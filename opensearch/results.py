@@ -49,6 +49,8 @@ class Hit:
             [0, 1] in the mode hybrid; times the boosts. None where a native fusion is sorted by a field.
         title: None where it has none.
         source: the shop's own fields.
+        image: what the document says of its picture, most often an address; None where it is no text.
+        category_path: names from the root on; empty where the document has none.
         thumbnail: a JPEG in base64, if one was asked for and is there.
         highlights: field to its text as HTML, matching words in <em>, all else escaped.
         explanation: if one was asked for.
@@ -60,6 +62,8 @@ class Hit:
     score: float | None
     title: str | None
     source: Mapping[str, Any]
+    image: str | None = None
+    category_path: tuple[str, ...] = ()
     thumbnail: str | None = field(default=None, repr=False)
     highlights: Mapping[str, str] = field(default_factory=dict)
     explanation: Explanation | None = None
@@ -122,12 +126,6 @@ class SearchPage:
         from clipita.opensearch.page import fragment
 
         return fragment(self)
-
-
-def category_text(source: Mapping[str, Any], field_name: str) -> str:
-    """A document's category to show: a list of names as a path, a text as it is, "" where there is none."""
-    value = value_at(source, field_name)
-    return " > ".join(map(str, value)) if isinstance(value, list) else "" if value is None else str(value)
 
 
 def read_page(
@@ -193,6 +191,8 @@ def _hit(hit: Mapping[str, Any], arguments: SearchArguments) -> Hit:
         score=hit["_score"],
         title=_title(source, arguments),
         source=source,
+        image=_image(source, arguments),
+        category_path=_category_path(source, arguments),
         thumbnail=None if ours is None else ours.get("thumbnail"),
         highlights={path: texts[0] for path, texts in marked.items()} if marked else {},
         explanation=_explanation(hit, arguments) if arguments.explain else None,
@@ -204,12 +204,36 @@ def _hit(hit: Mapping[str, Any], arguments: SearchArguments) -> Hit:
 def _variant(hit: Mapping[str, Any], arguments: SearchArguments) -> Hit:
     source = dict(hit["_source"])
     ours = source.pop("clipita", {})
-    return Hit(hit["_id"], hit["_score"], _title(source, arguments), source, ours.get("thumbnail"))
+    return Hit(
+        id=hit["_id"],
+        score=hit["_score"],
+        title=_title(source, arguments),
+        source=source,
+        image=_image(source, arguments),
+        category_path=_category_path(source, arguments),
+        thumbnail=ours.get("thumbnail"),
+    )
 
 
 def _title(source: Mapping[str, Any], arguments: SearchArguments) -> str | None:
     found = value_at(source, arguments.title_field)
     return found if found is None or isinstance(found, str) else str(found)
+
+
+def _image(source: Mapping[str, Any], arguments: SearchArguments) -> str | None:
+    found = value_at(source, arguments.image_field)
+    return found if isinstance(found, str) else None
+
+
+def _category_path(source: Mapping[str, Any], arguments: SearchArguments) -> tuple[str, ...]:
+    """As the readers take it, but never an error: a document that says it oddly is still a hit."""
+    found = value_at(source, arguments.category_field)
+    if isinstance(found, str):
+        separator = arguments.category_separator.strip() or arguments.category_separator
+        found = found.split(separator) if separator else [found]
+    if not isinstance(found, list):
+        return ()
+    return tuple(name for part in found if isinstance(part, str) and (name := part.strip()))
 
 
 def _explanation(hit: Mapping[str, Any], arguments: SearchArguments) -> Explanation:

@@ -41,6 +41,11 @@ _HIT: dict[str, Any] = {
     "score": {"type": ["number", "null"]},
     "title": {"type": ["string", "null"]},
     "source": {"type": "object", "description": "The shop's own fields."},
+    "image": {
+        "type": ["string", "null"],
+        "description": "What the product says of its picture, most often an address.",
+    },
+    "category_path": {"type": "array", "items": {"type": "string"}, "description": "From the root on."},
     "thumbnail": {"type": ["string", "null"], "description": "A JPEG in base64, if asked for."},
     "highlights": {"type": "object", "description": "Field to its text as HTML, matching words in <em>."},
     "explanation": {

@@ -99,7 +99,7 @@ class Shop:
         """The same for paths of the same names in another order or number, from the products themselves."""
         found: dict[CategoryPath, int] = dict.fromkeys(paths, 0)
         own, field = self._own, self._category_field()
-        if own.category_path is None or field is None:
+        if field is None:
             return found
         body: dict[str, Any] = {
             "size": PRODUCTS_AT_ONCE,
@@ -121,17 +121,13 @@ class Shop:
     @property
     def _own(self) -> FieldsConfig:
         """Where the documents keep their category, which in a copy of the shop's own index is a field of the shop."""
-        fields = self._search.index.fields
-        usual = FieldsConfig()
-        return FieldsConfig(
-            category_path=fields.get("category_path", usual.category_path),
-            category_separator=fields.get("category_separator", usual.category_separator),
-        )
+        names = self._search.names
+        return FieldsConfig(category_path=names.category, category_separator=names.separator)
 
     def _category_field(self) -> str | None:
         """The path to look up categories by; None where the index keeps none, or only as words."""
         with suppress(UsageError):
-            return self._search.names.exact(self._own.category_path or "")
+            return self._search.names.exact(self._search.names.category)
         return None
 
     def _is_at(self, path: CategoryPath, field: str) -> dict[str, Any]:

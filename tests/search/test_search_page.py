@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from html.parser import HTMLParser
 
 import pytest
@@ -39,13 +40,16 @@ def page(*hits: Hit, query: str = "plates", total: int | None = None, number: in
     return SearchPage(query, list(hits), found, {}, 7, "hybrid", number, 24, **more)  # type: ignore[arg-type]
 
 
-def hit(name: str, thumbnail: str | None = None, **source: object) -> Hit:
-    return Hit(name, 0.5, str(source["title"]) if "title" in source else None, source, thumbnail)
+def hit(
+    name: str, thumbnail: str | None = None, image: str | None = None, path: Sequence[str] = (), **source: object
+) -> Hit:
+    title = str(source["title"]) if "title" in source else None
+    return Hit(name, 0.5, title, source, image=image, category_path=tuple(path), thumbnail=thumbnail)
 
 
 def test_everything_from_outside_is_escaped() -> None:
     found = page(
-        hit("p1", title=EVIL, category_path=[EVIL, EVIL], price=EVIL, image=f'https://shop/{"x"}"onload=1'),
+        hit("p1", title=EVIL, path=[EVIL, EVIL], price=EVIL, image=f'https://shop/{"x"}"onload=1'),
         hit(EVIL, thumbnail=f'{JPEG}"><script>'),
         query=EVIL,
         remarks=(EVIL,),

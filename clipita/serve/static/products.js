@@ -20,8 +20,7 @@ export function picture(hit) {
 
 function source(hit) {
   if (hit.thumbnail && JPEG.test(hit.thumbnail)) return `data:image/jpeg;base64,${hit.thumbnail}`;
-  const location = hit.source.image;
-  return typeof location === "string" && /^https?:\/\//i.test(location) ? location : null;
+  return hit.image && /^https?:\/\//i.test(hit.image) ? hit.image : null;
 }
 
 export function grid(found) {
@@ -29,13 +28,12 @@ export function grid(found) {
 }
 
 export function card(hit, mode, mark = null, heading = "h2") {
-  const path = Array.isArray(hit.source.category_path) ? hit.source.category_path.join(" › ") : "";
   return el("li", { class: "card", "data-id": hit.id },
     picture(hit),
     el("div", { class: "words" },
       mark,
       el(heading, { class: "name" }, hit.title ?? hit.id),
-      el("p", { class: "where" }, path),
+      el("p", { class: "where" }, hit.category_path.join(" › ")),
       el("div", { class: "deal" },
         el("span", { class: "price" }, hit.source.price === undefined || hit.source.price === null ? "" : amount(hit.source.price)),
         hit.explanation ? why(hit, mode) : null,

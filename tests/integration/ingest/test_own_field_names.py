@@ -66,6 +66,7 @@ def test_searches_know_the_title(
     search = ProductSearch(client, alias, bundle)
     page = search("blue 2", mode="lexical", highlight=True)
     assert page.hits[0].title == "Blue thing 2"
+    assert page.hits[0].category_path == ("Kitchen", "Plates")
     assert page.hits[0].highlights == {"info.name": "<em>Blue</em> thing <em>2</em>"}
     hybrid = search("blue 2", facets=["maker"], fields=["title^3"])
     assert (len(hybrid.hits), hybrid.total, hybrid.hits[0].id) == (4, 4, "p2")
@@ -100,7 +101,7 @@ def test_templates_search_the_shops_field(
     capsys.readouterr()
     monkeypatch.setenv("COLUMNS", "160")
     assert run_guarded(group, ["search", "2", "--mode", "lexical", "--index", alias, "--url", node.url]) == 0
-    assert re.search(r"p2 +│ Blue thing 2 +│ Kitchen/Plates", capsys.readouterr().out)
+    assert re.search(r"p2 +│ Blue thing 2 +│ Kitchen > Plates", capsys.readouterr().out)
     for suffix in ("lexical", "saturation", "vector"):
         client.delete_script(id=f"{alias}-{suffix}")
 
