@@ -39,7 +39,7 @@ SYSTEMS = {"clip-i": "I", "clip-ia": "IA", "clip-ita": "ITA", "clip-it": "IT", "
 BATCH = {"all": 128, "general": 8, "specific": 128}
 """Section 4 of the paper."""
 OWN_LABELS = "default, the set-up's labels"
-"""The default recipe, learning from one category a product; in the set-up "all" it learns from the whole path as ever."""
+"""The default recipe, learning from one category a product. In the set-up "all" it learns from whole paths as ever."""
 
 
 def main() -> int:
@@ -98,11 +98,12 @@ def _measure(test: measure.Test, seeds: tuple[int, ...]) -> dict[str, Any]:
     for setup in measure.SETUPS:
         for seed in seeds:
             names = [f"{setup}-{system}-{seed}" for system in SYSTEMS]
-            names += [f"default-{seed}", *([f"default-{setup}-{seed}"] if setup != "all" else [])]
+            own = [OWN_LABELS] if setup != "all" else []
+            names += [f"default-{seed}", *(f"default-{setup}-{seed}" for _ in own)]
             runs = [test.load(WORK / "runs" / name) for name in names]
             protocol, results = test.results(setup, runs)
-            recipes = ["none"] * 2 + ["paper"] * len(SYSTEMS) + ["default", OWN_LABELS]
-            for result, recipe in zip(results, recipes[: len(results)], strict=True):
+            recipes = ["none"] * 2 + ["paper"] * len(SYSTEMS) + ["default", *own]
+            for result, recipe in zip(results, recipes, strict=True):
                 if recipe != "none" or seed == seeds[0]:
                     more = {"recipe": recipe, "seed": None if recipe == "none" else seed, "draw": None}
                     rows.append(row(result) | more)
