@@ -9,6 +9,7 @@ Result = dict[str, Any]
 
 SETUPS = ("all", "general", "specific")
 OWN_LABELS = "default, the set-up's labels"
+"""The default recipe, learning from one category a product. In the set-up "all" it learns from whole paths as ever."""
 SHOWN = ("P@1", "P@10", "mAP@10", "R-precision")
 PRINTED: dict[tuple[str, str], tuple[float, float, float, float]] = {
     ("all", "bm25"): (0.01, 0.01, 0.01, 0.01),

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any, Literal, get_args
 
+from clipita.config import FieldsConfig
 from clipita.errors import UsageError
 from clipita.opensearch.boosts import TypedBoost
 
@@ -58,10 +59,7 @@ class SearchArguments:
         explain: whether each hit says what its score is made of.
         thumbnails: whether hits carry their thumbnail.
         by_client: `min_max` and `rrf` are computed here, see `client_fusion`.
-        title_field: where a hit's title lies in its document.
-        image_field: where its picture's address lies.
-        category_field: where its category path lies.
-        category_separator: between the names of a category path that is one string.
+        layout: where title, image and category path lie in a product's document.
     """
 
     text: str
@@ -90,10 +88,7 @@ class SearchArguments:
     explain: bool = False
     thumbnails: bool = False
     by_client: bool = False
-    title_field: str = "title"
-    image_field: str = "image"
-    category_field: str = "category_path"
-    category_separator: str = " > "
+    layout: FieldsConfig = field(default_factory=FieldsConfig)
 
     def __post_init__(self) -> None:
         _check_query(self)
@@ -126,10 +121,7 @@ _PASSING = frozenset(
         "highlight",
         "explain",
         "thumbnails",
-        "title_field",
-        "image_field",
-        "category_field",
-        "category_separator",
+        "layout",
     )
 )
 

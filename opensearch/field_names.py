@@ -22,22 +22,16 @@ class FieldNames:
 
     Args:
         properties: `mappings.properties` of the index.
-        own: what we call title, image and category_path, to the shop's field of it; see `ProductIndex.fields`.
+        own: where the shop's documents differ from our layout; see `ProductIndex.fields`.
 
     Attributes:
         types: every searchable field's full path to its type, sub-fields (`title.keyword`) included.
-        title: the path of the products' title.
-        image: the path of their picture's address.
-        category: the path of their category path.
-        separator: between the names of a category path that is one string.
+        layout: where title, image and category path lie in the documents.
     """
 
     def __init__(self, properties: Mapping[str, Any], own: Mapping[str, str] | None = None) -> None:
-        self._own = own or {}
-        self.title = self._own.get("title", "title")
-        self.image = self._own.get("image", "image")
-        self.category = self._own.get("category_path", "category_path")
-        self.separator = self._own.get("category_separator", FieldsConfig().category_separator)
+        self._own: dict[str, Any] = dict(own or {})
+        self.layout = FieldsConfig(**self._own)
         self.types: dict[str, str] = {}
         for name, mapping in properties.items():
             if name not in HIDDEN:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from clipita.catalogue.product import split_path
 from clipita.errors import ClusterVersionError, QueryError
 from clipita.opensearch.arguments import Mode, SearchArguments
 from clipita.opensearch.clauses import LEXICAL, VECTOR
@@ -180,7 +181,7 @@ def _next(found: list[Mapping[str, Any]], arguments: SearchArguments, snapshot: 
     return Cursor(tuple(found[-1]["sort"]), arguments.page + 1, arguments.identity, snapshot).encode()
 
 
-def _hit(hit: Mapping[str, Any], arguments: SearchArguments) -> Hit:
+def _hit(hit: Mapping[str, Any], arguments: SearchArguments, *, variant: bool = False) -> Hit:
     # The answer was read for this page alone, so its parts are taken as they are: copies took a third of the reading.
     source = hit["_source"]
     ours = source.pop("clipita", None)
@@ -195,42 +196,27 @@ def _hit(hit: Mapping[str, Any], arguments: SearchArguments) -> Hit:
         category_path=_category_path(source, arguments),
         thumbnail=None if ours is None else ours.get("thumbnail"),
         highlights={path: texts[0] for path, texts in marked.items()} if marked else {},
-        explanation=_explanation(hit, arguments) if arguments.explain else None,
-        variants=() if group is None else tuple(_variant(inner, arguments) for inner in group["hits"]),
+        explanation=_explanation(hit, arguments) if arguments.explain and not variant else None,
+        variants=() if group is None else tuple(_hit(inner, arguments, variant=True) for inner in group["hits"]),
         group_size=None if group is None else group["total"]["value"],
     )
 
 
-def _variant(hit: Mapping[str, Any], arguments: SearchArguments) -> Hit:
-    source = dict(hit["_source"])
-    ours = source.pop("clipita", {})
-    return Hit(
-        id=hit["_id"],
-        score=hit["_score"],
-        title=_title(source, arguments),
-        source=source,
-        image=_image(source, arguments),
-        category_path=_category_path(source, arguments),
-        thumbnail=ours.get("thumbnail"),
-    )
-
-
 def _title(source: Mapping[str, Any], arguments: SearchArguments) -> str | None:
-    found = value_at(source, arguments.title_field)
+    found = value_at(source, arguments.layout.title)
     return found if found is None or isinstance(found, str) else str(found)
 
 
 def _image(source: Mapping[str, Any], arguments: SearchArguments) -> str | None:
-    found = value_at(source, arguments.image_field)
+    found = value_at(source, arguments.layout.image)
     return found if isinstance(found, str) else None
 
 
 def _category_path(source: Mapping[str, Any], arguments: SearchArguments) -> tuple[str, ...]:
-    """As the readers take it, but never an error: a document that says it oddly is still a hit."""
-    found = value_at(source, arguments.category_field)
+    """Split as the readers do it, but never an error: a document that says it oddly is still a hit."""
+    found = value_at(source, arguments.layout.category_path)
     if isinstance(found, str):
-        separator = arguments.category_separator.strip() or arguments.category_separator
-        found = found.split(separator) if separator else [found]
+        found = split_path(found, arguments.layout.category_separator)
     if not isinstance(found, list):
         return ()
     return tuple(name for part in found if isinstance(part, str) and (name := part.strip()))

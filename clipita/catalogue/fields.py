@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from clipita.catalogue.columns import likely_column, nearest
-from clipita.catalogue.product import CategoryPath, ImageSource, Product
+from clipita.catalogue.product import CategoryPath, ImageSource, Product, split_path
 from clipita.catalogue.values import clean, integer_text, jsonable, pairs, parse_json_cell, phrase, text
 from clipita.config import FieldsConfig
 from clipita.errors import FieldMappingError, ImageError, ProductError
@@ -155,10 +155,7 @@ def category_path(value: Any, fields: FieldsConfig) -> CategoryPath:
     if isinstance(value, str):
         value = parse_json_cell(value, list, column)
     if isinstance(value, str):
-        # A separator of blanks alone cannot be stripped; any other is looked for without its blanks, so that
-        # " > " splits "Shoes>Boots" as well.
-        separator = fields.category_separator.strip() or fields.category_separator
-        value = value.split(separator) if separator else [value]
+        value = split_path(value, fields.category_separator)
     if value is None:
         return ()
     if not isinstance(value, list | tuple):

@@ -11,6 +11,14 @@ CategoryPath = tuple[str, ...]
 """The names from the root down to a node; two branches may hold nodes of one name, so only the path identifies one."""
 
 
+def split_path(path: str, separator: str) -> list[str]:
+    """The names in a path that is one string, with their blanks; an empty separator splits nothing."""
+    # A separator of blanks alone cannot be stripped; any other is looked for without its blanks, so that " > " splits
+    # "Shoes>Boots" as well.
+    separator = separator.strip() or separator
+    return path.split(separator) if separator else [path]
+
+
 @dataclass(frozen=True, slots=True)
 class ImageSource:
     """Where a product's picture is: its encoded bytes, or else a file path or URL.

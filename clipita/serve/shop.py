@@ -12,7 +12,6 @@ from opensearchpy import AsyncOpenSearch
 
 from clipita.catalogue.fields import category_path
 from clipita.catalogue.product import CategoryPath
-from clipita.config import FieldsConfig
 from clipita.errors import QueryError, UsageError
 from clipita.opensearch.arguments import ID_FIELD
 from clipita.opensearch.boosts import NUMBERS
@@ -98,12 +97,12 @@ class Shop:
     async def _in_order(self, paths: Sequence[CategoryPath]) -> dict[CategoryPath, int]:
         """The same for paths of the same names in another order or number, from the products themselves."""
         found: dict[CategoryPath, int] = dict.fromkeys(paths, 0)
-        own, field = self._own, self._category_field()
+        layout, field = self._search.names.layout, self._category_field()
         if field is None:
             return found
         body: dict[str, Any] = {
             "size": PRODUCTS_AT_ONCE,
-            "_source": [own.category_path],
+            "_source": [layout.category_path],
             "sort": [{ID_FIELD: "asc"}],
             "query": self._is_at(paths[0], field),
         }
@@ -111,23 +110,17 @@ class Shop:
             with guarded(self._where, QueryError):
                 hits = (await self._client.search(index=self._search.alias, body=body))["hits"]["hits"]
             for hit in hits:
-                path = category_path(value_at(hit["_source"], own.category_path), own)
+                path = category_path(value_at(hit["_source"], layout.category_path), layout)
                 if path in found:
                     found[path] += 1
             if len(hits) < PRODUCTS_AT_ONCE:
                 return found
             body["search_after"] = hits[-1]["sort"]
 
-    @property
-    def _own(self) -> FieldsConfig:
-        """Where the documents keep their category, which in a copy of the shop's own index is a field of the shop."""
-        names = self._search.names
-        return FieldsConfig(category_path=names.category, category_separator=names.separator)
-
     def _category_field(self) -> str | None:
         """The path to look up categories by; None where the index keeps none, or only as words."""
         with suppress(UsageError):
-            return self._search.names.exact(self._search.names.category)
+            return self._search.names.exact(self._search.names.layout.category_path)
         return None
 
     def _is_at(self, path: CategoryPath, field: str) -> dict[str, Any]:
