@@ -16,16 +16,16 @@ import pyarrow.parquet as pq
 from hypothesis import strategies as st
 from PIL import Image
 
-from clipita.catalogue.images import load_image
+from clipita.catalogue.images.decode import load_image
 from clipita.catalogue.product import ImageSource
-from clipita.catalogue.readers import CatalogueFile
+from clipita.catalogue.reader import CatalogueFile
 from clipita.config import FieldsConfig
-from clipita.opensearch.arguments import SearchArguments
-from clipita.opensearch.cursor import Cursor
-from clipita.opensearch.query import search_body
+from clipita.opensearch.search.arguments import SearchArguments
+from clipita.opensearch.search.cursor import Cursor
+from clipita.opensearch.search.request import search_body
 from clipita.runtime.bundle import MANIFEST, REQUIRED_FILES, Bundle, fingerprint_of, hash_file
 from clipita.runtime.preprocess import to_pixels
-from clipita.serve.parameters import SEARCH, from_json, from_query_string
+from clipita.serve.query_string import SEARCH, from_json, from_query_string
 
 Target = tuple[st.SearchStrategy[Any], Callable[[Any], None]]
 ROWS = [

@@ -29,8 +29,8 @@ from ingest_shop import WORK, Shop, first_rows
 from towers import write_towers
 
 from clipita.config import OpenSearchConfig
-from clipita.opensearch.cluster import connect
-from clipita.opensearch.local import LocalNode
+from clipita.opensearch.cluster.connection import connect
+from clipita.opensearch.local.node import LocalNode
 from clipita.runtime import Bundle
 
 PACKAGES = ("onnxruntime", "opensearch-py", "numpy")

@@ -22,9 +22,9 @@ import record
 from ingest_shop import WORK, Shop, difference, first_rows, is_same, settings, target
 from opensearchpy import OpenSearch
 
-from clipita.catalogue.readers import CatalogueFile
+from clipita.catalogue.reader import CatalogueFile
 from clipita.config import OpenSearchConfig
-from clipita.opensearch.cluster import connect
+from clipita.opensearch.cluster.connection import connect
 
 BULK = 16
 PATIENCE = 300.0

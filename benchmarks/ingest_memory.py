@@ -54,7 +54,7 @@ def memory(shop: Shop, options: argparse.Namespace) -> dict[str, Any]:
             curve.append({"products": done, "resident_mib": _resident_mib()})
 
     config = settings(batch_size=options.batch_size, **GRAPH)
-    with patch("clipita.opensearch.ingest.ProductEncoder", FixedVectors):
+    with patch("clipita.opensearch.ingest.run.ProductEncoder", FixedVectors):
         report = shop.ingest(file, "bench-memory", config, progress=look)
     curve.append({"products": report.products, "resident_mib": _resident_mib()})
     grown = curve[-1]["resident_mib"] - curve[0]["resident_mib"]

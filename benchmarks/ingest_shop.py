@@ -15,13 +15,13 @@ import pyarrow.parquet as pq
 import record
 from opensearchpy import OpenSearch
 
-from clipita.catalogue.readers import CatalogueFile
+from clipita.catalogue.reader import CatalogueFile
 from clipita.config import IngestConfig
-from clipita.opensearch.from_index import scan
-from clipita.opensearch.ingest import Ingest, Progress
-from clipita.opensearch.local import LocalNode
-from clipita.opensearch.outcomes import IngestReport
-from clipita.opensearch.retry import Backoff
+from clipita.opensearch.cluster.retry import Backoff
+from clipita.opensearch.ingest.index_source import scan
+from clipita.opensearch.ingest.outcomes import IngestReport
+from clipita.opensearch.ingest.run import Ingest, Progress
+from clipita.opensearch.local.node import LocalNode
 from clipita.runtime import Bundle, ProductEncoder, ProductInput
 
 WORK = record.ROOT / "build" / "ingest"

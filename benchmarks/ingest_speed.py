@@ -19,7 +19,7 @@ from opensearchpy import helpers
 from PIL import Image
 
 from clipita.catalogue.product import Product
-from clipita.catalogue.readers import CatalogueFile
+from clipita.catalogue.reader import CatalogueFile
 from clipita.config import IngestConfig
 from clipita.runtime import ProductEncoder, ProductInput
 
@@ -91,7 +91,7 @@ def host(shop: Shop, options: argparse.Namespace) -> dict[str, Any]:
     _warm_up(shop, options, config)
     for number in range(options.rounds):
         alias = f"bench-host-{number}"
-        with patch("clipita.opensearch.ingest.ProductEncoder", FixedVectors):
+        with patch("clipita.opensearch.ingest.run.ProductEncoder", FixedVectors):
             runs["ours"].append(_timed(lambda alias=alias: shop.ingest(file, alias, config).products))  # type: ignore[misc]
         mapping = next(iter(shop.client.indices.get_mapping(index=alias).values()))["mappings"]
         fields = {name: mapping["properties"][name] for name in (VECTOR_FIELD, "title")}
@@ -142,7 +142,7 @@ def _own_transform(shop: Shop) -> Callable[[Product], Any]:
 def _warm_up(shop: Shop, options: argparse.Namespace, config: IngestConfig) -> None:
     """A node that has just started runs at half its speed; none of the sides shall pay for that."""
     file = first_rows(options.data / "valid.parquet", 2000)
-    with patch("clipita.opensearch.ingest.ProductEncoder", FixedVectors):
+    with patch("clipita.opensearch.ingest.run.ProductEncoder", FixedVectors):
         for number in range(2):
             shop.ingest(file, f"bench-warm-{number}", config)
     shop.client.indices.delete(index="bench-warm-*", params={"expand_wildcards": "all"})

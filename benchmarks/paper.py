@@ -25,10 +25,10 @@ from paper_tables import OWN_LABELS
 from towers import write_towers
 from trainings import train
 
-from clipita.catalogue.readers import CatalogueFile
+from clipita.catalogue.reader import CatalogueFile
 from clipita.evaluation.mistakes import count_errors
 from clipita.evaluation.protocol import SystemResult, TreeProtocol
-from clipita.evaluation.setups import ceiling
+from clipita.evaluation.relevance import ceiling
 from clipita.evaluation.summary import compare, row
 
 WORK = record.ROOT / "build" / "paper"

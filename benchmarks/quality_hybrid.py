@@ -9,15 +9,15 @@ from typing import Any
 
 import search_quality
 
-from clipita.catalogue.readers import CatalogueFile
+from clipita.catalogue.reader import CatalogueFile
 from clipita.config import IngestConfig, OpenSearchConfig, SearchConfig
-from clipita.evaluation.live import MODES
 from clipita.evaluation.protocol import System, TreeProtocol
 from clipita.evaluation.summary import row
-from clipita.opensearch.cluster import connect
-from clipita.opensearch.ingest import Ingest
-from clipita.opensearch.local import LocalNode
-from clipita.opensearch.search import ProductSearch
+from clipita.evaluation.systems import MODES
+from clipita.opensearch.cluster.connection import connect
+from clipita.opensearch.ingest.run import Ingest
+from clipita.opensearch.local.node import LocalNode
+from clipita.opensearch.search.client import ProductSearch
 from clipita.runtime import Bundle
 
 

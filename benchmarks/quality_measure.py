@@ -17,22 +17,21 @@ import numpy as np
 import torch
 
 from clipita.catalogue.product import CategoryTree
-from clipita.catalogue.readers import CatalogueFile
+from clipita.catalogue.reader import CatalogueFile
 from clipita.config import ModelConfig, TrainingConfig
-from clipita.evaluation.baselines import Bm25
+from clipita.evaluation.bm25 import Bm25
 from clipita.evaluation.protocol import System, SystemResult, TreeProtocol, Vectors
-from clipita.evaluation.setups import Setup
+from clipita.evaluation.relevance import Setup
 from clipita.evaluation.summary import row
 from clipita.model.checkpoint import TrainedModel, load_run
 from clipita.model.clip_ita import ProductFeatures
 from clipita.model.heads import ResidualHeads
 from clipita.model.towers import TowerSource, build_towers
-from clipita.training.examples import read_examples
-from clipita.training.hold_out import held_out_names
+from clipita.training.dataset import held_out_names, read_examples
+from clipita.training.features import FrozenSplit, encode_texts
 from clipita.training.prepare import cache_folder, image_encoder
-from clipita.training.splits import FrozenSplit, encode_texts
-from clipita.training.store import RowStore
-from clipita.training.variants import singular
+from clipita.training.query_variants import singular
+from clipita.training.row_store import RowStore
 
 SETUPS: tuple[Setup, ...] = ("all", "general", "specific")
 GAPS = ("image", "title", "attributes")

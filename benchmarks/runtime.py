@@ -26,7 +26,7 @@ from runtime_int8 import int8_quality
 from runtime_sides import TOWER, User, export_vit
 from runtime_steps import batch_size, cold_start, memory, picture, product, text
 
-from clipita.catalogue.readers import CatalogueFile
+from clipita.catalogue.reader import CatalogueFile
 
 PACKAGES = ("torch", "open_clip_torch", "onnxruntime", "tokenizers", "pillow", "numpy")
 STEPS = ["text", "product", "picture", "cold_start", "batch_size", "host_ceiling", "gpu", "int8_quality", "memory"]

@@ -16,9 +16,9 @@ import pyarrow.parquet as pq
 import record
 from towers import write_towers
 
-from clipita.catalogue.readers import CatalogueFile
+from clipita.catalogue.reader import CatalogueFile
 from clipita.errors import ParityError
-from clipita.exporters.bundle_writer import export_bundle
+from clipita.exporters.bundle import export_bundle
 from clipita.model.checkpoint import TrainedModel, load_run
 
 WORK = record.ROOT / "build" / "runtime"

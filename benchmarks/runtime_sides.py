@@ -14,8 +14,8 @@ import torch
 from PIL import Image
 
 from clipita.catalogue.product import Product
-from clipita.catalogue.readers import CatalogueFile
-from clipita.exporters.bundle_writer import export_bundle
+from clipita.catalogue.reader import CatalogueFile
+from clipita.exporters.bundle import export_bundle
 from clipita.model.checkpoint import TrainedModel
 from clipita.model.clip_ita import ClipIta
 from clipita.model.towers import TowerSource, build_towers

@@ -18,10 +18,10 @@ import torch
 from PIL import Image
 from runtime_sides import User, compared, export_small, refuse, turns
 
-from clipita.catalogue.images import load_image
+from clipita.catalogue.images.decode import load_image
 from clipita.catalogue.product import ImageSource, Product
-from clipita.catalogue.readers import CatalogueFile
-from clipita.opensearch.stages import decoding_pool
+from clipita.catalogue.reader import CatalogueFile
+from clipita.opensearch.ingest.stages import decoding_pool
 from clipita.runtime import Bundle, ProductEncoder, TextEncoder, best_batch_size, encode_products
 from clipita.runtime.preprocess import decode_size, to_pixels
 

@@ -20,10 +20,10 @@ from typing import Any
 
 import record
 
-from clipita.catalogue.readers import CatalogueFile
+from clipita.catalogue.reader import CatalogueFile
 from clipita.config import IngestConfig, ModelConfig
-from clipita.opensearch.content import make_draft, make_thumbnail
-from clipita.opensearch.mapping import vector_field
+from clipita.opensearch.index.mapping import vector_field
+from clipita.opensearch.ingest.documents import make_draft, make_thumbnail
 
 PAGE = record.ROOT / "docs" / "scale.md"
 SIZES = {"1 M": 10**6, "100 M": 10**8, "1 B": 10**9}

@@ -24,13 +24,13 @@ from opensearchpy import OpenSearch
 
 from clipita.catalogue.product import CategoryPath, CategoryTree
 from clipita.config import IngestConfig, OpenSearchConfig, SearchConfig
-from clipita.opensearch import categories
-from clipita.opensearch import index as indices
-from clipita.opensearch.categories import WatchedCatalogue
-from clipita.opensearch.cluster import connect
-from clipita.opensearch.ingest import Ingest
-from clipita.opensearch.local import LocalNode
-from clipita.opensearch.search import ProductSearch
+from clipita.opensearch.cluster.connection import connect
+from clipita.opensearch.index import categories
+from clipita.opensearch.index import index as indices
+from clipita.opensearch.index.categories import WatchedCatalogue
+from clipita.opensearch.ingest.run import Ingest
+from clipita.opensearch.local.node import LocalNode
+from clipita.opensearch.search.client import ProductSearch
 from clipita.runtime import Bundle
 
 WORK = record.ROOT / "build" / "search"

@@ -12,8 +12,8 @@ import numpy as np
 from opensearchpy import OpenSearch
 
 from clipita.config import SearchConfig
-from clipita.opensearch.query import VECTOR_FIELD
-from clipita.opensearch.search import ProductSearch
+from clipita.opensearch.index.mapping import VECTOR_FIELD
+from clipita.opensearch.search.client import ProductSearch
 from clipita.runtime import Bundle
 
 SHARDED = "benchmark-three-shards"

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from clipita.opensearch.search import ProductSearch
+from clipita.opensearch.search.client import ProductSearch
 
 MODES = ("lexical", "vector", "hybrid")
 SHAPES: dict[str, dict[str, Any]] = {

@@ -10,15 +10,14 @@ from typing import Any
 import numpy as np
 from opensearchpy import OpenSearch
 
-from clipita.catalogue.readers import CatalogueFile
+from clipita.catalogue.reader import CatalogueFile
 from clipita.config import IngestConfig, SearchConfig
-from clipita.evaluation.live import MODES
-from clipita.evaluation.metrics import MEASURES
+from clipita.evaluation.measures import MEASURES
 from clipita.evaluation.protocol import System, SystemResult, TreeProtocol
-from clipita.opensearch.mapping import mapping_body
-from clipita.opensearch.query import ID_FIELD, VECTOR_FIELD
-from clipita.opensearch.search import ProductSearch
-from clipita.opensearch.tuning import Setting, collect, tune
+from clipita.evaluation.systems import MODES
+from clipita.opensearch.index.mapping import ID_FIELD, VECTOR_FIELD, mapping_body
+from clipita.opensearch.search.client import ProductSearch
+from clipita.opensearch.search.tuning import Setting, collect, tune
 from clipita.runtime import Bundle, TextEncoder
 
 ZERO_SHOT = "benchmark-zero-shot"

@@ -29,13 +29,13 @@ import record
 import serve_load
 
 from clipita.config import IngestConfig, OpenSearchConfig
-from clipita.opensearch import categories
-from clipita.opensearch.async_search import AsyncProductSearch
-from clipita.opensearch.categories import WatchedCatalogue
-from clipita.opensearch.cluster import connect
-from clipita.opensearch.ingest import Ingest
-from clipita.opensearch.local import LocalNode
-from clipita.opensearch.search import ProductSearch
+from clipita.opensearch.cluster.connection import connect
+from clipita.opensearch.index import categories
+from clipita.opensearch.index.categories import WatchedCatalogue
+from clipita.opensearch.ingest.run import Ingest
+from clipita.opensearch.local.node import LocalNode
+from clipita.opensearch.search.async_client import AsyncProductSearch
+from clipita.opensearch.search.client import ProductSearch
 from clipita.runtime import Bundle
 
 WORK = record.ROOT / "build" / "serve"

@@ -27,15 +27,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from record import provenance, write
 
-from clipita.catalogue.readers import CatalogueFile
+from clipita.catalogue.reader import CatalogueFile
 from clipita.config import IngestConfig, OpenSearchConfig
 from clipita.errors import ClipItaError
-from clipita.opensearch.cluster import connect
-from clipita.opensearch.ingest import Ingest
-from clipita.opensearch.local import LocalNode
-from clipita.opensearch.results import SearchPage
-from clipita.opensearch.search import ProductSearch
-from clipita.opensearch.versions import prune_versions, remove_versions, roll_back
+from clipita.opensearch.cluster.connection import connect
+from clipita.opensearch.index.aliases import prune_versions, remove_versions, roll_back
+from clipita.opensearch.ingest.run import Ingest
+from clipita.opensearch.local.node import LocalNode
+from clipita.opensearch.search.client import ProductSearch
+from clipita.opensearch.search.results import SearchPage
 from clipita.runtime import Bundle
 
 ALIAS = "products"

@@ -35,8 +35,8 @@ from opensearchpy import OpenSearch, helpers
 
 from clipita.catalogue.sample.products import draw_products
 from clipita.config import OpenSearchConfig
-from clipita.opensearch.cluster import connect
-from clipita.opensearch.local import LocalNode
+from clipita.opensearch.cluster.connection import connect
+from clipita.opensearch.local.node import LocalNode
 
 ALIAS, OWN = "products", "products-2025"
 FIELDS = (

@@ -9,7 +9,7 @@ import click
 
 from clipita import __version__
 from clipita.cli.failure import run_guarded
-from clipita.observe import LEVELS, LogFormat, configure_logs, configure_traces
+from clipita.logs import LEVELS, LogFormat, configure_logs, configure_traces
 
 # command -> (module, one line of help); the line is kept here so that `clipita --help` imports no command.
 COMMANDS = {

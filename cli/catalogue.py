@@ -11,13 +11,13 @@ import click
 
 from clipita import config
 from clipita.cli import console
-from clipita.cli.options import config_option, fields_options, json_option, mapped_fields
+from clipita.cli.common import config_option, fields_options, json_option, mapped_fields
 from clipita.errors import UsageError
 
 if TYPE_CHECKING:
     from clipita.catalogue.check import CheckReport
-    from clipita.catalogue.readers import OnReject
-    from clipita.catalogue.rejection import Rejection
+    from clipita.catalogue.product import Rejection
+    from clipita.catalogue.reader import OnReject
 
 SOME_REJECTED = 3
 _SHOWN_ATTRIBUTES = 12
@@ -69,7 +69,7 @@ def check(
       clipita catalogue check products.jsonl --rejected rejected.jsonl
     """
     from clipita.catalogue.check import check_catalogue
-    from clipita.catalogue.readers import CatalogueFile
+    from clipita.catalogue.reader import CatalogueFile
 
     settings = config.load(config_file)
     fields = mapped_fields(settings, flags)

@@ -10,11 +10,10 @@ import click
 
 from clipita import config
 from clipita.cli import console
-from clipita.cli.options import config_option, device_option, fields_options, json_option, mapped_fields
+from clipita.cli.common import config_option, device_option, fields_options, json_option, mapped_fields
 
 if TYPE_CHECKING:
-    from clipita.catalogue.product import Product
-    from clipita.catalogue.rejection import Rejection
+    from clipita.catalogue.product import Product, Rejection
 
 _BATCH = 64
 _LEVELS = (0.0, 0.5, 0.7, 0.9)
@@ -52,7 +51,7 @@ def command(
       clipita classify new-products.parquet --least 0.7
       clipita classify valid.parquet --check
     """
-    from clipita.catalogue.readers import CatalogueFile
+    from clipita.catalogue.reader import CatalogueFile
     from clipita.runtime import Bundle, ProductEncoder, TextEncoder
     from clipita.runtime.classify import Classifier
 

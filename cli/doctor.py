@@ -14,7 +14,7 @@ import click
 
 from clipita import config
 from clipita.cli import console
-from clipita.cli.options import config_option, json_option, url_option
+from clipita.cli.common import config_option, json_option, url_option
 from clipita.errors import BundleError, ClipItaError
 
 PACKAGES = {
@@ -129,7 +129,7 @@ def _gpu() -> Finding:
 
 
 def _java() -> Finding:
-    from clipita.opensearch.local_java import choose_java
+    from clipita.opensearch.local.java import choose_java
 
     try:
         java = choose_java()
@@ -140,7 +140,7 @@ def _java() -> Finding:
 
 
 def _cluster(settings: config.OpenSearchConfig) -> Finding:
-    from clipita.opensearch.cluster import capabilities, connect
+    from clipita.opensearch.cluster.connection import capabilities, connect
 
     try:
         client = connect(settings)

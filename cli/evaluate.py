@@ -13,16 +13,24 @@ import click
 
 from clipita import __version__, config
 from clipita.cli import console
-from clipita.cli.files import STDOUT, check_targets, write
-from clipita.cli.options import config_option, device_option, fields_options, mapped_fields, url_option
+from clipita.cli.common import (
+    STDOUT,
+    check_targets,
+    config_option,
+    device_option,
+    fields_options,
+    mapped_fields,
+    url_option,
+    write,
+)
 from clipita.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
-    from clipita.catalogue.readers import CatalogueFile
-    from clipita.catalogue.rejection import Rejection
+    from clipita.catalogue.product import Rejection
+    from clipita.catalogue.reader import CatalogueFile
     from clipita.evaluation.encode import Evaluated, Model
     from clipita.evaluation.protocol import Subset, SystemResult, TreeProtocol
-    from clipita.evaluation.setups import Setup
+    from clipita.evaluation.relevance import Setup
 
 SOME_REJECTED = 3
 _SHOWN_REJECTIONS = 5
@@ -96,7 +104,7 @@ def command(
       clipita evaluate test.parquet --without image --without title
       clipita evaluate test.parquet --index products --report report.html --json results.json
     """
-    from clipita.catalogue.readers import CatalogueFile
+    from clipita.catalogue.reader import CatalogueFile
     from clipita.evaluation.protocol import TreeProtocol
 
     if url is not None and index is None:
@@ -201,7 +209,7 @@ class _Session:
     def measure_offline(
         self, protocol: TreeProtocol, evaluated: Evaluated, models: Sequence[Model]
     ) -> list[SystemResult]:
-        from clipita.evaluation.offline import measure_bm25, measure_models
+        from clipita.evaluation.systems import measure_bm25, measure_models
 
         return [
             measure_bm25(protocol, self.settings.search.fields, self.remark),
@@ -282,7 +290,7 @@ def _print_table(rows: Sequence[dict[str, Any]]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from clipita.evaluation.metrics import MEASURES
+    from clipita.evaluation.measures import MEASURES
 
     setup = "" if rows[0]["setup"] == "tree" else f", set-up {rows[0]['setup']}"
     table = Table(title=f"{rows[0]['queries']} category queries{setup}, percent", title_justify="left")

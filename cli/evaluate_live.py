@@ -10,14 +10,14 @@ from clipita.cli import console
 from clipita.config import OpenSearchConfig, SearchConfig
 from clipita.errors import ClusterError, QueryError
 from clipita.evaluation.encode import Model
-from clipita.evaluation.live import MODES, LiveRanking, Mode, rank_live
-from clipita.evaluation.offline import BM25
 from clipita.evaluation.protocol import System, SystemResult, TreeProtocol
-from clipita.opensearch import index as indices
-from clipita.opensearch.cluster import connect, guarded
-from clipita.opensearch.query import ID_FIELD
-from clipita.opensearch.search import ProductSearch
-from clipita.opensearch.tuned import chosen_settings, settings_to_store
+from clipita.evaluation.systems import BM25, MODES, LiveRanking, Mode, rank_live
+from clipita.opensearch.cluster.connection import connect
+from clipita.opensearch.cluster.errors import guarded
+from clipita.opensearch.index import index as indices
+from clipita.opensearch.index.mapping import ID_FIELD
+from clipita.opensearch.search.client import ProductSearch
+from clipita.opensearch.search.stored_settings import chosen_settings, settings_to_store
 
 if TYPE_CHECKING:
     from opensearchpy import OpenSearch

@@ -10,7 +10,7 @@ import click
 
 from clipita import config
 from clipita.cli import console
-from clipita.cli.options import config_option, fields_options, json_option, mapped_fields
+from clipita.cli.common import config_option, fields_options, json_option, mapped_fields
 from clipita.errors import MissingExtraError
 
 
@@ -73,8 +73,8 @@ def command(
     export = config.override(settings.export, bundle=out, precision=precision, max_loss=max_loss, parity=parity)
     count = products or (export.parity_products if export.precision == "fp32" else export.retrieval_products)
     try:
-        from clipita.catalogue.readers import CatalogueFile
-        from clipita.exporters.bundle_writer import export_bundle
+        from clipita.catalogue.reader import CatalogueFile
+        from clipita.exporters.bundle import export_bundle
         from clipita.exporters.parity import open_catalogue
         from clipita.model.checkpoint import load_run
     except ModuleNotFoundError as error:

@@ -11,12 +11,12 @@ import click
 
 from clipita import config
 from clipita.cli import console, index_export
-from clipita.cli.options import config_option, device_option, index_option, json_option, url_option
+from clipita.cli.common import config_option, device_option, index_option, json_option, url_option
 
 if TYPE_CHECKING:
     from opensearchpy import OpenSearch
 
-    from clipita.opensearch.versions import Version
+    from clipita.opensearch.index.aliases import Version
 
 
 @click.group(name="index")
@@ -49,7 +49,7 @@ def list_command(index: str | None, url: str | None, as_json: bool, config_file:
       clipita index list --index products
       clipita index list --json | jq -r '.[] | select(.current) | .name'
     """
-    from clipita.opensearch.versions import list_versions
+    from clipita.opensearch.index.aliases import list_versions
 
     client, alias = _connected(config_file, url, index)
     versions = list_versions(client, alias)
@@ -76,7 +76,7 @@ def rollback(to: str | None, index: str | None, url: str | None, config_file: Pa
       clipita index rollback --index products
       clipita index rollback --to products-1a2b3c4d-1
     """
-    from clipita.opensearch.versions import roll_back
+    from clipita.opensearch.index.aliases import roll_back
 
     client, alias = _connected(config_file, url, index)
     before, now = roll_back(client, alias, to)
@@ -101,7 +101,7 @@ def prune(keep: int, yes: bool, index: str | None, url: str | None, config_file:
       clipita index prune --keep 2
       clipita index prune --keep 0 --yes
     """
-    from clipita.opensearch.versions import prune_versions, remove_versions
+    from clipita.opensearch.index.aliases import prune_versions, remove_versions
 
     client, alias = _connected(config_file, url, index)
     stay, go = prune_versions(client, alias, keep)
@@ -146,8 +146,8 @@ def recall(
       clipita index recall --k 10
       clipita index recall --k 100 --query "running shoes" --query kurtas
     """
-    from clipita.opensearch.index import check_fingerprint, require
-    from clipita.opensearch.recall import measure_recall
+    from clipita.opensearch.index.index import check_fingerprint, require
+    from clipita.opensearch.search.recall import measure_recall
     from clipita.runtime import Bundle, TextEncoder
 
     settings = config.load(config_file)
@@ -173,7 +173,7 @@ command.add_command(index_export.command)
 
 
 def _connected(config_file: Path | None, url: str | None, index: str | None) -> tuple[OpenSearch, str]:
-    from clipita.opensearch.cluster import connect
+    from clipita.opensearch.cluster.connection import connect
 
     cluster = config.override(config.load(config_file).opensearch, url=url, index=index)
     return connect(cluster), cluster.index

@@ -10,7 +10,7 @@ import click
 
 from clipita import config
 from clipita.cli import console
-from clipita.cli.options import config_option, fields_options, json_option, mapped_fields, url_option
+from clipita.cli.common import config_option, fields_options, json_option, mapped_fields, url_option
 
 
 @click.command("export")
@@ -48,9 +48,9 @@ def command(
       clipita index export products shop/ --products 20000 --attribute-field 'specs.*'
       clipita train shop/train.jsonl.gz --valid shop/valid.jsonl.gz
     """
-    from clipita.opensearch.catalogue_export import export_catalogue
-    from clipita.opensearch.cluster import connect
-    from clipita.opensearch.from_index import IndexSource
+    from clipita.opensearch.cluster.connection import connect
+    from clipita.opensearch.ingest.export import export_catalogue
+    from clipita.opensearch.ingest.index_source import IndexSource
 
     settings = config.load(config_file)
     client = connect(config.override(settings.opensearch, url=url))

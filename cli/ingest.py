@@ -11,8 +11,7 @@ import click
 
 from clipita import config
 from clipita.cli import console
-from clipita.cli.ingest_report import as_json_value, print_summary, save_metrics
-from clipita.cli.options import (
+from clipita.cli.common import (
     config_option,
     device_option,
     fields_options,
@@ -21,15 +20,16 @@ from clipita.cli.options import (
     mapped_fields,
     url_option,
 )
+from clipita.cli.ingest_report import as_json_value, print_summary, save_metrics
 from clipita.errors import AuthenticationError, ClipItaError, ConfigError, UsageError
 
 if TYPE_CHECKING:
     from opensearchpy import OpenSearch
 
-    from clipita.opensearch.categories import WatchedCatalogue
-    from clipita.opensearch.from_index import IndexSource
-    from clipita.opensearch.ingest import Ingest
-    from clipita.opensearch.outcomes import IngestReport
+    from clipita.opensearch.index.categories import WatchedCatalogue
+    from clipita.opensearch.ingest.index_source import IndexSource
+    from clipita.opensearch.ingest.outcomes import IngestReport
+    from clipita.opensearch.ingest.run import Ingest
     from clipita.runtime import Bundle
 
 PARTIAL = 3
@@ -127,8 +127,8 @@ def command(
         chosen = config.override(chosen, device="auto")
     if from_index and (files or watch):
         raise UsageError("--from-index reads an index: it goes with neither FILES nor --watch.", hint="Leave one out.")
-    from clipita.opensearch.cluster import connect
-    from clipita.opensearch.ingest import Ingest
+    from clipita.opensearch.cluster.connection import connect
+    from clipita.opensearch.ingest.run import Ingest
     from clipita.runtime import Bundle
 
     root = settings.catalogue.image_root
@@ -182,8 +182,8 @@ def _engines(given: Sequence[str]) -> dict[str, str]:
 
 
 def _opened(paths: Sequence[Path], fields: config.FieldsConfig, image_root: Path | None) -> list[WatchedCatalogue]:
-    from clipita.catalogue.readers import files_in
-    from clipita.opensearch.categories import WatchedCatalogue
+    from clipita.catalogue.reader import files_in
+    from clipita.opensearch.index.categories import WatchedCatalogue
 
     if str(STDIN) in map(str, paths):
         if len(paths) > 1:
@@ -196,7 +196,7 @@ def _opened(paths: Sequence[Path], fields: config.FieldsConfig, image_root: Path
 
 
 def _copied(client: Any, name: str, fields: config.FieldsConfig, image_root: Path | None) -> IndexSource:
-    from clipita.opensearch.from_index import IndexSource
+    from clipita.opensearch.ingest.index_source import IndexSource
 
     return IndexSource(client, name, fields, image_root)
 
@@ -209,7 +209,7 @@ def _configured(catalogue: config.CatalogueConfig) -> tuple[Path, ...]:
 
 
 def _watch(paths: Sequence[Path], ingest: Callable[[Sequence[Path]], int]) -> int:
-    from clipita.opensearch.watching import changes
+    from clipita.opensearch.ingest.sources import changes
 
     if any(str(path) == STDIN for path in paths):
         raise UsageError("Standard input is followed until it ends anyway.", hint="Leave --watch out.")
@@ -237,7 +237,7 @@ def _publish_categories(
     client: OpenSearch, bundle: Bundle, report: IngestReport, sources: Sequence[WatchedCatalogue | IndexSource]
 ) -> None:
     """Write the vectors with which a category page needs no model."""
-    from clipita.opensearch import categories
+    from clipita.opensearch.index import categories
 
     paths = {path for source in sources for path in source.paths}
     written = categories.publish(client, report.alias, report.index, bundle, paths)
@@ -246,10 +246,10 @@ def _publish_categories(
 
 def _put_templates(client: OpenSearch, alias: str, search: config.SearchConfig) -> None:
     """Store the search templates with which other languages search."""
-    from clipita.opensearch import templates
-    from clipita.opensearch.cluster import capabilities
-    from clipita.opensearch.index import require
-    from clipita.opensearch.tuned import settings_in
+    from clipita.opensearch.cluster.connection import capabilities
+    from clipita.opensearch.index.index import require
+    from clipita.opensearch.search import templates
+    from clipita.opensearch.search.stored_settings import settings_in
 
     try:
         templates.put(client, alias, settings_in(require(client, alias), search), capabilities(client))

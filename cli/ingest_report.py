@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from clipita.cli import console
 
 if TYPE_CHECKING:
-    from clipita.opensearch.outcomes import IngestReport
+    from clipita.opensearch.ingest.outcomes import IngestReport
 
 MEANINGS = {
     "written": "encoded and written",
@@ -63,7 +63,7 @@ def save_metrics(file: Path, report: IngestReport) -> None:
     Raises:
         UsageError: the file cannot be written.
     """
-    from clipita.opensearch.metrics import write_textfile
+    from clipita.opensearch.ingest.timing import write_textfile
 
     values = {
         "encoded": float(report.encoded),

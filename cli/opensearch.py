@@ -14,13 +14,13 @@ import click
 
 from clipita import config
 from clipita.cli import console
-from clipita.cli.options import config_option, index_option, json_option, url_option
+from clipita.cli.common import config_option, index_option, json_option, url_option
 from clipita.errors import LocalNodeError
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
-    from clipita.opensearch.local import LocalNode, NodeStatus
+    from clipita.opensearch.local.node import LocalNode, NodeStatus
 
 FOLLOW_SECONDS = 0.5
 
@@ -218,10 +218,10 @@ def put_templates(index: str | None, url: str | None, as_json: bool, config_file
     """
     settings = config.load(config_file)
     cluster = config.override(settings.opensearch, url=url, index=index)
-    from clipita.opensearch import templates
-    from clipita.opensearch.cluster import capabilities, connect
-    from clipita.opensearch.index import require
-    from clipita.opensearch.tuned import settings_in
+    from clipita.opensearch.cluster.connection import capabilities, connect
+    from clipita.opensearch.index.index import require
+    from clipita.opensearch.search import templates
+    from clipita.opensearch.search.stored_settings import settings_in
 
     client = connect(cluster)
     chosen = settings_in(require(client, cluster.index), settings.search)
@@ -256,7 +256,7 @@ def _follow(file: Path, stream: IO[str]) -> None:
 
 
 def _node(settings: config.OpenSearchConfig, home: Path | None) -> LocalNode:
-    from clipita.opensearch.local import LocalNode
+    from clipita.opensearch.local.node import LocalNode
 
     return LocalNode(home or settings.home)
 
@@ -302,8 +302,8 @@ def register_model(
       clipita export-onnx --ml-commons model.zip
       clipita opensearch register-model model.zip --url https://search.internal:9200
     """
-    from clipita.opensearch.cluster import connect
-    from clipita.opensearch.ml_commons import register_model as send
+    from clipita.opensearch.cluster.connection import connect
+    from clipita.opensearch.index.ml_commons import register_model as send
 
     client = connect(config.override(config.load(config_file).opensearch, url=url))
     with console.progress("chunks") as bar:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from clipita.cli import console
-from clipita.cli.options import json_option
+from clipita.cli.common import json_option
 
 
 @click.command("sample")

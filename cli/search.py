@@ -10,14 +10,13 @@ import click
 
 from clipita import config
 from clipita.cli import console
-from clipita.cli.files import check_targets, write
-from clipita.cli.options import config_option, device_option, index_option, json_option, url_option
+from clipita.cli.common import check_targets, config_option, device_option, index_option, json_option, url_option, write
 from clipita.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from clipita.opensearch.results import SearchPage
+    from clipita.opensearch.search.results import SearchPage
 
 BOUNDS = {"<=": "lte", ">=": "gte", "<": "lt", ">": "gt"}
 
@@ -78,8 +77,8 @@ def command(
         raise UsageError("There is nothing to search for.", hint="Give QUERY, or --category.")
     settings = config.load(config_file)
     cluster = config.override(settings.opensearch, url=url, index=index)
-    from clipita.opensearch.search import ProductSearch
-    from clipita.opensearch.tuned import chosen_settings
+    from clipita.opensearch.search.client import ProductSearch
+    from clipita.opensearch.search.stored_settings import chosen_settings
 
     needs_model = (options["mode"] or settings.search.mode) != "lexical" and options["category"] is None
     bundle = (model or settings.export.bundle) if needs_model else None
@@ -91,7 +90,7 @@ def command(
     for remark in found.remarks:
         console.note(remark)
     if html_file is not None:
-        from clipita.opensearch.page import render
+        from clipita.opensearch.search.page_html import render
 
         write(html_file, render(found, cluster.index).encode())
         console.note(f"The page is in {html_file}.")

@@ -10,11 +10,11 @@ import click
 
 from clipita import config
 from clipita.cli import console
-from clipita.cli.options import config_option, device_option, index_option, url_option
+from clipita.cli.common import config_option, device_option, index_option, url_option
 from clipita.errors import ConfigError, MissingExtraError
 
 if TYPE_CHECKING:
-    from clipita.opensearch.search import ProductSearch
+    from clipita.opensearch.search.client import ProductSearch
     from clipita.serve.service import Models
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -65,7 +65,7 @@ def command(
         from clipita.serve import server
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "starlette", "serve") from None
-    from clipita.opensearch.search import ProductSearch
+    from clipita.opensearch.search.client import ProductSearch
 
     models = None if no_model else _models(model or settings.export.bundle, device or settings.ingest.device)
     bundle = None if models is None else models.bundle

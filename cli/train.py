@@ -11,7 +11,7 @@ import click
 
 from clipita import config
 from clipita.cli import console
-from clipita.cli.options import config_option, fields_options, json_option, mapped_fields
+from clipita.cli.common import config_option, fields_options, json_option, mapped_fields
 from clipita.errors import ConfigError, MissingExtraError
 
 
@@ -109,8 +109,8 @@ def command(
     # Threads that wait by spinning make training ten times as slow beside another busy program; read when torch loads.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
+        from clipita.training.distributed import joined
         from clipita.training.prepare import Sources
-        from clipita.training.ranks import joined
         from clipita.training.run import train
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "torch", "train") from error

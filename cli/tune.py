@@ -10,8 +10,8 @@ import click
 
 from clipita import config
 from clipita.cli import console
-from clipita.cli.files import check_targets, write
-from clipita.cli.options import (
+from clipita.cli.common import (
+    check_targets,
     config_option,
     device_option,
     fields_options,
@@ -19,13 +19,14 @@ from clipita.cli.options import (
     json_option,
     mapped_fields,
     url_option,
+    write,
 )
 from clipita.errors import ClusterError, ConfigError
 
 if TYPE_CHECKING:
     from clipita.evaluation.protocol import TreeProtocol
-    from clipita.opensearch.search import ProductSearch
-    from clipita.opensearch.tuning import Fields, Tuning
+    from clipita.opensearch.search.client import ProductSearch
+    from clipita.opensearch.search.tuning import Fields, Tuning
 
 BAR = 40
 MEASURES = ("P@1", "P@5", "P@10", "mAP@5", "mAP@10", "R-precision")
@@ -81,8 +82,8 @@ def command(
     source = _source(catalogue, settings.catalogue)
     check_targets(source, picture)
     cluster = config.override(settings.opensearch, url=url, index=index)
-    from clipita.catalogue.readers import CatalogueFile
-    from clipita.opensearch.search import ProductSearch
+    from clipita.catalogue.reader import CatalogueFile
+    from clipita.opensearch.search.client import ProductSearch
 
     file = CatalogueFile(source, fields, settings.catalogue.image_root)
     bundle = model or settings.export.bundle
@@ -95,7 +96,7 @@ def command(
         console.print_json(_document(tuning))
     else:
         _print(tuning)
-    from clipita.opensearch.tuning_picture import draw
+    from clipita.opensearch.search.tuning import draw
 
     write(picture, draw(tuning).encode())
     console.note(f"The curve is in {picture}.")
@@ -149,7 +150,7 @@ def _field_sets(search: ProductSearch, given: tuple[str, ...], present: config.S
 def _tune(
     search: ProductSearch, protocol: TreeProtocol, sets: list[Fields], present: config.SearchConfig, measure: str
 ) -> Tuning:
-    from clipita.opensearch import tuning
+    from clipita.opensearch.search import tuning
 
     if tuple(present.fields) not in sets:
         sets = [tuple(present.fields), *sets]
@@ -165,8 +166,8 @@ def _tune(
 
 def _store(search: ProductSearch, tuning: Tuning, file: Path, present: config.SearchConfig) -> None:
     from clipita.cli.toml_edit import with_values
-    from clipita.opensearch.index import remember
-    from clipita.opensearch.tuned import settings_to_store
+    from clipita.opensearch.index.index import remember
+    from clipita.opensearch.search.stored_settings import settings_to_store
 
     best = tuning.best
     chosen = dataclasses.replace(present, weight=best.weight, pivot=best.pivot, k=best.k or present.k)

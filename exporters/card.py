@@ -7,8 +7,6 @@ from typing import Any
 
 from clipita.runtime.bundle import CARD
 
-__all__ = ["CARD", "write_card"]
-
 MODALITY_NAMES = {"I": "image", "T": "title", "A": "attributes"}
 
 

@@ -61,7 +61,7 @@ class ProductGraph(nn.Module):
         attribute_ids: Tensor | None = None,
         attribute_weights: Tensor | None = None,
     ) -> tuple[Tensor, ...]:
-        """A batch as `clipita.runtime.batches.assemble` makes it -> the outputs that `_output_names` lists."""
+        """A batch as `clipita.runtime.encoders.assemble` makes it -> the outputs that `_output_names` lists."""
         features = self.model.product_features(
             pixels=pixels, has_image=has_image, title_ids=title_ids, has_title=has_title
         )

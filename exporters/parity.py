@@ -12,15 +12,14 @@ import numpy.typing as npt
 import torch
 
 from clipita.catalogue.product import Product
-from clipita.catalogue.readers import CatalogueFile
+from clipita.catalogue.reader import CatalogueFile
 from clipita.config import FieldsConfig
 from clipita.errors import CatalogueError, ExportError, ParityError, ProductError
 from clipita.evaluation.protocol import System, TreeProtocol
 from clipita.model.checkpoint import TrainedModel
 from clipita.model.clip_ita import ClipIta
-from clipita.runtime.batches import ProductInput, assemble, prepare_product
 from clipita.runtime.bundle import Bundle
-from clipita.runtime.encoders import ProductEncoder, TextEncoder
+from clipita.runtime.encoders import ProductEncoder, ProductInput, TextEncoder, assemble, prepare_product
 
 BATCH = 32
 Vectors = npt.NDArray[np.float32]

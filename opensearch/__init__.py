@@ -9,19 +9,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from clipita.opensearch.async_search import AsyncProductSearch
-    from clipita.opensearch.boosts import Boost
-    from clipita.opensearch.results import Hit, SearchPage
-    from clipita.opensearch.search import ProductSearch
+    from clipita.opensearch.search.async_client import AsyncProductSearch
+    from clipita.opensearch.search.boosts import Boost
+    from clipita.opensearch.search.client import ProductSearch
+    from clipita.opensearch.search.results import Hit, SearchPage
 
 __all__ = ["AsyncProductSearch", "Boost", "Hit", "ProductSearch", "SearchPage"]
 
 _HOMES = {
-    "AsyncProductSearch": "clipita.opensearch.async_search",
-    "Boost": "clipita.opensearch.boosts",
-    "Hit": "clipita.opensearch.results",
-    "ProductSearch": "clipita.opensearch.search",
-    "SearchPage": "clipita.opensearch.results",
+    "AsyncProductSearch": "clipita.opensearch.search.async_client",
+    "Boost": "clipita.opensearch.search.boosts",
+    "Hit": "clipita.opensearch.search.results",
+    "ProductSearch": "clipita.opensearch.search.client",
+    "SearchPage": "clipita.opensearch.search.results",
 }
 
 

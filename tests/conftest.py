@@ -17,7 +17,7 @@ from hypothesis import settings
 from PIL import Image, ImageDraw
 
 from clipita.config import ModelConfig, TrainingConfig
-from clipita.opensearch.local import LocalNode, NodeStatus
+from clipita.opensearch.local.node import LocalNode, NodeStatus
 
 # The same examples in every run: a change is judged by what it changes. HYPOTHESIS_PROFILE=search looks for new ones.
 settings.register_profile("repeatable", derandomize=True)
@@ -108,8 +108,8 @@ def tiny_run(shop: Path, tiny_tower: Path, tmp_path_factory: pytest.TempPathFact
 @pytest.fixture(scope="session")
 def tiny_bundle(shop: Path, tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A real exported bundle of that model."""
-    from clipita.catalogue.readers import CatalogueFile
-    from clipita.exporters.bundle_writer import export_bundle
+    from clipita.catalogue.reader import CatalogueFile
+    from clipita.exporters.bundle import export_bundle
     from clipita.model.checkpoint import load_run
 
     target = tmp_path_factory.mktemp("bundle") / "model"

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from clipita.catalogue.guess_values import separator_of
-from clipita.catalogue.images import load_image
-from clipita.catalogue.product import CategoryPath, CategoryTree, Product
-from clipita.catalogue.readers import CatalogueFile
-from clipita.catalogue.rejection import Rejection
+from clipita.catalogue.guess import separator_of
+from clipita.catalogue.images.decode import load_image
+from clipita.catalogue.product import CategoryPath, CategoryTree, Product, Rejection
+from clipita.catalogue.reader import CatalogueFile
 from clipita.errors import ImageError
 
 EXAMPLES = 5

@@ -11,9 +11,9 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from clipita.catalogue.columns import likely_column, nearest
+from clipita.catalogue.cell_values import clean, integer_text, jsonable, pairs, parse_json_cell, phrase, text
+from clipita.catalogue.column_names import likely_column, nearest
 from clipita.catalogue.product import CategoryPath, ImageSource, Product, split_path
-from clipita.catalogue.values import clean, integer_text, jsonable, pairs, parse_json_cell, phrase, text
 from clipita.config import FieldsConfig
 from clipita.errors import FieldMappingError, ImageError, ProductError
 

@@ -11,8 +11,7 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from clipita.catalogue.lines import MAX_LINE, numbered_lines, stream_lines
-from clipita.catalogue.source import NumberedRow, StoredRow
+from clipita.catalogue.rows import MAX_LINE, NumberedRow, StoredRow, numbered_lines, stream_lines
 from clipita.catalogue.xmarket import parse_literal
 from clipita.errors import CatalogueError, ProductError
 

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from clipita.catalogue.source import NumberedRow, StoredRow
+from clipita.catalogue.rows import NumberedRow, StoredRow
 from clipita.errors import CatalogueError, ProductError
 
 BATCH_ROWS = 64

@@ -1,11 +1,14 @@
-"""What a catalogue is made of: products, categories and their tree."""
+"""Products, categories and their tree, and what is kept about a rejected row."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+import orjson
 
 CategoryPath = tuple[str, ...]
 """The names from the root down to a node; two branches may hold nodes of one name, so only the path identifies one."""
@@ -122,3 +125,29 @@ class CategoryTree:
         for category in self.categories:
             levels.setdefault(category.level, []).append(category)
         return dict(sorted(levels.items()))
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """One row that was left out, and why.
+
+    Attributes:
+        file: the catalogue file.
+        row: counted from 1: the line of a text file (a CSV header is line 1), the data row of a Parquet file.
+        id: the product's id, where it could be read.
+        reason: what was wrong, written `what: details`.
+    """
+
+    file: str
+    row: int
+    id: str | None
+    reason: str
+
+    @property
+    def kind(self) -> str:
+        """The reason without its details, by which rejections are counted."""
+        return self.reason.partition(":")[0]
+
+    def to_json_line(self) -> bytes:
+        """The rejection as one line of a JSONL file, newline included."""
+        return orjson.dumps(dataclasses.asdict(self), option=orjson.OPT_APPEND_NEWLINE)

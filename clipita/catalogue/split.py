@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from clipita.catalogue.delimited import DelimitedSource
+from clipita.catalogue.csv import DelimitedSource
 from clipita.catalogue.fields import product_id, require_id
 from clipita.catalogue.parquet import ParquetSink, ParquetSource
-from clipita.catalogue.readers import open_plain
-from clipita.catalogue.rejection import Rejection
-from clipita.catalogue.source import FileSource
+from clipita.catalogue.product import Rejection
+from clipita.catalogue.reader import open_plain
+from clipita.catalogue.rows import FileSource
 from clipita.config import FieldsConfig
 from clipita.errors import ProductError, UsageError
 

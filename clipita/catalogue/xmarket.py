@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from clipita.catalogue.source import NumberedRow, Row, Source
+from clipita.catalogue.rows import NumberedRow, Row, Source
 from clipita.config import FieldsConfig
 from clipita.errors import ProductError
 

@@ -11,9 +11,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from clipita.catalogue.product import CategoryPath, Product
-from clipita.catalogue.readers import CatalogueFile
-from clipita.catalogue.rejection import Rejection
+from clipita.catalogue.product import CategoryPath, Product, Rejection
+from clipita.catalogue.reader import CatalogueFile
 from clipita.errors import BundleError, ProductError
 from clipita.evaluation.protocol import Vectors
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from clipita.catalogue.product import CategoryPath
-from clipita.evaluation.metrics import DEPTH
+from clipita.evaluation.measures import DEPTH
 from clipita.evaluation.protocol import SystemResult, TreeProtocol
 
 CONFUSIONS = 30

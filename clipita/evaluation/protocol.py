@@ -18,8 +18,8 @@ import numpy.typing as npt
 
 from clipita.catalogue.product import Category, CategoryPath, CategoryTree, Product
 from clipita.errors import CatalogueError
-from clipita.evaluation import metrics
-from clipita.evaluation.setups import Setup, assigned
+from clipita.evaluation import measures as metrics
+from clipita.evaluation.relevance import Setup, assigned
 
 Subset = Literal["all", "seen", "unseen"]
 

@@ -15,11 +15,10 @@ from string import Template
 
 from clipita.catalogue.product import Product
 from clipita.evaluation import report_insight as insight
-from clipita.evaluation.metrics import MEASURES
+from clipita.evaluation.measures import MEASURES, bootstrap_interval
 from clipita.evaluation.protocol import CategoryQuery, SystemResult, TreeProtocol
+from clipita.evaluation.relevance import MEANING
 from clipita.evaluation.report_parts import PIXEL, label, plural, system_cell, value_cell
-from clipita.evaluation.setups import MEANING
-from clipita.evaluation.significance import bootstrap_interval
 
 HITS = 8
 """Hits that are shown of each system."""

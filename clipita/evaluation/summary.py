@@ -7,11 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from clipita.evaluation.metrics import MEASURES
+from clipita.evaluation.measures import MEASURES, bootstrap_interval, holm, paired_p_value
 from clipita.evaluation.mistakes import count_errors
 from clipita.evaluation.protocol import SystemResult, TreeProtocol
-from clipita.evaluation.setups import MEANING
-from clipita.evaluation.significance import bootstrap_interval, holm, paired_p_value
+from clipita.evaluation.relevance import MEANING
 
 _DIGITS = 4
 INTERVAL = "R-precision 95%"

@@ -6,10 +6,9 @@ import io
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-from clipita.catalogue.images import load_image
-from clipita.catalogue.product import ImageSource
-from clipita.catalogue.readers import CatalogueFile
-from clipita.catalogue.rejection import Rejection
+from clipita.catalogue.images.decode import load_image
+from clipita.catalogue.product import ImageSource, Rejection
+from clipita.catalogue.reader import CatalogueFile
 from clipita.errors import ImageError
 
 SIDE = 96

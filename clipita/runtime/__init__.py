@@ -2,6 +2,6 @@
 
 from clipita.runtime.bundle import Bundle
 from clipita.runtime.encoders import ProductEncoder, ProductInput, TextEncoder
-from clipita.runtime.pipeline import best_batch_size, encode_products
+from clipita.runtime.stream import best_batch_size, encode_products
 
 __all__ = ["Bundle", "ProductEncoder", "ProductInput", "TextEncoder", "best_batch_size", "encode_products"]

@@ -19,14 +19,14 @@ from starlette.types import ASGIApp
 
 from clipita.config import OpenSearchConfig, ServeConfig
 from clipita.errors import ClipItaError, RequestError
-from clipita.opensearch.cluster import guarded
-from clipita.opensearch.search import ProductSearch
-from clipita.serve import parameters
+from clipita.opensearch.cluster.errors import guarded
+from clipita.opensearch.search.client import ProductSearch
+from clipita.serve import query_string as parameters
 from clipita.serve.embedding import MAX_BODY, json_in, products_in, texts_in
-from clipita.serve.gate import Gate, Limits
 from clipita.serve.metrics import Metrics
-from clipita.serve.openapi import description
+from clipita.serve.middleware import Gate, Limits
 from clipita.serve.problems import current_request, describe
+from clipita.serve.schema import description
 from clipita.serve.service import Models, Service
 
 READY_SECONDS = 5.0

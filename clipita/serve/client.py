@@ -9,7 +9,7 @@ import orjson
 from opensearchpy import AsyncOpenSearch
 from opensearchpy.serializer import DEFAULT_SERIALIZERS, Deserializer, JSONSerializer
 
-from clipita.opensearch.tracing import opaque
+from clipita.opensearch.cluster.tracing import opaque
 from clipita.serve.problems import current_request
 
 

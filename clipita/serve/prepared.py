@@ -6,7 +6,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
-from clipita.opensearch.query import SearchArguments
+from clipita.opensearch.search.arguments import SearchArguments
 
 KEPT = 1_000
 """At 256 dimensions a body takes some 6 KB."""

@@ -12,7 +12,7 @@ import uvicorn
 
 from clipita.config import OpenSearchConfig, ServeConfig
 from clipita.errors import ConfigError
-from clipita.opensearch.search import ProductSearch
+from clipita.opensearch.search.client import ProductSearch
 from clipita.serve.app import create_app
 from clipita.serve.service import Models
 

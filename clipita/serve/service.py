@@ -13,18 +13,18 @@ import orjson
 from clipita.catalogue.product import Product
 from clipita.config import OpenSearchConfig, ServeConfig
 from clipita.errors import RequestError
-from clipita.opensearch.async_search import AsyncProductSearch
-from clipita.opensearch.cluster_errors import address_of
-from clipita.opensearch.plan import given_options
-from clipita.opensearch.query import search_body
-from clipita.opensearch.results import SearchPage
-from clipita.opensearch.search import ProductSearch
+from clipita.opensearch.cluster.errors import address_of
+from clipita.opensearch.search.async_client import AsyncProductSearch
+from clipita.opensearch.search.client import ProductSearch
+from clipita.opensearch.search.options import given_options
+from clipita.opensearch.search.request import search_body
+from clipita.opensearch.search.results import SearchPage
 from clipita.serve.answers import RecentAnswers
 from clipita.serve.batching import Batcher, Vectors
 from clipita.serve.client import equip
 from clipita.serve.metrics import Metrics
 from clipita.serve.prepared import Prepared, PreparedSearches
-from clipita.serve.shop import Shop
+from clipita.serve.storefront import Shop
 
 if TYPE_CHECKING:
     from clipita.runtime import Bundle, ProductEncoder, TextEncoder

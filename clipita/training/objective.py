@@ -9,11 +9,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from clipita.config import TrainingConfig
-from clipita.model.clip_ita import ClipIta, ProductFeatures
+from clipita.model.clip_ita import ClipIta, ProductFeatures, distillation_loss, infonce_loss, tree_loss
 from clipita.model.heads import ResidualHeads
-from clipita.model.losses import distillation_loss, infonce_loss, tree_loss
+from clipita.training.features import name_matrix, path_classes
 from clipita.training.prepare import Data
-from clipita.training.splits import name_matrix, path_classes
 
 PHRASES_A_STEP = 256
 DISTILLATION_TEMPERATURE = 0.1

@@ -12,19 +12,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from clipita.catalogue.product import CategoryTree
-from clipita.catalogue.readers import CatalogueFile
-from clipita.catalogue.rejection import Rejection
+from clipita.catalogue.product import CategoryTree, Rejection
+from clipita.catalogue.reader import CatalogueFile
 from clipita.config import FieldsConfig, ModelConfig, TrainingConfig
 from clipita.errors import TrainingError
 from clipita.model.clip_ita import parse_modalities
 from clipita.model.lora import check_rank
 from clipita.model.towers import Towers, TowerSource, build_towers
 from clipita.runtime.bundle import hash_file
-from clipita.training.examples import EncodeImages, Examples, Progress, read_examples
-from clipita.training.hold_out import held_out_names, without_categories
-from clipita.training.ranks import Ranks, SharedSplit, SharedTexts
-from clipita.training.splits import (
+from clipita.training.dataset import EncodeImages, Examples, Progress, held_out_names, read_examples, without_categories
+from clipita.training.distributed import Ranks, SharedSplit, SharedTexts
+from clipita.training.features import (
     FrozenSplit,
     FrozenTexts,
     LearningSplit,
@@ -34,8 +32,8 @@ from clipita.training.splits import (
     encode_texts,
     text_key,
 )
-from clipita.training.store import RowStore
-from clipita.training.variants import all_variants, phrases
+from clipita.training.query_variants import all_variants, phrases
+from clipita.training.row_store import RowStore
 
 
 @dataclass(frozen=True)
@@ -77,7 +75,7 @@ class Sources:
         fields: their columns.
         image_root: where relative image paths start.
         hold_out: categories that training must not see: how many leaves to draw, or a file of names; see
-            `clipita.training.hold_out`.
+            `clipita.training.dataset`.
     """
 
     train: Path

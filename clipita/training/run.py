@@ -26,9 +26,9 @@ from clipita.errors import CheckpointError, ConfigError
 from clipita.model.checkpoint import CHECKPOINT, TrainedModel, save_checkpoint
 from clipita.model.clip_ita import ClipIta
 from clipita.model.lora import remove
-from clipita.training.examples import Progress
+from clipita.training.dataset import Progress
+from clipita.training.distributed import Ranks
 from clipita.training.prepare import Data, Sources, prepared_data
-from clipita.training.ranks import Ranks
 from clipita.training.trainer import STATE, Epoch, Trainer
 
 HELD_OUT = "held_out.txt"

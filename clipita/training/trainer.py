@@ -14,15 +14,15 @@ from torch import Tensor
 from clipita.catalogue.product import CategoryPath
 from clipita.config import TrainingConfig
 from clipita.errors import CheckpointError
+from clipita.evaluation.measures import r_precision
 from clipita.model.checkpoint import FORMAT, learnt_state, read_file, save_atomically
 from clipita.model.clip_ita import ClipIta
 from clipita.model.lora import install
-from clipita.training.examples import Progress
+from clipita.training.dataset import Progress
+from clipita.training.distributed import Ranks
+from clipita.training.features import QueryTexts, Split, name_matrix, path_classes
 from clipita.training.objective import objective
 from clipita.training.prepare import Data
-from clipita.training.ranks import Ranks
-from clipita.training.splits import name_matrix, path_classes
-from clipita.training.validation import validate
 
 STATE = "last.pt"
 FINE_TUNING_RATE = 1e-5
@@ -228,3 +228,37 @@ def draw(weights: Tensor) -> Tensor:
         return torch.randperm(len(weights))
     edges = weights.cumsum(dim=0)
     return torch.searchsorted(edges, torch.rand(len(weights), dtype=edges.dtype) * edges[-1]).clamp(max=len(edges) - 1)
+
+
+BATCH = 256
+
+
+@torch.no_grad()
+def validate(model: ClipIta, split: Split, queries: QueryTexts, relevant: Tensor) -> float:
+    """R-precision in percent, averaged over the queries that have a relevant product.
+
+    Args:
+        model: put into evaluation mode for this.
+        split: the products.
+        queries: the tree's category names.
+        relevant: bool [products, queries].
+    """
+    model.eval()
+    rows = torch.arange(len(split.paths))
+    products = torch.cat([model.product(split.features(model, batch)) for batch in torch.split(rows, BATCH)])
+    return mean_r_precision((model.query(queries.features(model)) @ products.T).cpu(), relevant.T)
+
+
+def mean_r_precision(scores: Tensor, relevant: Tensor) -> float:
+    """R-precision in percent, mean over the queries that have a relevant product.
+
+    Args:
+        scores: [queries, products].
+        relevant: bool, same shape.
+    """
+    values = []
+    for score, relevance in zip(scores, relevant, strict=True):
+        count = int(relevance.sum())
+        if count:
+            values.append(r_precision(relevance[score.topk(count).indices].numpy(), count))
+    return 100.0 * sum(values) / max(1, len(values))

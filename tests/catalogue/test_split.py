@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from clipita.catalogue.readers import CatalogueFile, open_source
+from clipita.catalogue.reader import CatalogueFile, open_source
 from clipita.catalogue.split import PARTS, part_of
 from clipita.cli import group
 from clipita.cli.failure import run_guarded

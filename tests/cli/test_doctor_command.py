@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from clipita.cli import group
-from clipita.opensearch.local import NodeStatus
+from clipita.opensearch.local.node import NodeStatus
 
 
 def findings(*arguments: str) -> dict[str, dict[str, object]]:

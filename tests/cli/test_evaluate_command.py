@@ -12,14 +12,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from clipita.catalogue.readers import CatalogueFile
+from clipita.catalogue.reader import CatalogueFile
 from clipita.cli import group
 from clipita.cli.failure import run_guarded
 from clipita.config import IngestConfig, OpenSearchConfig
-from clipita.evaluation.metrics import MEASURES
+from clipita.evaluation.measures import MEASURES
 
 if TYPE_CHECKING:
-    from clipita.opensearch.local import NodeStatus
+    from clipita.opensearch.local.node import NodeStatus
 
 
 def clipita(*arguments: object) -> int:
@@ -276,8 +276,8 @@ def test_errors_say_what_to_do(
 @pytest.fixture(scope="module")
 def live(node: NodeStatus, shop: Path, tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """An alias whose index holds the products of the shop's train and test files."""
-    from clipita.opensearch.cluster import connect
-    from clipita.opensearch.ingest import Ingest
+    from clipita.opensearch.cluster.connection import connect
+    from clipita.opensearch.ingest.run import Ingest
     from clipita.runtime import Bundle
 
     client = connect(OpenSearchConfig(url=node.url))

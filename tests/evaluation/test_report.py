@@ -14,7 +14,7 @@ import PIL.Image
 import pytest
 
 from clipita.catalogue.product import ImageSource, Product
-from clipita.catalogue.readers import CatalogueFile
+from clipita.catalogue.reader import CatalogueFile
 from clipita.evaluation import report as report_module
 from clipita.evaluation import report_parts
 from clipita.evaluation.protocol import System, SystemResult, TreeProtocol

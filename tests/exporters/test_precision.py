@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from clipita.catalogue.readers import CatalogueFile
+from clipita.catalogue.reader import CatalogueFile
 from clipita.errors import ExportError, ParityError
-from clipita.exporters import bundle_writer
-from clipita.exporters.bundle_writer import export_bundle
+from clipita.exporters import bundle as bundle_writer
+from clipita.exporters.bundle import export_bundle
 from clipita.exporters.precision import LOWEST_COSINE, PRECISIONS, convert
 from clipita.model.checkpoint import TrainedModel, load_run
 from clipita.runtime import Bundle, TextEncoder

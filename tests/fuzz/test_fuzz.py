@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from clipita.catalogue.readers import CatalogueFile
+from clipita.catalogue.reader import CatalogueFile
 from clipita.errors import BundleError, CatalogueError, UsageError
-from clipita.opensearch.cursor import Cursor
+from clipita.opensearch.search.cursor import Cursor
 from clipita.runtime import Bundle
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"

@@ -13,10 +13,10 @@ import pytest
 from PIL import Image, features
 
 from clipita.catalogue.product import ImageSource, Product
-from clipita.catalogue.readers import CatalogueFile
+from clipita.catalogue.reader import CatalogueFile
 from clipita.errors import DeviceError, ImageError, ProductError
 from clipita.runtime import Bundle, ProductEncoder, ProductInput, TextEncoder
-from clipita.runtime.cache import FeatureCache
+from clipita.runtime.encoders import FeatureCache
 
 TOLERANCE = 2e-6
 

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from clipita.config import OpenSearchConfig
-from clipita.opensearch.local import NodeStatus
+from clipita.opensearch.local.node import NodeStatus
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE = ROOT / "docker" / "security" / "nginx.conf.template"

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from clipita.config import OpenSearchConfig
-from clipita.opensearch.cluster import connect
-from clipita.opensearch.local import NodeStatus
-from clipita.opensearch.tracing import opaque
+from clipita.opensearch.cluster.connection import connect
+from clipita.opensearch.cluster.tracing import opaque
+from clipita.opensearch.local.node import NodeStatus
 
 
 def clipita(*words: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -22,8 +22,8 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from clipita.config import OpenSearchConfig
-from clipita.opensearch.cluster import connect
-from clipita.opensearch.local import NodeStatus
+from clipita.opensearch.cluster.connection import connect
+from clipita.opensearch.local.node import NodeStatus
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 API_KEY = "planted-api-key-3e1f0a77c2"

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from clipita.errors import AuthenticationError, ClusterUnavailableError, ConfigError, MissingExtraError
-from clipita.opensearch.cluster import capabilities, connect, connect_async
-from clipita.opensearch.tracing import RUN, opaque
+from clipita.opensearch.cluster.connection import capabilities, connect, connect_async
+from clipita.opensearch.cluster.tracing import RUN, opaque
 
 pytestmark = pytest.mark.integration
 
@@ -103,7 +103,7 @@ def test_an_encrypted_key_wants_its_passphrase_and_never_a_terminal(proxy: Any, 
 def test_old_tls_is_refused(proxy: Any) -> None:
     import ssl
 
-    from clipita.opensearch.credentials import tls_context
+    from clipita.opensearch.cluster.credentials import tls_context
 
     assert tls_context(proxy.config()).minimum_version >= ssl.TLSVersion.TLSv1_2
 

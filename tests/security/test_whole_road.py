@@ -25,8 +25,8 @@ from opensearchpy.exceptions import TransportError
 
 from clipita.config import OpenSearchConfig
 from clipita.opensearch import ProductSearch
-from clipita.opensearch.cluster import connect
-from clipita.opensearch.local import NodeStatus
+from clipita.opensearch.cluster.connection import connect
+from clipita.opensearch.local.node import NodeStatus
 
 pytestmark = pytest.mark.integration
 ROLES = Path(__file__).resolve().parents[2] / "docker" / "security" / "roles"

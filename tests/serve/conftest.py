@@ -17,12 +17,12 @@ from typing import Any
 import pytest
 import urllib3
 
-from clipita.catalogue.readers import CatalogueFile
+from clipita.catalogue.reader import CatalogueFile
 from clipita.config import IngestConfig, OpenSearchConfig
-from clipita.opensearch import categories
-from clipita.opensearch.cluster import connect
-from clipita.opensearch.ingest import Ingest
-from clipita.opensearch.local import NodeStatus
+from clipita.opensearch.cluster.connection import connect
+from clipita.opensearch.index import categories
+from clipita.opensearch.ingest.run import Ingest
+from clipita.opensearch.local.node import NodeStatus
 from clipita.runtime import Bundle
 
 ALIAS = "serve-shop"

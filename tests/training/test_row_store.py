@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from clipita.errors import TrainingError
-from clipita.training.store import KEY_BYTES, RowStore, content_key
+from clipita.training.row_store import KEY_BYTES, RowStore, content_key
 
 KEYS = [content_key(str(number).encode()) for number in range(6)]
 ROWS = np.arange(24, dtype=np.float16).reshape(6, 4)

@@ -1,0 +1,115 @@
+"""Options that several commands share, and the files that a command writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from clipita import config
+from clipita.errors import UsageError
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+config_option = click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Settings file; default: clipita.toml here, if there is one.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts instead of a table.")
+device_option = click.option("--device", metavar="DEVICE", help="cpu, cuda, cuda:N or tensorrt; default cpu.")
+index_option = click.option("--index", metavar="ALIAS", help="Alias of the index; default: products.")
+
+
+def _without_password(_context: click.Context, _option: click.Parameter, url: str | None) -> str | None:
+    """Other users of the machine see a command line, and shells keep it."""
+    if url and ":" in url.rpartition("@")[0].partition("://")[2]:
+        raise UsageError(
+            "--url holds a password, which everyone on this machine can see in the process list.",
+            hint="Set CLIPITA_OPENSEARCH_USERNAME, and CLIPITA_OPENSEARCH_PASSWORD or password_file; change it, too.",
+        )
+    return url
+
+
+url_option = click.option(
+    "--url", metavar="URL", callback=_without_password, help="OpenSearch to talk to; default: the local node."
+)
+
+
+def fields_options(command: Command) -> Command:
+    """Flags that say how a catalogue is read; they override [fields] and [catalogue] of clipita.toml."""
+    command = click.option(
+        "--allow-private-hosts", metavar="HOST", multiple=True,
+        help="Host, address or network (10.1.0.0/16) inside your own network that pictures may come from.",
+    )(command)  # fmt: skip
+    for flag, text in (
+        ("--image-field", "Column of the picture: bytes, file path or URL."),
+        ("--category-separator", "Splits a category path that is one string; default ' > '."),
+        ("--category-field", "Column of the category path."),
+        ("--title-field", "Column of the title."),
+        ("--id-field", "Column of the product id."),
+    ):
+        command = click.option(flag, metavar="NAME", help=text)(command)
+    return click.option(
+        "--attribute-field", "attribute_fields", metavar="NAME", multiple=True,
+        help="Column of attributes, a map or one value; may be repeated.",
+    )(command)  # fmt: skip
+
+
+def mapped_fields(settings: config.Config, flags: dict[str, Any]) -> config.FieldsConfig:
+    """Apply what `fields_options` collected; pops its keys from `flags`.
+
+    Raises:
+        ConfigError: a private host to allow is none.
+    """
+    from clipita.catalogue.images import download
+
+    catalogue = settings.catalogue
+    hosts = flags.pop("allow_private_hosts", ()) or catalogue.allow_private_hosts
+    download.configure(hosts, catalogue.image_cache, int(catalogue.image_cache_gb * 1e9))
+    fields = settings.fields
+    attributes = flags.pop("attribute_fields", ())
+    mapped: config.FieldsConfig = config.override(
+        fields,
+        id=flags.pop("id_field", None),
+        title=flags.pop("title_field", None),
+        category_path=flags.pop("category_field", None),
+        category_separator=flags.pop("category_separator", None),
+        image=flags.pop("image_field", None),
+        attributes=attributes or None,
+    )
+    return mapped
+
+
+STDOUT = Path("-")
+
+
+def check_targets(source: Path | None, *targets: Path | None) -> None:
+    """Refuse before the work what could not be written after it."""
+    for target in targets:
+        if target is None or target == STDOUT:
+            continue
+        if not target.absolute().parent.is_dir():
+            raise UsageError(f"{target} cannot be written: there is no folder {target.parent}.", hint="Make it first.")
+        if target.is_dir():
+            raise UsageError(f"{target} is a folder.", hint="Name a file in it.")
+        if source is not None and target.exists() and source.exists() and target.samefile(source):
+            raise UsageError(f"{target} is the catalogue itself.", hint="Name another file.")
+
+
+def write(file: Path, content: bytes) -> None:
+    """Write through a neighbour, so that an interrupted run leaves an earlier file whole."""
+    try:
+        if file.exists() and not file.is_file():
+            # A pipe or a device must be written into, not replaced.
+            file.write_bytes(content)
+            return
+        file = file.resolve()
+        neighbour = file.with_name(f".{file.name}.partial")
+        neighbour.write_bytes(content)
+        neighbour.replace(file)
+    except OSError as error:
+        raise UsageError(f"{file} cannot be written: {error.strerror}.", hint="Name another file.") from error

@@ -1,0 +1,228 @@
+"""Pictures from anywhere, read safely: bytes, a file or a URL become RGB pixels, or an ImageError.
+
+Catalogues hold all sorts: truncated files, HTML error pages named .jpg, pictures that unpack to gigabytes. Formats are
+an allow-list, size is checked before anything is decoded, and whatever a decoder raises becomes an ImageError.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import re
+import stat
+import threading
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clipita.catalogue.images.download import download, shown
+from clipita.catalogue.product import ImageSource
+from clipita.errors import ImageError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+MAX_BYTES = 20 * 10**6
+MAX_PIXELS = 50 * 10**6
+MAX_STRETCH = 0.002
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+"""AVIF only where Pillow was built with it."""
+
+_ORIENTATION = 0x0112
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+
+
+def load_image(source: ImageSource, at_least: tuple[int, int] | None = None) -> Image:
+    """The picture as 8-bit RGB, upright (EXIF orientation applied), alpha laid over white.
+
+    Of an animation or a multi-page file it is the first frame. 16-bit grey is scaled to 8 bits; colour profiles are
+    not applied. Safe to call from several threads.
+
+    Args:
+        source: bytes, or else a file path or http(s) URL.
+        at_least: width and height that suffice: a larger JPEG is decoded at a half, a quarter or an eighth of its
+            size, the smallest that still covers them (libjpeg's scaled decoding), at a fraction of the cost.
+
+    Raises:
+        ImageError: no such file, a URL that gives no picture, more than `MAX_BYTES` or `MAX_PIXELS`, not one of
+            `FORMATS`, truncated or damaged.
+    """
+    data = _encoded(source)
+    name = _name(source)
+    with _quiet_pillow:
+        try:
+            return _decoded(data, name, at_least)
+        except ImageError:
+            raise
+        except Exception as error:
+            # On hostile bytes Pillow's decoders raise nearly any type.
+            raise ImageError(f"the picture cannot be decoded: {name}, {_words(error)}") from error
+
+
+def _encoded(source: ImageSource) -> bytes:
+    if source.data is not None:
+        data = source.data
+    elif not source.location:
+        raise ImageError("the picture is missing: neither bytes nor a location")
+    elif scheme := _SCHEME.match(source.location):
+        if scheme[1].lower() not in {"http", "https"}:
+            raise ImageError(f"the picture's location is no http(s) URL: {shown(source.location)}")
+        data = download(source.location, MAX_BYTES)
+    else:
+        data = _read_file(Path(source.location))
+    if not data:
+        raise ImageError(f"the picture is empty: {_name(source)}")
+    _check_bytes(len(data), _name(source))
+    return data
+
+
+def _check_bytes(size: int, name: str) -> None:
+    if size > MAX_BYTES:
+        raise ImageError(f"the picture is too large: {name} has {size:,} bytes, the limit is {MAX_BYTES:,}")
+
+
+def _read_file(path: Path) -> bytes:
+    try:
+        status = path.stat()
+        # A device or a pipe could be read for ever.
+        if not stat.S_ISREG(status.st_mode):
+            raise ImageError(f"the picture is not a regular file: {path}")
+        _check_bytes(status.st_size, str(path))
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise ImageError(f"the picture file does not exist: {path}") from None
+    except (OSError, ValueError) as error:
+        raise ImageError(f"the picture file cannot be opened: {path}, {error}") from error
+
+
+def _decoded(data: bytes, name: str, at_least: tuple[int, int] | None) -> Image:
+    import PIL.Image
+
+    try:
+        picture: Image = PIL.Image.open(io.BytesIO(data), formats=_formats())
+    except PIL.UnidentifiedImageError:
+        raise ImageError(
+            f"the picture is of no known format: {name} begins with {data[:12]!r}; known are {', '.join(_formats())}"
+        ) from None
+    except PIL.Image.DecompressionBombError as error:
+        raise ImageError(f"the picture has too many pixels: {name}, {error}") from None
+    with picture:
+        width, height = picture.size
+        if width * height > MAX_PIXELS:
+            raise ImageError(
+                f"the picture has too many pixels: {name} is {width:,} x {height:,}, the limit is {MAX_PIXELS:,}"
+            )
+        if at_least is not None and picture.format == "JPEG":
+            _reduce(picture, max(at_least))  # of both sides: the EXIF orientation may still swap them
+        picture.load()
+        return _upright(_rgb(picture), _orientation(picture))
+
+
+def _reduce(picture: Image, side: int) -> None:
+    """Let libjpeg decode at an eighth, a quarter or a half, where both sides keep `side` pixels.
+
+    libjpeg rounds a side up. A scale that would so stretch the picture by more than `MAX_STRETCH` is passed over.
+    """
+    width, height = picture.size
+    for scale in (8, 4, 2):
+        stretch = max(-length % scale / length for length in (width, height))
+        if min(width, height) >= side * scale and stretch <= MAX_STRETCH:
+            picture.draft(None, (width // scale, height // scale))
+            return
+
+
+def _rgb(picture: Image) -> Image:
+    import PIL.Image
+
+    if picture.mode.startswith("I;16") or (picture.mode == "I" and picture.format == "PNG"):
+        return _from_16_bits(picture)
+    if picture.mode in {"I", "F"}:
+        raise ImageError(f"the picture has 32 bits a pixel, which has no one meaning as brightness: {picture.format}")
+    if picture.has_transparency_data:
+        layer = picture.convert("RGBA")
+        ground = PIL.Image.new("RGBA", layer.size, "white")
+        return PIL.Image.alpha_composite(ground, layer).convert("RGB")
+    # A conversion to what it is already would copy it.
+    return picture if picture.mode == "RGB" else picture.convert("RGB")
+
+
+def _from_16_bits(picture: Image) -> Image:
+    """Pillow's own conversion clips 16-bit grey at 255, so that nearly all of it turns white."""
+    import numpy as np
+    import PIL.Image
+
+    values = np.asarray(picture).clip(0, 65535) >> 8
+    return PIL.Image.fromarray(values.astype(np.uint8)).convert("RGB")
+
+
+def _orientation(picture: Image) -> int:
+    try:
+        return int(picture.getexif().get(_ORIENTATION, 1))
+    except Exception:  # noqa: BLE001 - a garbled EXIF block says nothing about rotation and spoils no pixel
+        return 1
+
+
+def _upright(picture: Image, orientation: int) -> Image:
+    """Undo the camera's rotation (EXIF 2.32, tag 0x0112)."""
+    from PIL.Image import Transpose
+
+    method = {
+        2: Transpose.FLIP_LEFT_RIGHT,
+        3: Transpose.ROTATE_180,
+        4: Transpose.FLIP_TOP_BOTTOM,
+        5: Transpose.TRANSPOSE,
+        6: Transpose.ROTATE_270,
+        7: Transpose.TRANSVERSE,
+        8: Transpose.ROTATE_90,
+    }.get(orientation)
+    return picture if method is None else picture.transpose(method)
+
+
+@functools.cache
+def _formats() -> tuple[str, ...]:
+    import PIL.Image
+    from PIL import features
+
+    PIL.Image.init()
+    usable = [name for name in FORMATS if name in PIL.Image.OPEN]
+    return tuple(name for name in usable if name != "AVIF" or features.check("avif"))
+
+
+def _name(source: ImageSource) -> str:
+    return shown(source.location) if source.location else "its bytes"
+
+
+def _words(error: Exception) -> str:
+    lines = str(error).splitlines()
+    return lines[0][:200] if lines else type(error).__name__
+
+
+class _QuietPillow:
+    """Silences Pillow's warnings (oversized pictures, odd tags) while any thread decodes.
+
+    `warnings.catch_warnings` swaps the process's filters and puts them back, which goes wrong when threads overlap;
+    so the first thread in swaps them and the last one out puts them back. Oversized pictures are refused by our own,
+    lower limit.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._swap: Any = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._swap = warnings.catch_warnings()
+                self._swap.__enter__()
+                warnings.filterwarnings("ignore", module=r"PIL\.")
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self._swap.__exit__(None, None, None)
+
+
+_quiet_pillow = _QuietPillow()

@@ -1,0 +1,308 @@
+"""Pictures behind http(s) URLs: HTTP/2, limits on time, size and load, a cache, and public addresses only."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import random
+import re
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clipita import __version__
+from clipita.catalogue.images.addresses import Neighbourhood
+from clipita.catalogue.images.cache import MAX_BYTES, Picture, PictureCache
+from clipita.errors import ImageError
+
+if TYPE_CHECKING:
+    import httpx2
+
+TIMEOUT = 10.0
+"""Seconds to connect, and seconds between two pieces of the answer."""
+MAX_SECONDS = 60.0
+"""For the whole answer: a server that drips a byte at a time must not hold the run up."""
+RETRIES = 3
+FIRST_WAIT = 0.5
+REDIRECTS = 5
+PER_HOST = 16
+"""Requests that one host gets at a time."""
+CONNECTIONS = 64
+AWAY = 8
+"""Requests in a row without an answer after which a host is taken for away."""
+AWAY_TIMEOUT = 2.0
+"""Seconds that a host that is away gets, in the one try that is left to it."""
+RETRIABLE = frozenset({429, 500, 502, 503, 504})
+_PIECE = 2**16
+_USERINFO = re.compile(r"//[^/@]*@")
+
+
+class _UnreachableError(ImageError):
+    """The server did not answer, or not as long as it is busy: a picture that was kept is still the best there is."""
+
+
+@dataclass(frozen=True)
+class _Setting:
+    neighbourhood: Neighbourhood
+    cache: PictureCache | None
+
+
+_setting = _Setting(Neighbourhood(), None)
+_lock = threading.Lock()
+_fetcher: _Fetcher | None = None
+
+
+def configure(allow_private_hosts: Iterable[str] = (), cache: Path | None = None, cache_bytes: int = MAX_BYTES) -> None:
+    """Set how this process fetches pictures; without it no private host is asked and nothing is kept.
+
+    Args:
+        allow_private_hosts: names, addresses or networks, see `Neighbourhood`.
+        cache: a folder; None for no cache.
+        cache_bytes: the folder's largest size.
+
+    Raises:
+        ConfigError: an entry of `allow_private_hosts` is none.
+    """
+    global _setting
+    _setting = _Setting(Neighbourhood(allow_private_hosts), PictureCache(cache, cache_bytes) if cache else None)
+    # Connections that are open were allowed by the former setting.
+    close()
+
+
+def close() -> None:
+    """Hang up on all servers; the next picture connects anew."""
+    global _fetcher
+    with _lock:
+        fetcher, _fetcher = _fetcher, None
+    if fetcher is not None:
+        fetcher.close()
+
+
+def download(url: str, max_bytes: int) -> bytes:
+    """The body behind a URL; one that is in the cache and has not changed on the server does not travel again.
+
+    Where a server is away or busy, what the cache has of it is given. Safe to call from several threads.
+
+    Args:
+        url: begins with http:// or https://.
+        max_bytes: a longer body is refused while it arrives; counted after decompression.
+
+    Raises:
+        ImageError: no answer, an answer other than 200, too many redirects, too long or too slow, or an address that
+            is not public and not allowed.
+    """
+    cache = _setting.cache
+    kept = cache.get(url) if cache is not None else None
+    try:
+        picture = _running().fetch(url, kept, max_bytes)
+    except _UnreachableError:
+        if kept is None:
+            raise
+        return kept.data
+    if picture is not kept and cache is not None:
+        cache.put(url, picture)
+    return picture.data
+
+
+def _running() -> _Fetcher:
+    global _fetcher
+    with _lock:
+        if _fetcher is None:
+            _fetcher = _Fetcher(_setting.neighbourhood)
+            atexit.register(close)
+        return _fetcher
+
+
+def shown(url: str) -> str:
+    """A URL as it may stand in a message: without user and password, and not endless."""
+    bare = _USERINFO.sub("//", url, count=1)
+    return bare if len(bare) <= 200 else f"{bare[:199]}…"
+
+
+class _Host:
+    """One host's share of the connections, and how it fares."""
+
+    def __init__(self) -> None:
+        self.slots = asyncio.Semaphore(PER_HOST)
+        self.failures = 0
+
+
+class _Fetcher:
+    """One client in one thread for all callers: over HTTP/2 many requests share a connection.
+
+    A TLS connection that several threads read and write is not safe before Python 3.14, so that none but this thread
+    touches one.
+    """
+
+    def __init__(self, neighbourhood: Neighbourhood) -> None:
+        self._hosts: dict[str, _Host] = {}
+        self._loop = asyncio.new_event_loop()
+        self._client = _new_client(neighbourhood)
+        self._thread = threading.Thread(target=self._loop.run_forever, name="fetch", daemon=True)
+        self._thread.start()
+
+    def fetch(self, url: str, kept: Picture | None, max_bytes: int) -> Picture:
+        return asyncio.run_coroutine_threadsafe(self._fetch(url, kept, max_bytes), self._loop).result()
+
+    def close(self) -> None:
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    async def _end(self) -> None:
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+        await self._client.aclose()
+
+    async def _fetch(self, url: str, kept: Picture | None, max_bytes: int) -> Picture:
+        host = self._hosts.setdefault(_host_of(url), _Host())
+        for attempt in range(RETRIES + 1):
+            away = host.failures >= AWAY
+            try:
+                async with host.slots:
+                    picture = await self._ask(url, kept, max_bytes, AWAY_TIMEOUT if away else TIMEOUT)
+            except _UnreachableError:
+                # A host that is away would otherwise hold each of its products up for as long as the first.
+                if attempt == RETRIES or away:
+                    host.failures += 1
+                    raise
+                await asyncio.sleep(FIRST_WAIT * 2**attempt * random.uniform(0.5, 1.0))
+            else:
+                host.failures = 0
+                return picture
+        raise AssertionError("the last attempt either returns or raises")
+
+    async def _ask(self, url: str, kept: Picture | None, max_bytes: int, timeout: float) -> Picture:
+        """One try, redirects included."""
+        import httpx2
+
+        problem = f"the picture cannot be fetched: {shown(url)}"
+        try:
+            async with asyncio.timeout(MAX_SECONDS):
+                return await self._follow(url, kept, max_bytes, timeout)
+        except TimeoutError as error:
+            raise ImageError(f"{problem} takes longer than {MAX_SECONDS:.0f} s") from error
+        except (httpx2.UnsupportedProtocol, httpx2.InvalidURL, httpx2.DecodingError, ValueError) as error:
+            raise ImageError(f"{problem}, {_cause(error)}") from error
+        except (httpx2.HTTPError, OSError) as error:
+            raise _UnreachableError(f"{problem}, {_cause(error)}") from error
+
+    async def _follow(self, url: str, kept: Picture | None, max_bytes: int, timeout: float) -> Picture:
+        conditions = kept.conditions if kept is not None else {}
+        request = self._client.build_request("GET", url, headers=conditions, timeout=timeout)
+        for _ in range(REDIRECTS + 1):
+            response = await self._client.send(request, stream=True)
+            try:
+                if response.next_request is None:
+                    return await _picture(response, kept, shown(url), max_bytes)
+                # Its own body is not read: it may be endless.
+                request = response.next_request
+            finally:
+                await response.aclose()
+        raise ImageError(f"the picture cannot be fetched: {shown(url)}, too many redirects (more than {REDIRECTS})")
+
+
+def _host_of(url: str) -> str:
+    """The key of a host's share.
+
+    Raises:
+        ImageError: the URL is none.
+    """
+    import httpx2
+
+    try:
+        target = httpx2.URL(url)
+    except (httpx2.InvalidURL, ValueError) as error:
+        raise ImageError(f"the picture cannot be fetched: {shown(url)}, {_cause(error)}") from error
+    if not target.host or target.scheme not in ("http", "https"):
+        raise ImageError(f"the picture cannot be fetched: {shown(url)} is no http(s) URL with a host")
+    return target.host
+
+
+async def _picture(response: httpx2.Response, kept: Picture | None, name: str, max_bytes: int) -> Picture:
+    status = response.status_code
+    if status == 304 and kept is not None:
+        return kept
+    if status != 200:
+        refusal = _UnreachableError if status in RETRIABLE else ImageError
+        raise refusal(f"the picture cannot be fetched: {name} answers with status {status}")
+    headers = response.headers
+    declared = headers.get("Content-Length", "")
+    if declared.isdecimal() and int(declared) > max_bytes:
+        raise ImageError(f"the picture is too large: {name} has {int(declared):,} bytes, the limit is {max_bytes:,}")
+    body = bytearray()
+    async for piece in response.aiter_bytes(_PIECE):
+        body += piece
+        if len(body) > max_bytes:
+            raise ImageError(f"the picture is too large: {name} has more than {max_bytes:,} bytes")
+    return Picture(bytes(body), headers.get("ETag"), headers.get("Last-Modified"))
+
+
+def _cause(error: BaseException) -> str:
+    words = str(error).splitlines() or [""]
+    return _USERINFO.sub("//", words[0])[:200] or type(error).__name__
+
+
+def _new_client(neighbourhood: Neighbourhood) -> httpx2.AsyncClient:
+    from http.cookiejar import CookieJar, DefaultCookiePolicy
+
+    import httpx2
+
+    return httpx2.AsyncClient(
+        transport=_transport(neighbourhood),
+        timeout=TIMEOUT,
+        follow_redirects=False,
+        # No proxy from the environment: it would resolve names itself, beyond our look at the addresses.
+        trust_env=False,
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+        headers={"User-Agent": f"clipita/{__version__}", "Accept": "image/*", "Accept-Encoding": "identity"},
+    )
+
+
+def _transport(neighbourhood: Neighbourhood) -> httpx2.AsyncHTTPTransport:
+    import httpcore2
+    import httpx2
+
+    class Vetted(httpcore2.AsyncNetworkBackend):
+        """Connects to the very addresses that were looked at, whatever the name resolves to a moment later."""
+
+        def __init__(self) -> None:
+            self._inner = httpcore2.AnyIOBackend()
+
+        async def connect_tcp(
+            self,
+            host: str,
+            port: int,
+            timeout: float | None = None,
+            local_address: str | None = None,
+            socket_options: Iterable[Any] | None = None,
+        ) -> httpcore2.AsyncNetworkStream:
+            try:
+                addresses = await asyncio.to_thread(neighbourhood.addresses, host, port)
+            except OSError as error:
+                raise httpcore2.ConnectError(str(error)) from error
+            failure: Exception = httpcore2.ConnectError(f"{host} has no address")
+            for address in addresses:
+                try:
+                    return await self._inner.connect_tcp(address, port, timeout, local_address, socket_options)
+                except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
+                    failure = error
+            raise failure
+
+        async def sleep(self, seconds: float) -> None:
+            await asyncio.sleep(seconds)
+
+    transport = httpx2.AsyncHTTPTransport()
+    # httpx's transport takes no backend of its own; httpcore's pool, which it wraps, does.
+    transport._pool = httpcore2.AsyncConnectionPool(
+        ssl_context=httpx2.create_ssl_context(),
+        max_connections=CONNECTIONS,
+        max_keepalive_connections=CONNECTIONS,
+        keepalive_expiry=30.0,
+        http2=True,
+        network_backend=Vetted(),
+    )
+    return transport

@@ -1,0 +1,238 @@
+"""Catalogue files as a stream of products: Parquet, JSON Lines, CSV."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from clipita.catalogue import xmarket
+from clipita.catalogue.fields import product_id, resolve_columns, row_to_product
+from clipita.catalogue.ids import IdTable
+from clipita.catalogue.product import Product, Rejection
+from clipita.catalogue.rows import FileSource, Row, Source
+from clipita.config import FieldsConfig
+from clipita.errors import CatalogueError, ProductError
+
+OnReject = Callable[[Rejection], None]
+
+_KINDS = {".parquet": "parquet", ".pq": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl",
+          ".csv": "csv", ".tsv": "tsv"}  # fmt: skip
+_KNOWN = (
+    "Known are .parquet, .pq, .jsonl, .ndjson, .json (one object a line), .csv, .tsv, and the text formats with .gz or "
+    ".zst behind."
+)
+_COMPRESSED = {".gz", ".zst"}
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+
+
+class CatalogueFile:
+    """One catalogue file.
+
+    Formats, by suffix: `.parquet`/`.pq`; `.jsonl`/`.ndjson`/`.json` with one object a line; `.csv`; `.tsv`; the text
+    formats also with `.gz` or `.zst` behind. A file with XMarket's columns (see `xmarket`) needs no mapping.
+
+    The file is opened and its columns are checked at once, so that a wrong name fails before any work.
+
+    Args:
+        file: the catalogue.
+        fields: which column is what.
+        image_root: folder for relative image paths; default: the file's own.
+        stream: JSON lines to read once in the place of the file, whose path is then only a name.
+
+    Attributes:
+        fields: the mapping without absent columns.
+        columns: all columns of the file.
+        extra_columns: those that go to `Product.extra`.
+        dropped_columns: unmapped columns of raw bytes, which are not read.
+
+    Raises:
+        CatalogueError: the file is missing, a folder, unreadable, empty, of an unknown or damaged format, or holds no
+            row.
+        FieldMappingError: see `fields.resolve_columns`.
+    """
+
+    def __init__(
+        self,
+        file: Path,
+        fields: FieldsConfig | None = None,
+        image_root: Path | None = None,
+        stream: BinaryIO | None = None,
+    ) -> None:
+        self.file = Path(file)
+        self._source: Source = open_source(self.file) if stream is None else _stream(stream, self.file)
+        self.columns = tuple(self._source.columns)
+        self.fields = resolve_columns(self._mapping(fields or FieldsConfig()), self.columns, self.file)
+        self._image_root = Path(image_root or self.file.parent).absolute()
+        mapped = {
+            self.fields.id,
+            self.fields.title,
+            self.fields.category_path,
+            self.fields.image,
+            *self.fields.attributes,
+        }
+        others = [name for name in self.columns if name and name not in mapped]
+        self.dropped_columns = tuple(name for name in others if name in self._source.binary_columns)
+        self.extra_columns = tuple(name for name in others if name not in self.dropped_columns)
+
+    def _mapping(self, fields: FieldsConfig) -> FieldsConfig:
+        """The mapping that was asked for; where none was, that of XMarket for its files."""
+        if fields != FieldsConfig() or not isinstance(self._source, xmarket.XMarketSource):
+            return fields
+        attributes = tuple(name for name in xmarket.FIELDS.attributes if name in self.columns)
+        return dataclasses.replace(xmarket.FIELDS, attributes=attributes)
+
+    @property
+    def rows(self) -> int | None:
+        """How many rows the file has, unusable ones included; text files are read through once for it.
+
+        None for a stream.
+        """
+        return self._source.rows
+
+    def products(self, on_reject: OnReject | None = None) -> Iterator[Product]:
+        """The usable products, in the file's order; pictures are not opened.
+
+        Args:
+            on_reject: is called for each row that gives no product, or whose id an earlier product has. None: the
+                first such row raises.
+
+        Raises:
+            ProductError: a bad row, when `on_reject` is None; names file and row.
+            CatalogueError: the file breaks off or is damaged half-way.
+        """
+        return (product for _, product in self.numbered_products(on_reject))
+
+    def numbered_products(self, on_reject: OnReject | None = None) -> Iterator[tuple[int, Product]]:
+        """The same as `products`, each with its row (see `Rejection.row`); of a stream an id may come again."""
+        first_rows = IdTable()
+        for number, row in self._source.records(self.dropped_columns):
+            try:
+                product = self._product(row)
+                if self.rows is not None:
+                    _check_new(product.id, number, first_rows)
+            except ProductError as error:
+                self._reject(number, row, error, on_reject)
+                continue
+            yield number, product
+
+    def rejection(self, row: int, id_: str | None, error: ProductError) -> Rejection:
+        """A rejection in this file's name."""
+        return Rejection(file=str(self.file), row=row, id=id_, reason=error.message)
+
+    def _product(self, row: Row | ProductError) -> Product:
+        if isinstance(row, ProductError):
+            raise row
+        product = row_to_product(row, self.fields)
+        image = product.image
+        if image is None or image.data is not None or image.location is None or _SCHEME.match(image.location):
+            return product
+        located = dataclasses.replace(image, location=str(self._image_root / image.location))
+        return dataclasses.replace(product, image=located)
+
+    def _reject(self, number: int, row: Row | ProductError, error: ProductError, on_reject: OnReject | None) -> None:
+        if on_reject is None:
+            raise type(error)(f"{self.file}, row {number}: {error.message}.", hint=error.hint) from error
+        on_reject(self.rejection(number, _id_of(row, self.fields), error))
+
+
+def files_in(folder: Path) -> list[Path]:
+    """All catalogue files of a folder and those below it, sorted; hidden ones do not count.
+
+    Raises:
+        CatalogueError: there is none.
+    """
+    found = sorted(
+        file for file in folder.rglob("*")
+        if _kind(file) and file.is_file() and not any(part.startswith(".") for part in file.relative_to(folder).parts)
+    )  # fmt: skip
+    if not found:
+        raise CatalogueError(f"The folder {folder} holds no catalogue file.", hint=_KNOWN)
+    return found
+
+
+def open_source(file: Path) -> Source:
+    """The file's reader, by its suffix and, for XMarket's files, its columns.
+
+    Raises:
+        CatalogueError: see `open_plain`.
+    """
+    source = open_plain(file)
+    return xmarket.XMarketSource(source) if xmarket.has_layout(source.columns) else source
+
+
+def open_plain(file: Path) -> FileSource:
+    """The file's rows as they stand, whatever their layout means.
+
+    Raises:
+        CatalogueError: missing, a folder, unreadable, empty, of an unknown or damaged format, or without any row.
+    """
+    _check_readable(file)
+    source = _source_of_kind(file)
+    if source.rows == 0:
+        raise CatalogueError(f"{file} holds no product.", hint="Give a file with at least one row.")
+    return source
+
+
+def _source_of_kind(file: Path) -> FileSource:
+    kind = _kind(file)
+    if kind == "parquet":
+        from clipita.catalogue.parquet import ParquetSource
+
+        return ParquetSource(file)
+    if kind == "jsonl":
+        from clipita.catalogue.jsonl import JsonLinesSource
+
+        return JsonLinesSource(file, printed=xmarket.is_metadata_file(file))
+    if kind in {"csv", "tsv"}:
+        from clipita.catalogue.csv import DelimitedSource
+
+        return DelimitedSource(file, "\t" if kind == "tsv" else None)
+    raise CatalogueError(f"{file} is of no known catalogue format.", hint=_KNOWN)
+
+
+def _kind(file: Path) -> str | None:
+    zipped = file.suffix.lower() in _COMPRESSED
+    kind = _KINDS.get(Path(file.stem if zipped else file.name).suffix.lower())
+    return None if zipped and kind == "parquet" else kind
+
+
+def _stream(stream: BinaryIO, name: Path) -> Source:
+    from clipita.catalogue.jsonl import JsonLinesStream
+
+    return JsonLinesStream(stream, name)
+
+
+def _check_readable(file: Path) -> None:
+    try:
+        status = file.stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise CatalogueError(f"{file} is a folder.", hint="Name one catalogue file in it.")
+        if not stat.S_ISREG(status.st_mode):
+            raise CatalogueError(f"{file} is not a regular file.")
+        with file.open("rb"):
+            pass
+    except FileNotFoundError:
+        raise CatalogueError(f"There is no catalogue file {file}.", hint="Check the path.") from None
+    except OSError as error:
+        raise CatalogueError(f"{file} cannot be opened: {error.strerror}.", hint="Check its permissions.") from error
+    if status.st_size == 0:
+        raise CatalogueError(f"{file} is empty.", hint="Give a file with at least one row.")
+
+
+def _check_new(id_: str, number: int, first_rows: IdTable) -> None:
+    first = first_rows.setdefault(id_, number)
+    if first != number:
+        raise ProductError(f"the id occurs twice: row {first} has it already")
+
+
+def _id_of(row: Row | ProductError, fields: FieldsConfig) -> str | None:
+    if isinstance(row, ProductError):
+        return None
+    try:
+        return product_id(row, fields)
+    except ProductError:
+        return None

@@ -1,0 +1,127 @@
+"""Files as numbered rows of named cells, and text files as lines, plain or compressed."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol, cast
+
+from clipita.errors import CatalogueError, ProductError
+
+Row = Mapping[str, Any]
+NumberedRow = tuple[int, Row | ProductError]
+"""The row's number from 1 (the line of a text file), and its cells or what makes them unreadable."""
+StoredRow = tuple[int, Any, Any]
+"""The row's number, one of its cells or the ProductError that bars it, and the row in the file's own form."""
+
+
+class Source(Protocol):
+    """One catalogue file.
+
+    Attributes:
+        columns: names of the columns, in the file's order.
+        binary_columns: those among them that hold raw bytes.
+        rows: how many rows there are, unreadable ones included; None where that shows only at the end.
+    """
+
+    @property
+    def columns(self) -> Sequence[str]: ...  # noqa: D102 - described above
+
+    @property
+    def binary_columns(self) -> Collection[str]: ...  # noqa: D102
+
+    @property
+    def rows(self) -> int | None: ...  # noqa: D102
+
+    def records(self, leave_out: Collection[str] = ()) -> Iterator[NumberedRow]:
+        """All rows in order, without the columns in `leave_out`.
+
+        Raises:
+            CatalogueError: the file breaks off or is damaged; it says where.
+        """
+        ...
+
+
+class FileSource(Source, Protocol):
+    """A source that can be read again, as it stands."""
+
+    def stored(self, column: str) -> Iterator[StoredRow]:
+        """All rows in order, as they stand in the file, each with its cell of `column`.
+
+        Raises:
+            CatalogueError: the file breaks off or is damaged; it says where.
+        """
+        ...
+
+
+MAX_LINE = 50 * 2**20
+"""Bytes. A line holds one product; with its picture in base64 it may well take some megabytes."""
+
+_UTF8_BOM = b"\xef\xbb\xbf"
+_UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
+
+
+def numbered_lines(file: Path, limit: int = MAX_LINE) -> Iterator[tuple[int, bytes | None]]:
+    """Lines with their numbers, from 1, line ends included; None in place of a line longer than `limit` bytes.
+
+    Raises:
+        CatalogueError: the file cannot be opened, is UTF-16, or breaks off (a truncated .gz); with the line's number.
+    """
+    with _opened(file) as stream:
+        yield from stream_lines(stream, file, limit)
+
+
+def stream_lines(stream: BinaryIO, file: Path, limit: int = MAX_LINE) -> Iterator[tuple[int, bytes | None]]:
+    """The same of an open stream, such as standard input; `file` is its name in errors.
+
+    Raises:
+        CatalogueError: as in `numbered_lines`.
+    """
+    number = 0
+    try:
+        while line := stream.readline(limit + 1):
+            number += 1
+            if number == 1:
+                line = _without_bom(line, file)
+            if len(line) > limit:
+                _skip_rest(stream)
+                yield number, None
+            else:
+                yield number, line
+    except (EOFError, OSError, zlib.error) as error:
+        raise CatalogueError(
+            f"{file} cannot be read beyond line {number}: {error}.",
+            hint="The file is damaged or was not copied to its end; copy it again.",
+        ) from error
+
+
+def _opened(file: Path) -> BinaryIO:
+    if file.suffix.lower() == ".gz":
+        # Without a further buffer around it, which would swallow the good lines before a truncation.
+        return cast(BinaryIO, gzip.GzipFile(file, "rb"))
+    if file.suffix.lower() == ".zst":
+        return _zstd(file)
+    return file.open("rb", buffering=2**18)
+
+
+def _zstd(file: Path) -> BinaryIO:
+    """Python reads zstd only from 3.14 on; Arrow does in every version."""
+    import pyarrow as pa
+
+    return cast(BinaryIO, io.BufferedReader(pa.input_stream(str(file), compression="zstd")))
+
+
+def _without_bom(line: bytes, file: Path) -> bytes:
+    if line.startswith(_UTF16_BOMS):
+        raise CatalogueError(
+            f"{file} is encoded as UTF-16.", hint=f"Convert it: iconv -f UTF-16 -t UTF-8 {file.name} > utf8-{file.name}"
+        )
+    return line.removeprefix(_UTF8_BOM)
+
+
+def _skip_rest(stream: BinaryIO) -> None:
+    while (piece := stream.readline(2**20)) and not piece.endswith(b"\n"):
+        pass

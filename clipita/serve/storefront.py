@@ -1,0 +1,226 @@
+"""What a shop window needs to know of the index: the category tree with counts, and the fields one can choose by."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, TypeVar, cast
+
+from opensearchpy import AsyncOpenSearch
+
+from clipita.catalogue.fields import category_path
+from clipita.catalogue.product import CategoryPath
+from clipita.errors import QueryError, UsageError
+from clipita.opensearch.cluster.errors import address_of, guarded
+from clipita.opensearch.cluster.reads import value_at
+from clipita.opensearch.index.mapping import ID_FIELD
+from clipita.opensearch.search.boosts import NUMBERS
+from clipita.opensearch.search.client import ProductSearch
+from clipita.opensearch.search.fields import FieldNames
+
+KEPT_SECONDS = 60.0
+PATHS_AT_ONCE = 500
+PRODUCTS_AT_ONCE = 1_000
+MAX_FIELDS = 100
+MOST_VALUES = 1_000
+"""A field of more values is no choice that one could look through."""
+LEAST_SHARE = 0.01
+"""Of the products that must have a field for it to be offered."""
+NOT_OFFERED = ("product_id", "category_path", "attributes_text")
+
+_EXACT_SET = "doc[params.field].size() == params.size"
+
+Answer = TypeVar("Answer")
+
+
+class Shop:
+    """Reads these once a minute at most.
+
+    Args:
+        client: of the cluster.
+        search: knows the index and its categories.
+    """
+
+    def __init__(self, client: AsyncOpenSearch, search: ProductSearch) -> None:
+        self._client = client
+        self._search = search
+        self._where = address_of(search.client)
+        self._locks = {"categories": asyncio.Lock(), "fields": asyncio.Lock()}
+        self._kept: dict[str, tuple[float, str, Any]] = {}
+
+    async def categories(self) -> dict[str, Any]:
+        """The tree: `{total, categories: [{name, path, count, children}]}`, each level by name."""
+        return await self._once("categories", self._read_categories)
+
+    async def fields(self) -> dict[str, Any]:
+        """`{products, facets: [{name, values, share}], ranges: [{name, min, max, share}], sorts}`, widest use first."""
+        return await self._once("fields", self._read_fields)
+
+    async def _once(self, name: str, read: Callable[[], Awaitable[Answer]]) -> Answer:
+        async with self._locks[name]:
+            read_at, index, kept = self._kept.get(name, (0.0, "", None))
+            if index == self._search.index.name and time.monotonic() - read_at <= KEPT_SECONDS:
+                # One name, one reader, one type.
+                return cast(Answer, kept)
+            answer = await read()
+            self._kept[name] = (time.monotonic(), self._search.index.name, answer)
+            return answer
+
+    async def _read_categories(self) -> dict[str, Any]:
+        categories = await asyncio.to_thread(lambda: self._search.categories)
+        paths = sorted(entry.path for entry in categories)
+        own = [count for start in range(0, len(paths), PATHS_AT_ONCE)
+               for count in await self._counts(paths[start : start + PATHS_AT_ONCE])]  # fmt: skip
+        counted = dict(zip(paths, own, strict=True))
+        for alike in same_names(paths):
+            counted |= await self._in_order(alike)
+        totals: dict[CategoryPath, int] = {}
+        for path, count in counted.items():
+            for depth in range(1, len(path) + 1):
+                totals[path[:depth]] = totals.get(path[:depth], 0) + count
+        return {"total": len(paths), "categories": nested(totals)}
+
+    async def _counts(self, paths: Sequence[CategoryPath]) -> list[int]:
+        """How many products stand at each path itself.
+
+        The index looks up a product's names without their order, so a product counts where its names are just those of
+        the path: `Bags > Wallets` is kept apart from `Wallets`, and by `_in_order` from `Wallets > Bags`.
+        """
+        if (field := self._category_field()) is None:
+            return [0] * len(paths)
+        filters = [self._is_at(path, field) for path in paths]
+        answer = await self._ask({"paths": {"filters": {"filters": filters}}})
+        return [bucket["doc_count"] for bucket in answer["aggregations"]["paths"]["buckets"]]
+
+    async def _in_order(self, paths: Sequence[CategoryPath]) -> dict[CategoryPath, int]:
+        """The same for paths of the same names in another order or number, from the products themselves."""
+        found: dict[CategoryPath, int] = dict.fromkeys(paths, 0)
+        layout, field = self._search.names.layout, self._category_field()
+        if field is None:
+            return found
+        body: dict[str, Any] = {
+            "size": PRODUCTS_AT_ONCE,
+            "_source": [layout.category_path],
+            "sort": [{ID_FIELD: "asc"}],
+            "query": self._is_at(paths[0], field),
+        }
+        while True:
+            with guarded(self._where, QueryError):
+                hits = (await self._client.search(index=self._search.alias, body=body))["hits"]["hits"]
+            for hit in hits:
+                path = category_path(value_at(hit["_source"], layout.category_path), layout)
+                if path in found:
+                    found[path] += 1
+            if len(hits) < PRODUCTS_AT_ONCE:
+                return found
+            body["search_after"] = hits[-1]["sort"]
+
+    def _category_field(self) -> str | None:
+        """The path to look up categories by; None where the index keeps none, or only as words."""
+        with suppress(UsageError):
+            return self._search.names.exact(self._search.names.layout.category_path)
+        return None
+
+    def _is_at(self, path: CategoryPath, field: str) -> dict[str, Any]:
+        """The query for products that are at a path itself."""
+        size = {"script": {"source": _EXACT_SET, "params": {"field": field, "size": len(set(path))}}}
+        names = {"bool": {"filter": [*({"term": {field: name}} for name in path), {"script": size}]}}
+        separator = self._search.index.fields.get("category_separator")
+        if not separator:
+            return names
+        bare = separator.strip() or separator
+        joined = {"terms": {field: [between.join(path) for between in (separator, bare, f" {bare} ")]}}
+        return {"bool": {"should": [names, joined]}}
+
+    async def _read_fields(self) -> dict[str, Any]:
+        names = self._search.names
+        texts, numbers = offered(names)
+        answer = await self._ask(
+            {
+                **{f"text:{path}": {"cardinality": {"field": path}} for path in texts.values()},
+                **{f"count:{path}": {"filter": {"exists": {"field": path}}} for path in texts.values()},
+                **{f"stats:{path}": {"stats": {"field": path}} for path in numbers.values()},
+            }
+        )
+        products = answer["hits"]["total"]["value"]
+        found = answer.get("aggregations", {})
+        facets = [
+            {"name": name, "values": found[f"text:{path}"]["value"], "share": _share(found[f"count:{path}"], products)}
+            for name, path in texts.items()
+        ]
+        ranges = [
+            {
+                "name": name,
+                "min": found[f"stats:{path}"]["min"],
+                "max": found[f"stats:{path}"]["max"],
+                "share": found[f"stats:{path}"]["count"] / products if products else 0.0,
+            }
+            for name, path in numbers.items()
+        ]
+        ranges = sorted((entry for entry in ranges if entry["share"] >= LEAST_SHARE), key=_widest)
+        return {
+            "products": products,
+            "facets": sorted((entry for entry in facets if _is_choice(entry)), key=_widest),
+            "ranges": [entry for entry in ranges if entry["min"] < entry["max"]],
+            "sorts": [entry["name"] for entry in ranges],
+        }
+
+    async def _ask(self, aggregations: Mapping[str, Any]) -> Any:
+        body = {"size": 0, "track_total_hits": True, "aggs": aggregations}
+        with guarded(self._where, QueryError):
+            return await self._client.search(index=self._search.alias, body=body)
+
+
+def same_names(paths: Sequence[CategoryPath]) -> list[list[CategoryPath]]:
+    """Groups of paths that hold the same names, those of two and more."""
+    groups: dict[frozenset[str], list[CategoryPath]] = {}
+    for path in paths:
+        groups.setdefault(frozenset(path), []).append(path)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def nested(totals: Mapping[CategoryPath, int]) -> list[dict[str, Any]]:
+    """Counts by path as a tree."""
+    nodes: dict[CategoryPath, dict[str, Any]] = {
+        path: {"name": path[-1], "path": list(path), "count": count, "children": []}
+        for path, count in sorted(totals.items())
+    }
+    for path, node in nodes.items():
+        if len(path) > 1:
+            nodes[path[:-1]]["children"].append(node)
+    return [node for path, node in nodes.items() if len(path) == 1]
+
+
+def offered(names: FieldNames) -> tuple[dict[str, str], dict[str, str]]:
+    """Fields by the names that a shop gives them: those of whole values, and those of numbers.
+
+    Returns:
+        Name to path, twice; `MAX_FIELDS` together at most, in the mapping's order.
+    """
+    texts: dict[str, str] = {}
+    numbers: dict[str, str] = {}
+    for path, kind in names.types.items():
+        name = path.removeprefix("attributes.")
+        if path in NOT_OFFERED or path.endswith(".keyword") or len(texts) + len(numbers) >= MAX_FIELDS:
+            continue
+        # Of two fields of one short name only the first is meant by it.
+        name = name if names.exact(name) == path else path
+        if kind in ("keyword", "boolean"):
+            texts[name] = path
+        elif kind in NUMBERS:
+            numbers[name] = path
+    return texts, numbers
+
+
+def _share(bucket: Mapping[str, Any], products: int) -> float:
+    return float(bucket["doc_count"] / products) if products else 0.0
+
+
+def _is_choice(entry: Mapping[str, Any]) -> bool:
+    return bool(1 < entry["values"] <= MOST_VALUES and entry["share"] >= LEAST_SHARE)
+
+
+def _widest(entry: Mapping[str, Any]) -> tuple[float, str]:
+    return (-round(entry["share"], 2), entry["name"])

@@ -1,0 +1,226 @@
+"""A split as the training loop sees it: tower features of any rows, cached or computed on the spot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from clipita.catalogue.product import CategoryPath
+from clipita.model.clip_ita import ClipIta, ProductFeatures
+from clipita.model.towers import Towers
+from clipita.runtime.preprocess import Tokenizer
+from clipita.training.dataset import Examples, Progress
+from clipita.training.row_store import RowStore, content_key
+
+TEXT_BATCH = 128
+
+
+class Split(Protocol):
+    """Products that can be asked for their tower features."""
+
+    paths: Sequence[CategoryPath]
+
+    def features(self, model: ClipIta, rows: Tensor) -> ProductFeatures:
+        """Tower features of the rows (int64 [B]); a missing modality is zero."""
+        ...
+
+
+class QueryTexts(Protocol):
+    """Texts of queries that can be asked for their tower features."""
+
+    def features(self, model: ClipIta) -> Tensor:
+        """Tower features of all texts, float32 [C, text_dim]."""
+        ...
+
+
+class FrozenTexts:
+    """Query texts under frozen towers: encoded once."""
+
+    def __init__(self, encoded: Tensor) -> None:
+        self._encoded = encoded
+
+    def features(self, model: ClipIta) -> Tensor:
+        """The features that were encoded at the start."""
+        return self._encoded.to(model.log_scale.device)
+
+
+class LearningTexts:
+    """Query texts whose tower is learning."""
+
+    def __init__(self, texts: Sequence[str], tokenizer: Tokenizer) -> None:
+        self._ids = torch.from_numpy(tokenizer(texts))
+
+    def features(self, model: ClipIta) -> Tensor:
+        """The tower's present features."""
+        return model.towers.encode_text(self._ids.to(model.log_scale.device))
+
+
+@dataclass(frozen=True)
+class Variants:
+    """Category names as people type them, under frozen towers.
+
+    Attributes:
+        features: float32 [K, text_dim].
+        owners: int64 [K], ascending: the name that a text stands for; every name has at least one text.
+    """
+
+    features: Tensor
+    owners: Tensor
+
+
+class FrozenSplit:
+    """Everything a frozen tower says about a split, in memory: a gather a batch.
+
+    Args:
+        examples: the products.
+        modalities: which of I, T and A are needed.
+        images: float16 rows of image features.
+        texts: float16 rows of text features, holding every title and attribute.
+    """
+
+    def __init__(self, examples: Examples, modalities: str, images: RowStore | None, texts: RowStore) -> None:
+        self.paths: Sequence[CategoryPath] = examples.paths
+        self._image = self._title = self._attributes = None
+        if "I" in modalities and images is not None:
+            self._image = torch.from_numpy(images.gather(examples.image_keys))
+        if "T" in modalities:
+            keys = [text_key(title) if title and title.strip() else None for title in examples.titles]
+            self._title = torch.from_numpy(texts.gather(keys))
+        if "A" in modalities:
+            self._attributes = torch.from_numpy(_attribute_means(examples, texts))
+
+    def features(self, model: ClipIta, rows: Tensor) -> ProductFeatures:
+        """Gather the rows' features, on the model's device."""
+        return self.gathered(rows, model.log_scale.device)
+
+    def gathered(self, rows: Tensor, device: torch.device | str = "cpu") -> ProductFeatures:
+        """The rows' features, which frozen towers gave before there was a model."""
+        return ProductFeatures(
+            *(
+                None if part is None else part[rows].to(device).float()
+                for part in (self._image, self._title, self._attributes)
+            )
+        )
+
+
+class LearningSplit:
+    """A split whose towers are learning: pixels come from a store on disk, texts are token ids in memory.
+
+    Args:
+        examples: the products.
+        modalities: which of I, T and A are needed.
+        pixels: uint8 rows of decoded pictures.
+        towers: for the tokenizer and the frame of the pictures.
+    """
+
+    def __init__(self, examples: Examples, modalities: str, pixels: RowStore | None, towers: Towers) -> None:
+        self.paths: Sequence[CategoryPath] = examples.paths
+        self._modalities = modalities
+        self._pixels = pixels
+        self._frame = (towers.image_spec.height, towers.image_spec.width, 3)
+        self._keys = examples.image_keys
+        self._text = towers.tokenizer.spec
+        self._title_ids = torch.from_numpy(towers.tokenizer([title or "" for title in examples.titles]))
+        self._has_title = torch.tensor([bool(title and title.strip()) for title in examples.titles])
+        distinct = {text: None for texts in examples.attributes for text in texts}
+        number = {text: position for position, text in enumerate(distinct)}
+        self._attribute_ids = torch.from_numpy(towers.tokenizer(list(distinct) or [""]))
+        self._attributes = [[number[text] for text in texts] for texts in examples.attributes]
+
+    def features(self, model: ClipIta, rows: Tensor) -> ProductFeatures:
+        """Run the towers on the rows."""
+        wanted = rows.tolist()
+        attribute_ids, weights = self._attribute_batch(wanted)
+        pixels, has_image = self._image_batch(wanted)
+        tensors = {
+            "pixels": pixels,
+            "has_image": has_image,
+            "title_ids": self._trim(self._title_ids[rows]),
+            "has_title": self._has_title[rows],
+            "attribute_ids": self._trim(attribute_ids),
+            "attribute_weights": weights,
+        }
+        device = model.log_scale.device
+        return model.product_features(
+            **{name: None if value is None else value.to(device) for name, value in tensors.items()}
+        )
+
+    def _trim(self, ids: Tensor) -> Tensor:
+        """Cut the columns in which no row of the batch has a token, where the tower ignores padding anyway."""
+        if self._text.pad_to == "context":
+            return ids
+        used = (ids != self._text.pad_id).any(dim=0).nonzero()
+        return ids[:, : int(used.max()) + 1] if len(used) else ids[:, :1]
+
+    def _image_batch(self, rows: list[int]) -> tuple[Tensor | None, Tensor | None]:
+        if self._pixels is None:
+            return None, None
+        keys = [self._keys[row] for row in rows]
+        pixels = self._pixels.gather(keys).reshape(len(rows), *self._frame)
+        return torch.from_numpy(pixels), torch.tensor([key is not None for key in keys])
+
+    def _attribute_batch(self, rows: list[int]) -> tuple[Tensor, Tensor]:
+        distinct: dict[int, int] = {}
+        for row in rows:
+            for attribute in self._attributes[row]:
+                distinct.setdefault(attribute, len(distinct))
+        weights = torch.zeros((len(rows), max(1, len(distinct))))
+        for position, row in enumerate(rows):
+            for attribute in self._attributes[row]:
+                weights[position, distinct[attribute]] += 1.0 / len(self._attributes[row])
+        return self._attribute_ids[list(distinct) or [0]], weights
+
+
+def text_key(text: str) -> bytes:
+    """Key of a text's row."""
+    return content_key(text.encode("utf-8", "surrogatepass"))
+
+
+@torch.no_grad()
+def encode_texts(texts: Sequence[str], towers: Towers, store: RowStore, progress: Progress) -> None:
+    """Bring every distinct text's features into the store; known ones cost nothing."""
+    missing = {text_key(text): text for text in texts if text.strip()}
+    wanted = sorted(
+        ((key, text) for key, text in missing.items() if key not in store), key=lambda entry: (len(entry[1]), entry[1])
+    )
+    for start in range(0, len(wanted), TEXT_BATCH):
+        keys, batch = zip(*wanted[start : start + TEXT_BATCH], strict=True)
+        ids = torch.from_numpy(towers.tokenizer(batch)).to(towers.image_mean.device)
+        store.append(keys, towers.encode_text(ids).cpu().numpy())
+        progress("Encoding texts", start + len(batch), len(wanted))
+
+
+def name_matrix(names: Sequence[str], paths: Sequence[CategoryPath]) -> Tensor:
+    """Which category names stand on which product's path: bool [len(paths), len(names)].
+
+    Nodes of one name in two branches are one query, since their text is the same; names that are not asked for are
+    left out.
+    """
+    column = {name: position for position, name in enumerate(names)}
+    matrix = np.zeros((len(paths), len(names)), dtype=bool)
+    for row, path in enumerate(paths):
+        matrix[row, [column[name] for name in path if name in column]] = True
+    return torch.from_numpy(matrix)
+
+
+def path_classes(paths: Sequence[CategoryPath]) -> Tensor:
+    """Each product's most specific category as a number from 0, int64 [N]."""
+    number: dict[CategoryPath, int] = {}
+    return torch.tensor([number.setdefault(path, len(number)) for path in paths])
+
+
+def _attribute_means(examples: Examples, texts: RowStore) -> np.ndarray[tuple[int, int], np.dtype[np.float16]]:
+    distinct = list({text: None for product in examples.attributes for text in product if text.strip()})
+    number = {text: position for position, text in enumerate(distinct)}
+    table = texts.gather([text_key(text) for text in distinct]).astype(np.float32)
+    means = np.zeros((len(examples), texts.width), dtype=np.float16)
+    for row, product in enumerate(examples.attributes):
+        known = [number[text] for text in product if text in number]
+        if known:
+            means[row] = table[known].mean(axis=0)
+    return means

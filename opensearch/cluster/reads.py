@@ -1,0 +1,115 @@
+"""Reading what is stored, where "not there" and "not to be had just now" are two things."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import opensearchpy
+
+from clipita.opensearch.cluster.retry import Backoff
+from clipita.opensearch.dialect.opensearch import CONTEXT_LOST, DOCUMENT_ERRORS
+
+
+def whole(answer: dict[str, Any], copies: bool = False) -> dict[str, Any]:
+    """The answer of a search, a count, a refresh or statistics, once each shard has given its part.
+
+    With a shard away OpenSearch answers with status 200 for the others, and its documents look as if they were absent.
+    A shard without a node is not even among the failed ones.
+
+    Args:
+        answer: from the cluster.
+        copies: refresh and statistics, which count each copy of a shard, and replicas may have no node for good.
+
+    Raises:
+        TransportError: a part is missing; status 503, which `Backoff.call` waits for, or 404 for a point in time that
+            a shard has lost.
+
+    Source:
+        https://docs.opensearch.org/latest/api-reference/search-apis/search/ (`_shards`, `timed_out`)
+    """
+    shards = answer.get("_shards", {})
+    expected = 1 if copies else shards.get("total", 0)
+    if not answer.get("timed_out") and not shards.get("failed") and shards.get("successful", 0) >= expected:
+        return answer
+    reasons = [failure.get("reason") or {} for failure in shards.get("failures", ())]
+    lost = any(reason.get("type") == CONTEXT_LOST for reason in reasons)
+    kind = CONTEXT_LOST if lost else "partial_answer"
+    reason = (
+        "No search context" if lost else f"only {shards.get('successful')} of {shards.get('total')} shards answered"
+    )
+    raise opensearchpy.TransportError(404 if lost else 503, kind, {"error": {"type": kind, "reason": reason}})
+
+
+def count(client: opensearchpy.OpenSearch, name: str, backoff: Backoff, query: Mapping[str, Any] | None = None) -> int:
+    """How many documents an index has, or how many of them a query finds, on all shards.
+
+    Raises:
+        ClusterError: a shard stays away, or the cluster refuses it.
+    """
+    body = None if query is None else {"query": query}
+    return int(backoff.call(client, lambda: whole(client.count(index=name, body=body)))["count"])
+
+
+def addresses(hits: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """What `get_documents` takes, of a search's hits."""
+    return [{"_id": hit["_id"]} | ({"routing": hit["_routing"]} if "_routing" in hit else {}) for hit in hits]
+
+
+def refresh(client: opensearchpy.OpenSearch, name: str, backoff: Backoff) -> None:
+    """Make what was written to an index visible to searches, on every shard.
+
+    Raises:
+        ClusterError: a shard stays away, or the cluster refuses it.
+    """
+    # A refresh waits a minute for a shard without a node; a count tells at once.
+    count(client, name, backoff)
+    backoff.call(client, lambda: whole(client.indices.refresh(index=name), copies=True))
+
+
+def get_documents(
+    client: opensearchpy.OpenSearch, index: str, docs: Sequence[Mapping[str, Any]], backoff: Backoff, **source: str
+) -> list[dict[str, Any]]:
+    """Documents by id in their present state, refreshed or not.
+
+    Args:
+        client: connected.
+        index: name or alias.
+        docs: `_id`, and `routing` where there is one, of each.
+        backoff: waits while the cluster cannot answer for some of them.
+        source: `_source_includes` or `_source_excludes`, as the multi-get API has them.
+
+    Returns:
+        An answer for each of `docs`, in that order; `found` says whether the document is there.
+
+    Raises:
+        ClusterError: the cluster refused, or could not answer for each of them for too long.
+
+    Source:
+        https://docs.opensearch.org/latest/api-reference/document-apis/multi-get/ (a document whose shard is away has an
+        `error` in an answer of status 200).
+    """
+
+    def request() -> list[dict[str, Any]]:
+        answers: list[dict[str, Any]] = client.mget(body={"docs": list(docs)}, index=index, **source)["docs"]
+        for answer in answers:
+            if error := answer.get("error"):
+                # As if the whole request had failed so: the documents that were answered are asked for again.
+                raise opensearchpy.TransportError(DOCUMENT_ERRORS.get(error["type"], 503), error["type"], answer)
+        return answers
+
+    return backoff.call(client, request) if docs else []
+
+
+def value_at(source: Mapping[str, Any], path: str) -> Any:
+    """The value at a dotted path; a document may also hold the dotted name itself, and lists of objects on the way."""
+    if path in source:
+        return source[path]
+    head, _, rest = path.partition(".")
+    inner = source.get(head)
+    if not rest:
+        return inner
+    if isinstance(inner, list):
+        found = [value_at(part, rest) for part in inner if isinstance(part, Mapping)]
+        return [value for value in found if value is not None] or None
+    return value_at(inner, rest) if isinstance(inner, Mapping) else None

@@ -1,0 +1,117 @@
+"""Waiting for a cluster that is busy or away for a moment: exponential back-off with jitter, bounded."""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import opensearchpy
+
+from clipita.opensearch.cluster.errors import address_of, translate
+
+Remark = Callable[[str], None]
+T = TypeVar("T")
+
+RETRIABLE = frozenset({429, 502, 503, 504})
+PATIENCE = 120.0
+FIRST_WAIT = 0.5
+LONGEST_WAIT = 15.0
+
+
+class Backoff:
+    """Waits 0.5, 1, 2 … up to 15 seconds, each with jitter, and gives up after `patience` seconds without success.
+
+    Args:
+        remark: is told of every wait.
+        patience: seconds, counted from the first failure in a row.
+        first_wait: seconds.
+        ended: once set, there is no more waiting.
+    """
+
+    def __init__(
+        self,
+        remark: Remark | None = None,
+        patience: float = PATIENCE,
+        first_wait: float = FIRST_WAIT,
+        ended: threading.Event | None = None,
+    ) -> None:
+        self._ended = ended or threading.Event()
+        self._remark = remark
+        self._first_wait = first_wait
+        self._patience = patience
+        self._failures = 0
+        self._since = 0.0
+        # Two ingests that were turned away together must not come back together.
+        self._random = random.Random(os.getpid())
+
+    def success(self) -> None:
+        """The cluster took something: the next failure is a first one again."""
+        self._failures = 0
+
+    def wait(self, cause: str) -> bool:
+        """Sleep after a failure.
+
+        Returns:
+            False at once when the patience is at its end.
+        """
+        now = time.monotonic()
+        if self._failures == 0:
+            self._since = now
+        left = self._since + self._patience - now
+        if left <= 0 or self._ended.is_set():
+            return False
+        longest = min(LONGEST_WAIT, self._first_wait * 2 ** min(self._failures, 10))
+        self._failures += 1
+        seconds = min(left, longest * self._random.uniform(0.5, 1.0))
+        if self._remark is not None:
+            self._remark(f"OpenSearch: {cause}; trying again in {seconds:.1f} s.")
+        return not self._ended.wait(seconds)
+
+    def call(self, client: opensearchpy.OpenSearch, request: Callable[[], T]) -> T:
+        """Send a request that may safely be sent twice, again and again while the cluster is busy.
+
+        Raises:
+            ClusterError: the cluster refused it, or stayed busy or away for too long.
+        """
+        while True:
+            try:
+                answer = request()
+            except opensearchpy.OpenSearchException as error:
+                if not is_retriable(error) or not self.wait(describe(error)):
+                    raise translate(error, address_of(client)) from error
+                continue
+            self.success()
+            return answer
+
+
+def is_retriable(error: Exception) -> bool:
+    """Whether the same request may succeed a moment later."""
+    if isinstance(error, opensearchpy.SSLError | opensearchpy.AuthenticationException):
+        return False
+    # A cut-off answer; that OpenSearch is at this address was seen when the connection was made.
+    if isinstance(error, opensearchpy.ConnectionError | opensearchpy.SerializationError):
+        return True
+    return (
+        isinstance(error, opensearchpy.TransportError) and error.status_code in RETRIABLE and not is_block(error.error)
+    )
+
+
+def is_block(error_type: Any) -> bool:
+    """Whether an error's type is a block on the index, which no waiting lifts; one for a full disk has status 429."""
+    return bool(error_type == "cluster_block_exception")
+
+
+def describe(error: Exception) -> str:
+    """An exception of the client in a few words."""
+    if isinstance(error, opensearchpy.ConnectionTimeout):
+        return "no answer in time"
+    if isinstance(error, opensearchpy.ConnectionError):
+        return "no connection"
+    if isinstance(error, opensearchpy.SerializationError):
+        return "an answer that is cut off"
+    status = getattr(error, "status_code", "?")
+    return f"busy (status {status})" if status in RETRIABLE else f"status {status}"

@@ -1,0 +1,1 @@
+"""What differs between search engines, one module per engine."""

@@ -1,0 +1,18 @@
+"""OpenSearch: the oldest supported version, the names of its plugins and of its errors."""
+
+from __future__ import annotations
+
+OLDEST = (2, 13, 0)
+KNN_PLUGIN = "opensearch-knn"
+NEURAL_SEARCH_PLUGIN = "opensearch-neural-search"
+ML_COMMONS_PLUGIN = "opensearch-ml"
+
+MISSING_INDEX = frozenset({"index_not_found_exception", "aliases_not_found_exception"})
+DOCUMENT_ERRORS = {
+    "index_not_found_exception": 404,
+    "index_closed_exception": 400,
+    "routing_missing_exception": 400,
+}
+"""Errors of one document in a multi-get that no waiting mends, with their status."""
+CONTEXT_LOST = "search_context_missing_exception"
+"""A point in time has expired, or its shard was lost."""

@@ -1,0 +1,162 @@
+"""The index: its mapping, the alias in front of it, and the model it belongs to.
+
+`products` is an alias; behind it lies `products-<fingerprint[:8]>-<n>`, whose mapping says under `_meta.clipita` which
+model made its vectors. Another model gets another index beside it; the alias moves when that one is whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from opensearchpy import OpenSearch
+
+from clipita.errors import ClusterError, FingerprintError, IndexMissingError
+from clipita.opensearch.cluster.errors import guarded
+from clipita.opensearch.index.mapping import SCHEMA
+
+if TYPE_CHECKING:
+    from clipita.runtime import Bundle
+
+
+@dataclass(frozen=True)
+class ProductIndex:
+    """An index of ours.
+
+    Attributes:
+        name: the concrete index.
+        meta: `_meta.clipita` of its mapping: fingerprint, dim, model, created, schema, state, fields.
+        properties: the mapping's properties.
+    """
+
+    name: str
+    meta: Mapping[str, Any]
+    properties: Mapping[str, Any]
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the model whose vectors it holds."""
+        return str(self.meta["fingerprint"])
+
+    @property
+    def kept(self) -> bool:
+        """Whether its documents are the shop's own, with our fields added, and not laid out by us."""
+        return self.meta.get("documents") == "kept"
+
+    @property
+    def complete(self) -> bool:
+        """Whether an ingest run came to its end here."""
+        return self.meta.get("state") == "complete"
+
+    @property
+    def fields(self) -> Mapping[str, str]:
+        """Of the shop's own documents: what we call title, image, category_path, to the shop's field of it.
+
+        `category_separator` stands beside category_path, for documents whose category is one string.
+        """
+        fields: Mapping[str, str] = self.meta.get("fields", {})
+        return fields
+
+
+def find(client: OpenSearch, alias: str) -> ProductIndex | None:
+    """The index behind the alias; None where there is neither alias nor index of this name.
+
+    Raises:
+        ClusterError: the alias covers several indices, or the name belongs to an index that is not ours.
+    """
+    name = resolve(client, alias)
+    return None if name is None else read(client, name)
+
+
+def resolve(client: OpenSearch, alias: str) -> str | None:
+    """The concrete index behind an alias, or the index of this very name; None where there is neither.
+
+    Raises:
+        ClusterError: the alias covers several indices.
+    """
+    with guarded(client):
+        if not client.indices.exists_alias(name=alias):
+            return alias if client.indices.exists(index=alias) else None
+        behind = sorted(client.indices.get_alias(name=alias))
+    if len(behind) > 1:
+        raise ClusterError(
+            f"The alias {alias} covers several indices: {', '.join(behind)}.",
+            hint="Let it point at one, or choose another name with --index.",
+        )
+    return str(behind[0])
+
+
+def read(client: OpenSearch, name: str) -> ProductIndex:
+    """A concrete index and the model it says it belongs to.
+
+    Raises:
+        IndexMissingError: there is none of this name.
+        ClusterError: it is not ours, or comes from a newer clipita.
+    """
+    with guarded(client):
+        mapping = client.indices.get_mapping(index=name)[name]["mappings"]
+    meta = mapping.get("_meta", {}).get("clipita")
+    if not isinstance(meta, dict) or "fingerprint" not in meta:
+        raise ClusterError(
+            f"The index {name} was not made by clipita: its mapping names no model.",
+            hint=f"It stays as it is. Copy it into an index with vectors with --from-index {name}, add vectors to it "
+            "with --in-place, or choose another name with --index.",
+        )
+    if meta.get("schema", 0) > SCHEMA:
+        raise ClusterError(
+            f"The index {name} comes from a newer clipita (schema {meta['schema']}, this one reads up to {SCHEMA}).",
+            hint="Upgrade clipita.",
+        )
+    return ProductIndex(name, meta, mapping.get("properties", {}))
+
+
+def require(client: OpenSearch, alias: str) -> ProductIndex:
+    """The index behind the alias.
+
+    Raises:
+        IndexMissingError: there is none.
+        ClusterError: see `find`.
+    """
+    index = find(client, alias)
+    if index is None:
+        raise IndexMissingError(f"There is no index {alias}.", hint=f"Make it with: clipita ingest --index {alias}")
+    return index
+
+
+def check_fingerprint(index: ProductIndex, bundle: Bundle, alias: str) -> None:
+    """Queries and products must come from one model, or every distance is noise.
+
+    Raises:
+        FingerprintError: they do not.
+    """
+    if index.fingerprint != bundle.fingerprint:
+        raise FingerprintError(
+            f"The index {alias} ({index.name}) holds vectors of model {index.fingerprint[:8]}, but {bundle.path} is "
+            f"model {bundle.fingerprint[:8]}.",
+            hint=f"Use the bundle that the index was made with, or build a new index beside it and switch over: "
+            f"clipita ingest --index {alias} --new-index",
+        )
+
+
+def write_alias(name: str) -> str:
+    """The alias that an index bears while a run writes to it; writes to it fail once the index is gone."""
+    return f"{name}.writing"
+
+
+def update_meta(client: OpenSearch, name: str, **changes: Any) -> None:
+    """Change what the mapping says about clipita; a value of None takes it out.
+
+    Raises:
+        OpenSearchException: what the cluster says.
+    """
+    # _meta is replaced as a whole by every update of a mapping.
+    whole = client.indices.get_mapping(index=name)[name]["mappings"].get("_meta", {})
+    ours = {key: value for key, value in {**whole.get("clipita", {}), **changes}.items() if value is not None}
+    client.indices.put_mapping(index=name, body={"_meta": {**whole, "clipita": ours}})
+
+
+def remember(client: OpenSearch, name: str, **facts: Any) -> None:
+    """Keep facts about an index in `_meta.clipita` of its mapping."""
+    with guarded(client):
+        update_meta(client, name, **facts)

@@ -1,0 +1,192 @@
+"""What an index of ours looks like: settings, mapping, and the k-NN engine that the cluster can run."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from clipita.config import IngestConfig
+from clipita.errors import ClusterVersionError, UsageError
+from clipita.opensearch.cluster.connection import Capabilities
+
+if TYPE_CHECKING:
+    from clipita.runtime import Bundle
+
+SCHEMA = 1
+VECTOR_FIELD = "product_vector"
+ID_FIELD = "product_id"
+MAX_FIELDS = 5_000
+"""`index.mapping.total_fields.limit`; the 1,000 as shipped are few for a catalogue with free attribute names."""
+
+_TEXT = {"type": "text", "analyzer": "english"}
+_KEYWORD = {"type": "keyword", "ignore_above": 8191}
+_STORED_ONLY = {"type": "keyword", "index": False, "doc_values": False}
+
+CLIPITA_FIELD: Mapping[str, Any] = {
+    "dynamic": False,
+    "properties": {
+        "content_hash": _STORED_ONLY,
+        "document_hash": _STORED_ONLY,
+        "fingerprint": {"type": "keyword"},
+        "thumbnail": {"type": "binary"},
+    },
+}
+_OF_ONE_INDEX = {"uuid", "creation_date", "provided_name", "version", "resize", "routing", "replication", "blocks"}
+"""Settings that belong to one index and cannot be given to another."""
+_LINKS = ((1_000_000, 16), (10_000_000, 24), (float("inf"), 32))
+"""Below so many products: m."""
+EF_CONSTRUCTION = 512
+"""OpenSearch's own 100 loses whole categories of a real catalogue: products of one category lie close together, and
+few links lead from one crowd to another. docs/search.md has the measurements."""
+PRECISIONS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
+    "lucene": {"fp32": {}, "byte": {"compression_level": "4x"}},
+    "faiss": {
+        "fp32": {},
+        "fp16": {"compression_level": "2x"},
+        "binary": {"compression_level": "32x", "mode": "on_disk"},
+    },
+}
+"""What each engine can do with the same vectors and queries: the cluster quantises, scores stay cosines.
+
+https://docs.opensearch.org/latest/vector-search/optimizing-storage/
+"""
+
+
+def mapping_body(bundle: Bundle, engine: str, config: IngestConfig, products: int | None = None) -> dict[str, Any]:
+    """Settings and mapping of a new index for `products` products.
+
+    Numbers of unmapped columns become `double`: dynamic mapping takes a column whose first value is 80 for whole
+    numbers and would then index 80.99 as 80. Dates stay keywords, as one odd value must not cost a product.
+    """
+    return {
+        "settings": {
+            "index": {
+                "knn": True,
+                "number_of_shards": config.shards,
+                "number_of_replicas": config.replicas,
+                "mapping.total_fields.limit": MAX_FIELDS,
+            }
+        },
+        "mappings": {
+            "_meta": {"clipita": _meta(bundle)},
+            "date_detection": False,
+            "dynamic_templates": [
+                {"attributes": {"path_match": "attributes.*", "mapping": _KEYWORD}},
+                {"whole_numbers": {"match_mapping_type": "long", "mapping": {"type": "double"}}},
+                {"numbers": {"match_mapping_type": "double", "mapping": {"type": "double"}}},
+                {"strings": {"match_mapping_type": "string", "mapping": _KEYWORD}},
+            ],
+            "properties": {
+                ID_FIELD: {"type": "keyword"},
+                "title": {**_TEXT, "fields": {"keyword": _KEYWORD}},
+                "attributes": {"type": "object"},
+                "attributes_text": _TEXT,
+                "category_path": _KEYWORD,
+                "image": _STORED_ONLY,
+                VECTOR_FIELD: vector_field(bundle.dim, engine, config, products),
+                "clipita": CLIPITA_FIELD,
+            },
+        },
+    }
+
+
+def carried_body(
+    settings: Mapping[str, Any],
+    mappings: Mapping[str, Any],
+    bundle: Bundle,
+    engine: str,
+    config: IngestConfig,
+    *,
+    products: int,
+    copied_from: str,
+) -> dict[str, Any]:
+    """Settings and mapping of a copy of the shop's own index: all of its own, and our fields.
+
+    Args:
+        settings: `settings.index` of that index.
+        mappings: its mappings.
+        bundle: the model.
+        engine: of the k-NN field.
+        config: the k-NN field's options.
+        products: documents to come.
+        copied_from: its name.
+    """
+    kept = {name: value for name, value in settings.items() if name not in _OF_ONE_INDEX}
+    kept |= {"knn": True}
+    meta = {**mappings.get("_meta", {}), "clipita": {**_meta(bundle), "documents": "kept", "copied_from": copied_from}}
+    properties = {**mappings.get("properties", {}), **added_fields(mappings, bundle, engine, config, products)}
+    return {"settings": {"index": kept}, "mappings": {**mappings, "_meta": meta, "properties": properties}}
+
+
+def added_fields(
+    mappings: Mapping[str, Any], bundle: Bundle, engine: str, config: IngestConfig, products: int | None
+) -> dict[str, Any]:
+    """The fields that clipita adds to a mapping of the shop's; the id to sort by only where the name is free."""
+    ours = {VECTOR_FIELD: vector_field(bundle.dim, engine, config, products), "clipita": CLIPITA_FIELD}
+    return ours if ID_FIELD in mappings.get("properties", {}) else {ID_FIELD: {"type": "keyword"}, **ours}
+
+
+def vector_field(dim: int, engine: str, config: IngestConfig, products: int | None) -> dict[str, Any]:
+    """The k-NN field.
+
+    Unless it is set, m grows with the catalogue: a larger graph needs more links for the same recall.
+    https://docs.opensearch.org/latest/mappings/supported-field-types/knn-methods-engines/
+
+    Args:
+        dim: length of a vector.
+        engine: lucene or faiss.
+        config: m, ef_construction, precision.
+        products: how many are to come; None where nobody knows.
+
+    Raises:
+        UsageError: the engine has no such precision.
+    """
+    size = products or 0
+    m = config.m or next(m for limit, m in _LINKS if size < limit)
+    parameters: dict[str, Any] = {"m": m, "ef_construction": config.ef_construction or EF_CONSTRUCTION}
+    method = {"name": "hnsw", "space_type": "innerproduct", "engine": engine, "parameters": parameters}
+    known = PRECISIONS[engine]
+    if config.precision not in known:
+        others = " or ".join(name for name, precisions in PRECISIONS.items() if config.precision in precisions)
+        raise UsageError(
+            f"The engine {engine} has no precision {config.precision}; it has {', '.join(known)}.",
+            hint=f"Use --precision {next(iter(known))}, or --engine {others} on a cluster that has it.",
+        )
+    return {"type": "knn_vector", "dimension": dim, "method": method, **known[config.precision]}
+
+
+def choose_engine(wanted: Literal["auto", "lucene", "faiss"], capabilities: Capabilities) -> str:
+    """The k-NN engine that this cluster can run.
+
+    Raises:
+        ClusterVersionError: no k-NN plugin, or faiss where its native library is missing (a document written to such
+            a field would end the node).
+    """
+    if not capabilities.knn:
+        raise ClusterVersionError(
+            "This cluster has no k-NN plugin.",
+            hint="Install opensearch-knn on every node; OpenSearch's own images have it.",
+        )
+    if wanted == "faiss" and not capabilities.faiss:
+        raise ClusterVersionError(
+            "This cluster has no faiss library, and writing to a faiss field would end its node.",
+            hint="Use --engine lucene (or auto, the default).",
+        )
+    return capabilities.engine if wanted == "auto" else wanted
+
+
+def _meta(bundle: Bundle) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA,
+        "fingerprint": bundle.fingerprint,
+        "dim": bundle.dim,
+        "model": bundle.name,
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "state": "building",
+    }
+
+
+def attribute_key(name: str) -> str:
+    """An attribute's name as a field name; OpenSearch reads a dot as a step into an object."""
+    return name.replace(".", "_").strip() or "_"

@@ -1,0 +1,205 @@
+"""Writing documents in bulk, with an outcome for each of them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import opensearchpy
+import orjson
+
+from clipita.opensearch.cluster.errors import address_of, translate
+from clipita.opensearch.cluster.retry import RETRIABLE, Backoff, describe, is_block, is_retriable
+
+MAX_DOCUMENTS = 500
+MAX_BYTES = 5_000_000
+"""A bulk of a few megabytes is what OpenSearch's own guide advises; http.max_content_length is 100 MB."""
+TOO_LARGE = 413
+CHANGED = frozenset({404, 409})
+"""A guarded document is gone, or is another version."""
+CONFLICT = "version conflict"
+"""Reported for a guarded document that somebody else changed meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One document to write; the same one written twice gives the same index.
+
+    Attributes:
+        id: its `_id`.
+        line: the document as one line of JSON; for `update` the body of an update, for `delete` nothing.
+        routing: its routing value, or None.
+        action: `index` writes it whole, `update` writes fields of a document that must be there, `delete` removes it.
+        guard: sequence number and primary term that the stored one must have.
+    """
+
+    id: str
+    line: bytes = field(repr=False)
+    routing: str | None = None
+    action: Literal["index", "update", "delete"] = "index"
+    guard: tuple[int, int] | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes in a bulk request, about."""
+        return len(self.line) + len(self.id) + 32
+
+
+OnDone = Callable[[Document, str | None], None]
+"""Called once a document: None when it was written, else the reason why the cluster refused it."""
+
+
+class BulkWriter:
+    """Writes documents to one index and reports each of them exactly once.
+
+    A busy cluster (429, 502, 503, 504, no answer in time, no connection) is waited for, and bulks are halved; they
+    grow again while it keeps up. A document that the cluster refuses for its own sake is reported with the reason.
+
+    Args:
+        client: connected.
+        alias: of one index; see `index.write_alias`.
+        on_done: told of every document.
+        backoff: how to wait.
+        max_documents: documents a request at most.
+        max_bytes: bytes a request at most; a larger document travels alone.
+    """
+
+    def __init__(
+        self,
+        client: opensearchpy.OpenSearch,
+        alias: str,
+        on_done: OnDone,
+        backoff: Backoff | None = None,
+        max_documents: int = MAX_DOCUMENTS,
+        max_bytes: int = MAX_BYTES,
+    ) -> None:
+        self._client = client
+        self._alias = alias
+        self._on_done = on_done
+        self._backoff = backoff or Backoff()
+        self._max_documents = max_documents
+        self._max_bytes = max_bytes
+        self._limit = max_documents
+
+    @property
+    def limit(self) -> int:
+        """Documents that the next request may hold."""
+        return self._limit
+
+    def write(self, documents: Iterable[Document]) -> None:
+        """Write them all.
+
+        Raises:
+            IndexReadOnlyError: the index is blocked for writing.
+            ClusterError: the cluster stayed busy or away, or refused the request as a whole. Documents that were not
+                reported are not known to be written; writing them again is safe.
+        """
+        waiting = deque(documents)
+        while waiting:
+            chunk = self._take(waiting)
+            waiting.extendleft(reversed(self._send(chunk)))
+
+    def _take(self, waiting: deque[Document]) -> list[Document]:
+        chunk = [waiting.popleft()]
+        size = chunk[0].size
+        while waiting and len(chunk) < self._limit and size + waiting[0].size <= self._max_bytes:
+            size += waiting[0].size
+            chunk.append(waiting.popleft())
+        return chunk
+
+    def _send(self, chunk: Sequence[Document]) -> list[Document]:
+        """Send one request; gives back what has to be sent again."""
+        body = b"".join(part for document in chunk for part in _lines(document))
+        try:
+            # Without require_alias an index that was deleted meanwhile would be made anew, without our mapping.
+            answer = self._client.bulk(body=body, index=self._alias, require_alias=True)
+        except opensearchpy.OpenSearchException as error:
+            return self._not_taken(chunk, error)
+        items = answer.get("items") if isinstance(answer, dict) else None
+        if not isinstance(items, list) or len(items) != len(chunk):
+            return self._not_taken(chunk, opensearchpy.SerializationError("a bulk's answer does not fit its request"))
+        return self._sort_out(chunk, items)
+
+    def _not_taken(self, chunk: Sequence[Document], error: Exception) -> list[Document]:
+        """The request failed as a whole."""
+        if getattr(error, "status_code", None) == TOO_LARGE:
+            return self._too_large(chunk)
+        if not is_retriable(error):
+            raise translate(error, address_of(self._client)) from error
+        self._wait_with_smaller_bulks(len(chunk), describe(error), error)
+        return list(chunk)
+
+    def _too_large(self, chunk: Sequence[Document]) -> list[Document]:
+        if len(chunk) > 1:
+            self._limit = max(1, len(chunk) // 2)
+            return list(chunk)
+        self._on_done(chunk[0], f"the document is too large for the cluster: {chunk[0].size:,} bytes")
+        return []
+
+    def _sort_out(self, chunk: Sequence[Document], items: Sequence[dict[str, Any]]) -> list[Document]:
+        """Report each document of an answered request, but for those that were turned away for now."""
+        again: list[Document] = []
+        status = 0
+        for document, item in zip(chunk, items, strict=True):
+            (result,) = item.values()
+            error = result.get("error")
+            if error is None:
+                self._on_done(document, None)
+            elif is_block(error.get("type")) or error.get("type") == "index_not_found_exception":
+                raise translate(_as_exception(result), address_of(self._client))
+            elif result["status"] in CHANGED and document.guard is not None:
+                self._on_done(document, CONFLICT)
+            elif result["status"] in RETRIABLE:
+                status = result["status"]
+                again.append(document)
+            else:
+                self._on_done(document, _reason(error))
+        if len(again) < len(chunk):
+            self._backoff.success()
+        if again:
+            cause = f"busy (status {status}), {len(again)} of {len(chunk)} documents turned away"
+            self._wait_with_smaller_bulks(len(chunk), cause, _as_exception({"status": status, "error": {}}))
+        else:
+            self._limit = min(self._max_documents, self._limit * 2)
+        return again
+
+    def _wait_with_smaller_bulks(self, sent: int, cause: str, error: Exception) -> None:
+        self._limit = max(1, sent // 2)
+        if not self._backoff.wait(cause):
+            raise translate(error, address_of(self._client)) from error
+
+
+def _lines(document: Document) -> tuple[bytes, ...]:
+    return (_action(document),) if document.action == "delete" else (_action(document), document.line, b"\n")
+
+
+def _action(document: Document) -> bytes:
+    action: dict[str, Any] = {"_id": document.id}
+    if document.routing is not None:
+        action["routing"] = document.routing
+    if document.guard is not None:
+        action["if_seq_no"], action["if_primary_term"] = document.guard
+    elif document.action == "update":
+        action["retry_on_conflict"] = 5
+    return orjson.dumps({document.action: action}) + b"\n"
+
+
+def _reason(error: dict[str, Any]) -> str:
+    words = str(error.get("reason") or error.get("type"))
+    cause = error.get("caused_by") or {}
+    # OpenSearch quotes the value of the field at fault, which can be a whole page.
+    details = f": {cause['reason']}" if cause.get("reason") else ""
+    return f"OpenSearch refused the document: {words}{details}"[:500]
+
+
+def _as_exception(result: dict[str, Any]) -> Exception:
+    """One item's error as the exception that a whole request with it would have raised."""
+    error = result["error"]
+    failure: Exception = opensearchpy.TransportError(
+        result["status"],
+        error.get("type", "es_rejected_execution_exception"),
+        {"error": {"root_cause": [error], **error}, "status": result["status"]},
+    )
+    return failure

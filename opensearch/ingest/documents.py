@@ -1,0 +1,335 @@
+"""What an ingest carries and writes: products with their place, index documents, and the two content hashes."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import hashlib
+import io
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+
+from clipita.catalogue.images.decode import MAX_BYTES, load_image
+from clipita.catalogue.images.download import download
+from clipita.catalogue.product import ImageSource, Product, Rejection
+from clipita.errors import ImageError, ProductError
+from clipita.opensearch.index.mapping import ID_FIELD, VECTOR_FIELD, attribute_key
+from clipita.opensearch.ingest.bulk import Document
+
+OnReject = Callable[[Rejection], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A document of the shop's own index, which is kept as it is.
+
+    Attributes:
+        source: its `_source`.
+        routing: its routing value, or None.
+        seq_no: with `primary_term`, the version that was read.
+        primary_term: see `seq_no`.
+    """
+
+    source: dict[str, Any] = field(repr=False)
+    routing: str | None
+    seq_no: int
+    primary_term: int
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A product and where it stands.
+
+    Attributes:
+        product: what is encoded.
+        file: the catalogue file or index.
+        row: its row there, from 1.
+        stored: the document it was read from, where the source is an index.
+        problem: why it can have no vector, where that is known already.
+    """
+
+    product: Product = field(repr=False)
+    file: str
+    row: int
+    stored: Stored | None = None
+    problem: str | None = None
+
+    @property
+    def routing(self) -> str | None:
+        """The document's routing value."""
+        return None if self.stored is None else self.stored.routing
+
+    def rejection(self, reason: str) -> Rejection:
+        """Why it is left out."""
+        return Rejection(self.file, self.row, self.product.id, reason)
+
+
+class ProductSource(Protocol):
+    """Where products come from."""
+
+    @property
+    def total(self) -> int | None:
+        """How many rows there are; None where nobody knows."""
+        ...
+
+    def items(self, reject: OnReject) -> Iterator[Item]:
+        """All usable products, each id once; `reject` gets the others.
+
+        Raises:
+            CatalogueError: the source breaks off.
+        """
+        ...
+
+    def again(self, ids: Sequence[tuple[str, str | None]]) -> Iterator[Item]:
+        """Products that changed while they were under way, read anew.
+
+        Args:
+            ids: pairs of id and routing.
+        """
+        ...
+
+
+DOCUMENT_VERSION = 1
+"""Part of the document hash: raised when documents get another shape, so that the next run rewrites them."""
+OURS = ("attributes", "attributes_text", "category_path", "clipita", "image", ID_FIELD, VECTOR_FIELD, "title")
+THUMBNAIL_SIZE = 160
+THUMBNAIL_QUALITY = 80
+
+_URL = re.compile(r"https?://", re.IGNORECASE)
+_JSON = orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A product's document, but for vector and thumbnail.
+
+    Attributes:
+        product: with the picture's bytes read, unless it is a URL.
+        source: the shop's fields as a JSON object.
+        content_hash: 64 hex digits.
+        document_hash: 64 hex digits.
+        problem: why the picture could not be fetched; the hashes then cover the rest alone.
+    """
+
+    product: Product = field(repr=False)
+    source: bytes = field(repr=False)
+    content_hash: str
+    document_hash: str
+    problem: str | None = None
+
+
+def make_draft(
+    product: Product,
+    fingerprint: str,
+    thumbnails: bool,
+    stored: Mapping[str, Any] | None = None,
+    pictures: bool = True,
+) -> Draft:
+    """Read or fetch the picture's bytes, lay out the document and hash both.
+
+    A picture by URL counts by its bytes too: what the cache has is asked for with its validator, so that one that has
+    not changed costs a short answer of the server, and one that has is noticed.
+
+    Args:
+        product: what is encoded.
+        fingerprint: of the model.
+        thumbnails: whether documents keep one.
+        stored: the shop's own document, which then stands in the place of one that is laid out from the product.
+        pictures: whether the model looks at them; if not, none is fetched, and a URL counts by its text.
+
+    Raises:
+        ProductError: nothing to make a vector from, or a field that cannot stand in a document.
+    """
+    if not (product.title or product.attributes or product.image):
+        raise ProductError("the product is empty: it has neither title nor attributes nor picture")
+    problem = None
+    try:
+        product = _with_picture(product) if pictures or not is_url(product) else product
+    except ImageError as error:
+        problem = error.message
+    source = _source(product) if stored is None else kept_source(stored, product.id)
+    content = _content_hash(product, fingerprint)
+    whole = _digest(source, content.encode(), f"{DOCUMENT_VERSION} {thumbnails}".encode())
+    return Draft(product, source, content, whole, problem)
+
+
+def is_url(product: Product) -> bool:
+    """Whether the product's picture lies on a server, from which it has to be fetched."""
+    image = product.image
+    return image is not None and image.data is None and bool(image.location and _URL.match(image.location))
+
+
+def clashing_column(names: Iterable[str]) -> str | None:
+    """The first of the columns whose name is one of ours in a document; OpenSearch reads `clipita.x` as our object."""
+    return next((name for name in names if name.split(".")[0] in OURS), None)
+
+
+def our_fields(
+    draft: Draft, vector: npt.NDArray[np.float32] | Sequence[float], fingerprint: str, thumbnail: str | None
+) -> bytes:
+    """The fields that clipita adds, as a JSON object.
+
+    Args:
+        draft: the shop's fields.
+        vector: unit length, [dim].
+        fingerprint: of the model that made the vector.
+        thumbnail: base64 of a JPEG, or None.
+    """
+    marks = {
+        "content_hash": draft.content_hash,
+        "document_hash": draft.document_hash,
+        "fingerprint": fingerprint,
+    }
+    if thumbnail is not None:
+        marks["thumbnail"] = thumbnail
+    return orjson.dumps({VECTOR_FIELD: vector, "clipita": marks}, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def with_fields(source: bytes, ours: bytes) -> bytes:
+    """Two JSON objects as one, `ours` not empty: joined at their braces, so that neither is written twice."""
+    return ours if source == b"{}" else source[:-1] + b"," + ours[1:]
+
+
+def make_thumbnail(product: Product) -> str | None:
+    """A JPEG of at most 160 pixels a side, base64; None without a picture, and for a URL, which a page can show.
+
+    Raises:
+        ImageError: the picture cannot be decoded.
+    """
+    image = product.image
+    if image is None or image.data is None or (image.location and _URL.match(image.location)):
+        return None
+    picture = load_image(image, at_least=(THUMBNAIL_SIZE, THUMBNAIL_SIZE))
+    picture.thumbnail((THUMBNAIL_SIZE, THUMBNAIL_SIZE))
+    stream = io.BytesIO()
+    picture.save(stream, "JPEG", quality=THUMBNAIL_QUALITY)
+    return base64.b64encode(stream.getvalue()).decode("ascii")
+
+
+def kept_source(stored: Mapping[str, Any], id_: str) -> bytes:
+    """A document of the shop's own index as JSON, without what clipita adds, and with the id to sort by."""
+    kept = {name: value for name, value in stored.items() if name not in (VECTOR_FIELD, "clipita")}
+    return orjson.dumps({ID_FIELD: id_, **kept}, option=_JSON)
+
+
+def _with_picture(product: Product) -> Product:
+    """The product with its picture's bytes; a file that cannot be read is left for the decoder to name.
+
+    Raises:
+        ImageError: a URL gives no picture.
+    """
+    image = product.image
+    if image is None or image.data is not None or image.location is None:
+        return product
+    if is_url(product):
+        data = download(image.location, MAX_BYTES)
+        return dataclasses.replace(product, image=ImageSource(data=data, location=image.location))
+    file = Path(image.location)
+    try:
+        if not file.is_file():
+            return product
+        with file.open("rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
+    except (OSError, ValueError):
+        return product
+    return dataclasses.replace(product, image=ImageSource(data=data, location=image.location))
+
+
+def _content_hash(product: Product, fingerprint: str) -> str:
+    image = product.image
+    if image is None:
+        picture = b"none"
+    elif image.data is not None:
+        picture = b"data" + hashlib.sha256(image.data).digest()
+    else:
+        picture = b"location" + (image.location or "").encode()
+    return _digest(
+        fingerprint.encode(), orjson.dumps(product.title), orjson.dumps(sorted(product.attributes.items())), picture
+    )
+
+
+def _digest(*parts: bytes) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        # The length before each part keeps ("ab", "c") and ("a", "bc") apart.
+        digest.update(len(part).to_bytes(8, "big"))
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def _source(product: Product) -> bytes:
+    clashing = clashing_column(product.extra)
+    if clashing is not None:
+        raise ProductError(f"a column has a name that clipita writes itself: {clashing}; rename it in the catalogue")
+    document: dict[str, Any] = {name: value for name, value in product.extra.items() if value is not None}
+    document[ID_FIELD] = product.id
+    if product.title:
+        document["title"] = product.title
+    if product.attributes:
+        document["attributes"] = _attribute_fields(product.attributes)
+        document["attributes_text"] = product.attribute_texts
+    if product.category_path:
+        document["category_path"] = list(product.category_path)
+    if product.image is not None and product.image.location:
+        document["image"] = product.image.location
+    try:
+        return orjson.dumps(document, option=_JSON)
+    except (TypeError, ValueError) as error:
+        raise ProductError(f"a field cannot be written as JSON: {error}") from error
+
+
+def _attribute_fields(attributes: Mapping[str, str]) -> dict[str, str | list[str]]:
+    fields: dict[str, str | list[str]] = {}
+    for name, value in attributes.items():
+        key = attribute_key(name)
+        known = fields.get(key)
+        if known is None:
+            fields[key] = value
+        else:
+            fields[key] = [*([known] if isinstance(known, str) else known), value]
+    return fields
+
+
+Way = Literal["whole", "in place"]
+
+
+class Layout:
+    """Lays out documents.
+
+    - `whole`: the document takes the place of what is stored.
+    - `in place`: only our fields are written into a document that is there, and where it was read from the index, only
+      as long as it is the version that was read.
+
+    Args:
+        way: one of the two.
+        fingerprint: of the model.
+    """
+
+    def __init__(self, way: Way, fingerprint: str) -> None:
+        self.way = way
+        self._fingerprint = fingerprint
+
+    def encoded(
+        self, item: Item, draft: Draft, vector: npt.NDArray[np.float32] | Sequence[float], thumbnail: str | None
+    ) -> Document:
+        """With its vector, [dim]."""
+        ours = our_fields(draft, vector, self._fingerprint, thumbnail)
+        if self.way == "whole":
+            return Document(item.product.id, with_fields(draft.source, ours), item.routing)
+        guard = None if item.stored is None else (item.stored.seq_no, item.stored.primary_term)
+        return Document(item.product.id, b'{"doc":' + ours + b"}", item.routing, "update", guard)
+
+    def without_vector(self, item: Item, draft: Draft) -> Document | None:
+        """A document of the shop that can have no vector still belongs into its copy; None where nothing is lost."""
+        if self.way == "in place" or item.stored is None:
+            return None
+        # Without hashes, so that the next run tries again.
+        ours = orjson.dumps({"clipita": {"fingerprint": self._fingerprint}})
+        return Document(item.product.id, with_fields(draft.source, ours), item.routing)

@@ -1,0 +1,239 @@
+"""The shop's own index as the source of an ingest: its documents become products, and stay what they are."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import opensearchpy
+from opensearchpy import OpenSearch, OpenSearchException
+
+from clipita.catalogue.fields import resolve_columns, row_to_product
+from clipita.catalogue.ids import IdTable
+from clipita.catalogue.product import CategoryPath, Product
+from clipita.config import FieldsConfig
+from clipita.errors import ClusterError, IndexMissingError, ProductError
+from clipita.opensearch.cluster.errors import guarded
+from clipita.opensearch.cluster.reads import count, get_documents, refresh, value_at, whole
+from clipita.opensearch.cluster.retry import Backoff
+from clipita.opensearch.index.index import resolve, write_alias
+from clipita.opensearch.index.mapping import VECTOR_FIELD
+from clipita.opensearch.ingest.documents import Item, OnReject, Stored
+
+PAGE = 500
+KEEP_ALIVE = "10m"
+_ID = "_id"
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+
+
+class IndexSource:
+    """All documents of an index, as they were at one moment (point in time).
+
+    Args:
+        client: connected.
+        name: the index, or an alias of one.
+        fields: which field is what; `specs.*` in `attributes` takes all fields below `specs`.
+        image_root: folder for relative image paths.
+        backoff: how to wait for a busy cluster.
+
+    Attributes:
+        name: the concrete index.
+        settings: its `settings.index`.
+        mappings: its mappings.
+        aliases: its aliases with their filters and routing.
+        paths: the category paths that were read so far.
+
+    Raises:
+        IndexMissingError: there is none of this name.
+        ClusterError: its documents are not stored (`_source` is off).
+        FieldMappingError: a field that the mapping names is not there.
+    """
+
+    def __init__(
+        self,
+        client: OpenSearch,
+        name: str,
+        fields: FieldsConfig | None = None,
+        image_root: Path | None = None,
+        backoff: Backoff | None = None,
+    ) -> None:
+        self._client = client
+        self._backoff = backoff or Backoff()
+        self._image_root = image_root
+        found = resolve(client, name)
+        if found is None:
+            raise IndexMissingError(f"There is no index {name} to read from.", hint="Check --from-index.")
+        self.name = found
+        with guarded(client):
+            index = client.indices.get(index=found)[found]
+        self.settings: dict[str, Any] = index["settings"]["index"]
+        self.mappings: dict[str, Any] = index["mappings"]
+        aliases: dict[str, Any] = index["aliases"]
+        self.aliases = {alias: options for alias, options in aliases.items() if alias != write_alias(found)}
+        _check_source(found, self.mappings)
+        self.paths: set[CategoryPath] = set()
+        self._fields = self._mapped(fields or FieldsConfig())
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """Title, image and category path to the shop's own fields, as they are kept with the vectors."""
+        names = ("title", "image", "category_path")
+        found = {name: getattr(self._fields, name) for name in names if getattr(self._fields, name)}
+        if "category_path" in found:
+            found["category_separator"] = self._fields.category_separator
+        return found
+
+    @property
+    def total(self) -> int:
+        """Documents in the index."""
+        return count(self._client, self.name, self._backoff)
+
+    def items(self, reject: OnReject) -> Iterator[Item]:  # noqa: ARG002 - a document of the shop is never dropped
+        """All documents; one that gives no product has a `problem`."""
+        refresh(self._client, self.name, self._backoff)
+        return self._scan({"match_all": {}})
+
+    def changed_since(self, seq_nos: tuple[int, ...]) -> Iterator[Item]:
+        """Documents that were written after a point (see `last_seq_nos`), and perhaps some from before."""
+        refresh(self._client, self.name, self._backoff)
+        return self._scan({"range": {"_seq_no": {"gt": min(seq_nos)}}})
+
+    def last_seq_nos(self) -> tuple[int, ...]:
+        """The highest sequence number of each shard; every later write there exceeds it."""
+
+        def request() -> tuple[int, ...]:
+            stats = whole(self._client.indices.stats(index=self.name, params={"level": "shards"}), copies=True)
+            shards = stats["indices"].get(self.name, {}).get("shards", {}).values()
+            found = [copy for copies in shards for copy in copies if copy["routing"]["primary"]]
+            if len(found) < int(self.settings["number_of_shards"]):
+                # Statistics leave out a shard that has no node.
+                raise opensearchpy.TransportError(503, "partial_answer", {})
+            return tuple(int(copy["seq_no"]["max_seq_no"]) for copy in found)
+
+        return self._backoff.call(self._client, request)
+
+    def again(self, ids: Sequence[tuple[str, str | None]]) -> Iterator[Item]:
+        """Documents read anew, in their present version; one that is gone by now has a `problem`."""
+        docs = [{"_id": id_} if routing is None else {"_id": id_, "routing": routing} for id_, routing in ids]
+        answers = get_documents(self._client, self.name, docs, self._backoff, _source_excludes=VECTOR_FIELD)
+        for number, found in enumerate(answers, start=1):
+            if found["found"]:
+                yield self._item(found, number)
+            else:
+                problem = "the document was removed while it was under way"
+                yield Item(Product(id=found["_id"]), self.name, number, problem=problem)
+
+    def _scan(self, query: dict[str, Any]) -> Iterator[Item]:
+        seen = IdTable()
+        # Without a field to leave out a document comes byte for byte as it was written.
+        source: Any = {"excludes": [VECTOR_FIELD]} if VECTOR_FIELD in self.mappings.get("properties", {}) else True
+        for hit in scan(self._client, self.name, query, self._backoff, source):
+            number = len(seen) + 1
+            if seen.setdefault(hit["_id"], number) == number:
+                yield self._item(hit, number)
+
+    def _item(self, hit: Mapping[str, Any], number: int) -> Item:
+        stored = Stored(hit["_source"], hit.get("_routing"), hit["_seq_no"], hit["_primary_term"])
+        try:
+            return Item(self._product(hit), self.name, number, stored)
+        except ProductError as error:
+            return Item(Product(id=hit["_id"]), self.name, number, stored, problem=error.message)
+
+    def _product(self, hit: Mapping[str, Any]) -> Product:
+        fields = self._fields
+        names = [fields.title, fields.category_path, fields.image, *fields.attributes]
+        row = {_ID: hit["_id"], **{name: _ordered(value_at(hit["_source"], name)) for name in names if name}}
+        product = row_to_product(row, fields)
+        self.paths.add(product.category_path)
+        image = product.image
+        if self._image_root is None or image is None or image.location is None or _SCHEME.match(image.location):
+            return product
+        located = dataclasses.replace(image, location=str(self._image_root / image.location))
+        return dataclasses.replace(product, image=located)
+
+    def _mapped(self, fields: FieldsConfig) -> FieldsConfig:
+        attributes = tuple(name.removesuffix(".*") for name in fields.attributes)
+        paths = [_ID, *paths_of(self.mappings.get("properties", {}))]
+        chosen = dataclasses.replace(fields, id=_ID, attributes=attributes)
+        return resolve_columns(chosen, paths, Path(self.name))
+
+
+def scan(
+    client: OpenSearch, name: str, query: Mapping[str, Any], backoff: Backoff, source: Any
+) -> Iterator[dict[str, Any]]:
+    """All hits of a query, as they are at one moment, in no order.
+
+    A point in time does not survive the restart of a node; the scan then begins anew, and hits may come twice.
+
+    Args:
+        client: connected.
+        name: the index.
+        query: which documents.
+        backoff: how to wait for a busy cluster.
+        source: the request's `_source`.
+
+    Raises:
+        ClusterError: the cluster refused it, or stayed away for too long.
+    """
+    # By default a point in time is made of the shards that happen to be there.
+    params = {"keep_alive": KEEP_ALIVE, "allow_partial_pit_creation": "false"}
+    while True:
+        opened = backoff.call(client, lambda: whole(client.create_pit(index=name, params=params)))
+        try:
+            yield from _pages(client, opened["pit_id"], query, backoff, source)
+        except ClusterError as error:
+            if "No search context" not in str(error):
+                raise
+            continue
+        finally:
+            # One that cannot be closed now ends by itself.
+            with suppress(OpenSearchException):
+                client.delete_pit(body={"pit_id": [opened["pit_id"]]})
+        return
+
+
+def _pages(
+    client: OpenSearch, pit: str, query: Mapping[str, Any], backoff: Backoff, source: Any
+) -> Iterator[dict[str, Any]]:
+    body: dict[str, Any] = {
+        "size": PAGE,
+        "query": query,
+        "pit": {"id": pit, "keep_alive": KEEP_ALIVE},
+        "sort": [{"_shard_doc": "asc"}],
+        "track_total_hits": False,
+        "seq_no_primary_term": True,
+        "_source": source,
+    }
+    while True:
+        hits = backoff.call(client, lambda: whole(client.search(body=body)))["hits"]["hits"]
+        yield from hits
+        if len(hits) < PAGE:
+            return
+        body["search_after"] = hits[-1]["sort"]
+
+
+def _ordered(value: Any) -> Any:
+    """Objects with sorted keys: OpenSearch gives them in another order whenever it leaves out a field."""
+    if isinstance(value, Mapping):
+        return {key: _ordered(value[key]) for key in sorted(value)}
+    return [_ordered(part) for part in value] if isinstance(value, list) else value
+
+
+def paths_of(properties: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """All field names of a mapping as dotted paths, objects included."""
+    for name, mapping in properties.items():
+        yield f"{prefix}{name}"
+        yield from paths_of(mapping.get("properties", {}), f"{prefix}{name}.")
+
+
+def _check_source(name: str, mappings: Mapping[str, Any]) -> None:
+    source = mappings.get("_source", {})
+    if source.get("enabled") is False or source.get("excludes") or source.get("includes"):
+        raise ClusterError(
+            f"The index {name} does not keep its documents whole (_source in its mapping), so they cannot be copied.",
+            hint="Ingest from the catalogue that it was made from.",
+        )

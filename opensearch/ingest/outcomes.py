@@ -1,0 +1,192 @@
+"""The one place where products are counted: each ends in exactly one outcome, and the sum is checked."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import threading
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+import orjson
+
+from clipita.catalogue.product import Rejection
+from clipita.errors import UsageError
+from clipita.opensearch.ingest.timing import StageTimes
+
+
+class Outcome(enum.StrEnum):
+    """What became of a product.
+
+    - written: encoded and written, new or with another content.
+    - updated: written with the stored vector, as only other fields changed.
+    - unchanged: already there, nothing to do.
+    - rejected: unusable as it stands in the catalogue.
+    - failed: the cluster refused its document.
+    """
+
+    WRITTEN = "written"
+    UPDATED = "updated"
+    UNCHANGED = "unchanged"
+    REJECTED = "rejected"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class IngestReport:
+    """What a run did.
+
+    Attributes:
+        alias: the name that searches use.
+        index: the index behind it that was written.
+        fingerprint: of the model.
+        counts: products by outcome.
+        reasons: products left out, by kind of reason.
+        encoded: vectors made.
+        seconds: from the first row to the last refresh.
+        finished: whether the whole catalogue was gone through.
+        replaced: the index that was behind the alias before and is kept, or None.
+        pruned: products removed because they left the catalogue.
+        late: products of the shop's index that were taken over once more, as they changed while it was copied.
+        times: what the encoding thread spent its time on.
+    """
+
+    alias: str
+    index: str
+    fingerprint: str
+    counts: dict[Outcome, int]
+    reasons: dict[str, int]
+    encoded: int
+    seconds: float
+    finished: bool
+    replaced: str | None = None
+    pruned: int = 0
+    late: int = 0
+    times: StageTimes = field(default_factory=StageTimes)
+
+    @property
+    def products(self) -> int:
+        """Products with an outcome."""
+        return sum(self.counts.values())
+
+    @property
+    def left_out(self) -> int:
+        """Products that are not in the index as the catalogue has them."""
+        return self.counts[Outcome.REJECTED] + self.counts[Outcome.FAILED]
+
+    @property
+    def rate(self) -> float:
+        """Products a second."""
+        return self.products / self.seconds if self.seconds else 0.0
+
+
+class Ledger:
+    """Counts outcomes and writes `rejected.jsonl`, one line a product that is not in the index.
+
+    A line holds `file`, `row`, `id`, `reason` and `outcome` (rejected or failed). The file is started anew; without
+    any such product there is none at the end. Safe to use from several threads.
+
+    Args:
+        file: where the lines go.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.seen = 0
+        self._late: Counter[Outcome] | None = None
+        self._late_seen = 0
+        self._counts: Counter[Outcome] = Counter()
+        self._reasons: Counter[str] = Counter()
+        self._lock = threading.Lock()
+        self._stream = _open(file)
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stream.close()
+        if not self.left_out:
+            self.file.unlink(missing_ok=True)
+
+    def see(self) -> None:
+        """A row of the catalogue was read."""
+        with self._lock:
+            if self._late is None:
+                self.seen += 1
+            else:
+                self._late_seen += 1
+
+    def count(self, outcome: Outcome) -> None:
+        """A product reached its end in the index."""
+        with self._lock:
+            (self._counts if self._late is None else self._late)[outcome] += 1
+
+    def begin_late(self) -> None:
+        """Products that come from here on were counted already, and are taken once more as they changed since."""
+        with self._lock:
+            self._late = self._late or Counter()
+
+    def leave_out(self, rejection: Rejection, outcome: Outcome = Outcome.REJECTED) -> None:
+        """A product is not in the index as the catalogue has it; the reason goes to the file at once."""
+        line = orjson.dumps(dataclasses.asdict(rejection) | {"outcome": outcome.value})
+        with self._lock:
+            (self._counts if self._late is None else self._late)[outcome] += 1
+            self._reasons[rejection.kind] += 1
+            self._stream.write(line + b"\n")
+            self._stream.flush()
+
+    @property
+    def counts(self) -> dict[Outcome, int]:
+        """Products by outcome, all five outcomes present."""
+        with self._lock:
+            return {outcome: self._counts[outcome] for outcome in Outcome}
+
+    @property
+    def late(self) -> int:
+        """Products that were taken once more."""
+        return self._late_seen
+
+    @property
+    def done(self) -> int:
+        """Products that reached an outcome."""
+        return sum(self.counts.values())
+
+    @property
+    def left_out(self) -> int:
+        """Products that are not in the index as the catalogue has them."""
+        counts = self.counts
+        return counts[Outcome.REJECTED] + counts[Outcome.FAILED]
+
+    @property
+    def reasons(self) -> dict[str, int]:
+        """Products left out by kind of reason, the most frequent first."""
+        with self._lock:
+            return dict(self._reasons.most_common())
+
+    def check(self) -> None:
+        """Every row that was read must have one outcome.
+
+        Raises:
+            RuntimeError: the sum is off, which is a defect of this program.
+        """
+        late = sum((self._late or {}).values())
+        if self.done != self.seen or late != self._late_seen:
+            raise RuntimeError(f"{self.seen} products were read, but {self.done} have an outcome: {self.counts}")
+
+
+def _open(file: Path) -> IO[Any]:
+    try:
+        return file.open("wb")
+    except OSError as error:
+        raise UsageError(
+            f"The file for rejected products {file} cannot be written: {error.strerror}.",
+            hint="Name another with --rejected.",
+        ) from error

@@ -1,0 +1,178 @@
+"""What runs on a Ray cluster's machines: the desk where batches wait, and the actors that hold an encoder each.
+
+Ray is imported by `ray_stage`; nothing here needs it to be installed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import pickle
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from clipita.catalogue.product import Product
+from clipita.errors import BundleError, ClipItaError, ProductError
+from clipita.opensearch.ingest.stages import Prepared, decoding_pool, prepare
+from clipita.runtime import Bundle, ProductEncoder
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What became of one product.
+
+    Attributes:
+        vector: unit length, float32 [dim], or None.
+        thumbnail: base64 of a JPEG, or None.
+        problem: why there is no vector.
+    """
+
+    vector: npt.NDArray[np.float32] | None = field(default=None, repr=False)
+    thumbnail: str | None = field(default=None, repr=False)
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why an encoder cannot work at all.
+
+    Attributes:
+        host: the machine's name.
+        message: what was wrong.
+        hint: what to do about it.
+    """
+
+    host: str
+    message: str
+    hint: str | None
+
+
+class Desk:
+    """Where batches wait for an encoder; a Ray actor, the only part that both sides talk to.
+
+    A batch lies here until its products have an outcome. So a reader that Ray starts anew finds every batch again under
+    its number, and those that are done with as empty ones.
+    """
+
+    def __init__(self) -> None:
+        self._batches: dict[int, bytes] = {}
+        self._next = 0
+        self._closed = False
+        self._news = asyncio.Condition()
+        self._encoders: dict[str, tuple[Any, str]] = {}
+
+    async def put(self, number: int, batch: bytes) -> None:
+        """Lay down batch `number`, counted from 0 without a gap."""
+        async with self._news:
+            self._batches[number] = batch
+            self._next = number + 1
+            self._news.notify_all()
+
+    async def take(self, number: int) -> bytes | None:
+        """Batch `number`, waited for; empty when it is done with, None when none will come."""
+        async with self._news:
+            await self._news.wait_for(lambda: self._closed or number < self._next)
+            return self._batches.get(number, b"") if number < self._next and not self._closed else None
+
+    async def settle(self, number: int) -> None:
+        """All products of this batch have an outcome."""
+        self._batches.pop(number, None)
+
+    async def close(self) -> None:
+        """No batch is wanted any more."""
+        async with self._news:
+            self._closed = True
+            self._news.notify_all()
+
+    async def check_in(self, key: str, handle: Any, where: str) -> None:
+        """An encoder is ready to work."""
+        self._encoders[key] = (handle, where)
+
+    async def encoders(self) -> dict[str, tuple[Any, str]]:
+        """Encoders that have come so far by their key, each with its handle and a text that says where it is."""
+        return dict(self._encoders)
+
+
+def batches(_block: Any, desk: Any, first: int) -> Iterator[pa.Table]:
+    """The batches of a desk as rows {number, batch} of a data set, one a table, from number `first`."""
+    import ray
+
+    for number in itertools.count(first):
+        batch = ray.get(desk.take.remote(number))
+        if batch is None:
+            return
+        yield pa.table({"number": [number], "batch": pa.array([batch], pa.large_binary())})
+
+
+class BatchEncoder:
+    """One encoder in an actor of its own; Ray calls it with rows of `batches`.
+
+    Two calls may run at once: while one batch is encoded the pictures of the next are decoded.
+
+    Args:
+        desk: gets to know where this encoder is.
+        bundle: the model's folder, which this machine must have too.
+        fingerprint: that the model there must have.
+        device: as for `ProductEncoder`.
+        thumbnails: whether they are wanted.
+    """
+
+    def __init__(self, desk: Any, bundle: Path, fingerprint: str, device: str, thumbnails: bool) -> None:
+        import ray
+
+        self._thumbnails = thumbnails
+        self._turn = threading.Lock()
+        self._encoder: ProductEncoder | Failure
+        try:
+            self._encoder = ProductEncoder(_same_bundle(bundle, fingerprint), device)
+        except ClipItaError as error:
+            # An exception here would make Ray try again for ever.
+            self._encoder = Failure(socket.gethostname(), error.message, error.hint)
+        self._pool = decoding_pool()
+        context = ray.get_runtime_context()
+        key = f"{context.get_actor_id()} {os.getpid()}"
+        desk.check_in.remote(key, context.current_actor, f"{socket.gethostname()}, process {os.getpid()}, {device}")
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Encode one batch: {number, batch} -> {number, encoded}, both payloads pickled."""
+        products = pickle.loads(row["batch"]) if row["batch"] else []
+        return {"number": row["number"], "encoded": pickle.dumps(self._encode(products))}
+
+    def _encode(self, products: list[Product]) -> list[Encoded] | Failure:
+        if isinstance(self._encoder, Failure):
+            return self._encoder
+        prepared = list(self._pool.map(self._prepared, products))
+        ready = [entry for entry in prepared if not isinstance(entry, ProductError)]
+        try:
+            with self._turn:
+                vectors = iter(self._encoder.encode([given for given, _ in ready]))
+        except ClipItaError as error:
+            return Failure(socket.gethostname(), error.message, error.hint)
+        return [
+            Encoded(problem=entry.message) if isinstance(entry, ProductError) else Encoded(next(vectors), entry[1])
+            for entry in prepared
+        ]
+
+    def _prepared(self, product: Product) -> Prepared | ProductError:
+        assert isinstance(self._encoder, ProductEncoder)
+        return prepare(self._encoder, product, self._thumbnails)
+
+
+def _same_bundle(folder: Path, fingerprint: str) -> Bundle:
+    bundle = Bundle.load(folder)
+    if bundle.fingerprint != fingerprint:
+        raise BundleError(
+            f"{folder} holds the model {bundle.fingerprint[:8]} here, and {fingerprint[:8]} where the ingest was "
+            "started.",
+            hint="Copy the same bundle to every machine of the Ray cluster, or keep it on a shared disk.",
+        )
+    return bundle

@@ -1,0 +1,219 @@
+"""Where products come from: catalogue files, streams, and folders that are watched."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from clipita.catalogue.ids import IdTable
+from clipita.catalogue.product import Rejection
+from clipita.catalogue.reader import CatalogueFile, files_in
+from clipita.errors import CatalogueError, FieldMappingError
+from clipita.opensearch.ingest.documents import OURS, Item, OnReject, clashing_column
+
+
+class FileSource:
+    """The products of some files, in their order; an id counts where it occurs first.
+
+    Args:
+        files: opened catalogue files.
+
+    Attributes:
+        ids: every id of the catalogue, those of rejected products included, as far as it was read.
+
+    Raises:
+        FieldMappingError: a column bears a name of ours.
+    """
+
+    def __init__(self, files: Sequence[CatalogueFile]) -> None:
+        self.ids = IdTable()
+        self._files = files
+        for file in files:
+            _check_columns(file)
+
+    @property
+    def total(self) -> int | None:
+        """Rows of all files; None when one is a stream."""
+        rows = [file.rows for file in self._files]
+        return None if None in rows else sum(row for row in rows if row is not None)
+
+    def items(self, reject: OnReject) -> Iterator[Item]:
+        """All usable products, each id once; `reject` gets the others."""
+        self.ids = IdTable()
+
+        def note(rejection: Rejection) -> None:
+            # A product that is broken today is still in the catalogue.
+            if rejection.id:
+                self.ids.setdefault(rejection.id, number)
+            reject(rejection)
+
+        for number, file in enumerate(self._files):
+            for row, product in file.numbered_products(note):
+                item = Item(product, str(file.file), row)
+                if file.rows is None:
+                    # A stream says how things are by now: the same id again is news of the same product.
+                    self.ids.setdefault(product.id, number)
+                    yield item
+                    continue
+                # A reader sees repetitions in its own file only.
+                first = self.ids.setdefault(product.id, number)
+                if first == number:
+                    yield item
+                else:
+                    reject(item.rejection(f"the id occurs twice: {self._files[first].file} has it already"))
+
+    def again(self, ids: Sequence[tuple[str, str | None]]) -> Iterator[Item]:
+        """Never needed: what a catalogue says does not depend on the index."""
+        raise AssertionError(f"a catalogue's products cannot conflict: {ids}")
+
+
+def _check_columns(file: CatalogueFile) -> None:
+    clashing = clashing_column(file.extra_columns)
+    if clashing is not None:
+        raise FieldMappingError(
+            f"{file.file} has a column {clashing!r}, a name that clipita writes itself.",
+            hint=f"Rename it in the catalogue, or map it under [fields] in clipita.toml. Taken are: {', '.join(OURS)}.",
+        )
+
+
+LINGER_SECONDS = 0.5
+POLL_SECONDS = 0.05
+MOST_RECENT = 100_000
+
+
+class _End:
+    """Closes the queue, with what ended the reading."""
+
+    def __init__(self, error: BaseException | None) -> None:
+        self.error = error
+
+
+def batches_in_time(items: Iterator[Item], size: int, ended: threading.Event) -> Iterator[list[Item]]:
+    """Batches of at most `size` items, each of them handed on after half a second however few there are.
+
+    Args:
+        items: read in a thread of its own, which blocks while nothing comes.
+        size: of a batch.
+        ended: nobody wants more.
+
+    Raises:
+        BaseException: what reading raised.
+    """
+    waiting: queue.Queue[Item | _End] = queue.Queue(2 * size)
+    # A daemon: it may be blocked in reading standard input when the run is interrupted.
+    threading.Thread(target=_pump, args=(items, waiting), name="stream", daemon=True).start()
+    while not ended.is_set():
+        batch: list[Item] = []
+        deadline = time.monotonic() + LINGER_SECONDS
+        while len(batch) < size:
+            try:
+                entry = waiting.get(timeout=max(0.0, deadline - time.monotonic()))
+            except queue.Empty:
+                break
+            if isinstance(entry, _End):
+                if batch:
+                    yield batch
+                if entry.error is not None:
+                    raise entry.error
+                return
+            batch.append(entry)
+        if batch:
+            yield batch
+
+
+def _pump(items: Iterator[Item], waiting: queue.Queue[Item | _End]) -> None:
+    try:
+        for item in items:
+            waiting.put(item)
+    except BaseException as error:  # noqa: BLE001 - raised again where the batches are taken
+        waiting.put(_End(error))
+    else:
+        waiting.put(_End(None))
+
+
+class Repeats:
+    """Keeps two versions of one product from being under way at once, of which the older might win.
+
+    Args:
+        settled: whether everything that was sent on has its outcome.
+        ended: nobody wants more.
+    """
+
+    def __init__(self, settled: Callable[[], bool], ended: threading.Event) -> None:
+        self._settled = settled
+        self._ended = ended
+        self._recent: set[str] = set()
+
+    def parts(self, batch: list[Item]) -> Iterator[list[Item]]:
+        """The batch in parts, each of which may be sent on as soon as it is given."""
+        part: list[Item] = []
+        for item in batch:
+            if item.product.id in self._recent or len(self._recent) >= MOST_RECENT:
+                if part:
+                    yield part
+                part = []
+                self._wait()
+            self._recent.add(item.product.id)
+            part.append(item)
+        if part:
+            yield part
+
+    def _wait(self) -> None:
+        while not self._settled() and not self._ended.wait(POLL_SECONDS):
+            pass
+        self._recent.clear()
+
+
+SECONDS = 2.0
+
+Mark = tuple[int, int]
+
+
+def changes(paths: Sequence[Path], seconds: float = SECONDS) -> Iterator[list[Path]]:
+    """For ever: the files that are new or changed, once they have stopped changing.
+
+    A file counts as written to its end when its size and time stay the same from one look to the next.
+
+    Args:
+        paths: files and folders; a folder's later files are found too.
+        seconds: between two looks.
+
+    Yields:
+        At least one file.
+    """
+    done: dict[Path, Mark] = {}
+    before: dict[Path, Mark] = {}
+    while True:
+        now = _marks(paths)
+        ready = [file for file, mark in now.items() if done.get(file) != mark and before.get(file) == mark]
+        if ready:
+            done |= {file: now[file] for file in ready}
+            yield ready
+        before = now
+        time.sleep(seconds)
+
+
+def _marks(paths: Sequence[Path]) -> dict[Path, Mark]:
+    marks: dict[Path, Mark] = {}
+    for path in paths:
+        for file in _files(path):
+            try:
+                status = file.stat()
+            except FileNotFoundError:
+                continue
+            if status.st_size:
+                marks[file] = (status.st_mtime_ns, status.st_size)
+    return marks
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    try:
+        return files_in(path)
+    except CatalogueError:
+        # Still empty; files may come.
+        return []

@@ -1,0 +1,334 @@
+"""The two slow stages of an ingest run, encoding and writing, each with a bounded queue before it."""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Generic, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from clipita.catalogue.product import Product
+from clipita.config import IngestConfig
+from clipita.errors import ProductError
+from clipita.opensearch.ingest.bulk import CONFLICT, MAX_BYTES, BulkWriter, Document, OnDone
+from clipita.opensearch.ingest.documents import Draft, Item, Layout, make_thumbnail
+from clipita.opensearch.ingest.outcomes import Ledger, Outcome
+from clipita.opensearch.ingest.timing import Clock
+from clipita.runtime import ProductEncoder, ProductInput, best_batch_size
+from clipita.runtime.stream import CANDIDATES
+
+AHEAD = 4
+"""Batches of the encoder that are decoded ahead."""
+MAX_THREADS = 8
+POLL_SECONDS = 0.2
+CHUNK = 16
+"""Products a task of the decoding pool: handing over a small picture costs a good part of decoding it."""
+LINGER_SECONDS = 1.0
+"""A batch that a slow source does not fill is encoded after so long."""
+
+Prepared = tuple[ProductInput, str | None]
+Waiting = tuple[Item, Draft, "Future[list[Prepared | ProductError]]", int]
+T = TypeVar("T")
+
+
+class Stopped(Exception):  # noqa: N818 - a signal between threads, no error
+    """The run is over; threads that wait for room in a queue give up."""
+
+
+class WriteStage:
+    """Collects documents into bulks and writes them in threads of its own; safe to use from several threads.
+
+    Args:
+        make_writer: gives a writer, which reports every document to the function it gets; called once a thread.
+        ledger: gets each document's outcome.
+        config: size of a bulk, and how many are written at once.
+        clock: gets the time that the encoding thread waits.
+    """
+
+    def __init__(
+        self, make_writer: Callable[[OnDone], BulkWriter], ledger: Ledger, config: IngestConfig, clock: Clock
+    ) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self._max_documents = config.bulk_documents
+        self._parallel = config.bulk_threads
+        self._writers: queue.SimpleQueue[BulkWriter] = queue.SimpleQueue()
+        for _ in range(self._parallel):
+            self._writers.put(make_writer(self._done))
+        self._threads = ThreadPoolExecutor(self._parallel, "bulk")
+        self._lock = threading.Lock()
+        self._expected: dict[str, tuple[Item, Outcome, str | None]] = {}
+        self._buffer: list[Document] = []
+        self._buffered = 0
+        self._under_way: deque[Future[None]] = deque()
+        self._broken = False
+        self.conflicts: list[Item] = []
+
+    def put(self, item: Item, document: Document, outcome: Outcome, problem: str | None = None) -> None:
+        """Queue a document; waits while too much is under way.
+
+        Args:
+            item: where it comes from.
+            document: what to write.
+            outcome: what to count once it is written.
+            problem: why it has no vector; it then counts as left out for this reason.
+
+        Raises:
+            ClusterError: an earlier bulk failed for good.
+        """
+        with self._lock:
+            self._expected[document.id] = (item, outcome, problem)
+            self._buffer.append(document)
+            self._buffered += document.size
+            if len(self._buffer) >= self._max_documents or self._buffered >= MAX_BYTES:
+                self._submit()
+
+    def flush(self) -> None:
+        """Write what is queued and wait for it.
+
+        Raises:
+            ClusterError: a bulk failed for good.
+        """
+        with self._lock:
+            if self._buffer:
+                self._submit()
+            while self._under_way:
+                self._under_way.popleft().result()
+
+    def close(self, flush: bool) -> None:
+        """End the threads; what is queued is written first, or dropped."""
+        try:
+            if flush:
+                self.flush()
+        finally:
+            self._broken = True
+            self._threads.shutdown(wait=True, cancel_futures=True)
+
+    def _submit(self) -> None:
+        with self._clock.spent("write"):
+            while len(self._under_way) > self._parallel:
+                self._under_way.popleft().result()
+        documents, self._buffer, self._buffered = self._buffer, [], 0
+        self._under_way.append(self._threads.submit(self._write, documents))
+
+    def _write(self, documents: list[Document]) -> None:
+        # After one bulk failed for good the next would wait for the same cluster just as long.
+        if self._broken:
+            return
+        writer = self._writers.get()
+        try:
+            writer.write(documents)
+        except BaseException:
+            self._broken = True
+            raise
+        finally:
+            self._writers.put(writer)
+
+    def _done(self, document: Document, refusal: str | None) -> None:
+        item, outcome, problem = self._expected.pop(document.id)
+        if refusal == CONFLICT:
+            self.conflicts.append(item)
+        elif refusal is not None:
+            self._ledger.leave_out(item.rejection(refusal), Outcome.FAILED)
+        elif problem is not None:
+            self._ledger.leave_out(item.rejection(problem))
+        else:
+            self._ledger.count(outcome)
+
+
+class BatchStage(ABC, Generic[T]):
+    """Collects products into batches for an encoder, wherever that is, and hands finished documents to the writer.
+
+    `put_all` is called by one thread and `step` by another.
+
+    Args:
+        write: the next stage.
+        ledger: gets what cannot be encoded.
+        config: batch size and thumbnails.
+        layout: makes documents.
+        clock: gets the time spent.
+    """
+
+    def __init__(self, write: WriteStage, ledger: Ledger, config: IngestConfig, layout: Layout, clock: Clock) -> None:
+        self._write = write
+        self._ledger = ledger
+        self._config = config
+        self._layout = layout
+        self._clock = clock
+        self._batch_size = config.batch_size or CANDIDATES[-1]
+        self._queue: queue.Queue[T | None] = queue.Queue(AHEAD * self._batch_size)
+        self._stop = threading.Event()
+        self._ended = False
+        self.encoded = 0
+
+    def begin(self) -> None:
+        """Products will be put (again)."""
+        self._ended = False
+
+    @abstractmethod
+    def put_all(self, products: Sequence[tuple[Item, Draft]]) -> None:
+        """Queue products; waits while the queue is full.
+
+        Raises:
+            Stopped: the run is over.
+        """
+
+    def end(self) -> None:
+        """Nothing more will be put.
+
+        Raises:
+            Stopped: the run is over.
+        """
+        self._enqueue(None)
+
+    def stop(self) -> None:
+        """Wake a thread that waits in `put_all`."""
+        self._stop.set()
+
+    @abstractmethod
+    def step(self) -> bool:
+        """Bring some products further.
+
+        Returns:
+            False when everything was encoded.
+        """
+
+    def _next_batch(self) -> list[T]:
+        batch: list[T] = []
+        deadline = time.monotonic() + LINGER_SECONDS
+        with self._clock.spent("read"):
+            while len(batch) < self._batch_size and not self._ended:
+                try:
+                    entry = self._queue.get(timeout=max(0.0, deadline - time.monotonic()))
+                except queue.Empty:
+                    break
+                if entry is None:
+                    self._ended = True
+                else:
+                    batch.append(entry)
+        return batch
+
+    def _with_vector(self, item: Item, draft: Draft, vector: npt.NDArray[np.float32], thumbnail: str | None) -> None:
+        self.encoded += 1
+        self._write.put(item, self._layout.encoded(item, draft, vector, thumbnail), Outcome.WRITTEN)
+
+    def _without_vector(self, item: Item, draft: Draft, problem: str) -> None:
+        document = self._layout.without_vector(item, draft)
+        if document is None:
+            self._ledger.leave_out(item.rejection(problem))
+        else:
+            self._write.put(item, document, Outcome.REJECTED, problem)
+
+    def _enqueue(self, entry: T | None) -> None:
+        while not self._stop.is_set():
+            try:
+                self._queue.put(entry, timeout=POLL_SECONDS)
+            except queue.Full:
+                continue
+            return
+        raise Stopped
+
+
+class EncodeStage(BatchStage[Waiting]):
+    """An encoder in this process; pictures are decoded in a pool, ahead of it.
+
+    Args:
+        encoder: the model.
+        pool: threads for decoding.
+        write: see `BatchStage`, as all that follow.
+        ledger: likewise.
+        config: likewise.
+        layout: likewise.
+        clock: likewise.
+    """
+
+    def __init__(
+        self,
+        encoder: ProductEncoder,
+        pool: ThreadPoolExecutor,
+        write: WriteStage,
+        ledger: Ledger,
+        config: IngestConfig,
+        layout: Layout,
+        clock: Clock,
+    ) -> None:
+        super().__init__(write, ledger, config, layout, clock)
+        self._encoder = encoder
+        self._pool = pool
+        self._measured = config.batch_size > 0
+
+    def put_all(self, products: Sequence[tuple[Item, Draft]]) -> None:
+        """Queue products, whose pictures begin to be decoded; waits while the queue is full.
+
+        Raises:
+            Stopped: the run is over.
+        """
+        for start in range(0, len(products), CHUNK):
+            part = products[start : start + CHUNK]
+            wanted = [draft.product for _, draft in part]
+            future = self._pool.submit(prepare_all, self._encoder, wanted, self._config.thumbnails)
+            for number, (item, draft) in enumerate(part):
+                self._enqueue((item, draft, future, number))
+
+    def step(self) -> bool:
+        """Encode one batch.
+
+        Returns:
+            False when everything was encoded.
+        """
+        batch = self._next_batch()
+        if not batch:
+            # Nothing came for a while: what is finished need not wait for a full bulk.
+            self._write.flush()
+            return not self._ended
+        ready: list[tuple[Item, Draft, ProductInput, str | None]] = []
+        with self._clock.spent("decode"):
+            for item, draft, future, number in batch:
+                prepared = future.result()[number]
+                if isinstance(prepared, ProductError):
+                    self._without_vector(item, draft, prepared.message)
+                else:
+                    ready.append((item, draft, *prepared))
+        with self._clock.spent("encode"):
+            inputs = [made for _, _, made, _ in ready]
+            # Fewer would be encoded sooner than measured.
+            if not self._measured and len(inputs) == self._batch_size:
+                self._batch_size, _ = best_batch_size(self._encoder, inputs)
+                self._measured = True
+            vectors = self._encoder.encode(inputs)
+        for (item, draft, _, thumbnail), vector in zip(ready, vectors, strict=True):
+            self._with_vector(item, draft, vector, thumbnail)
+        return not self._ended
+
+
+def decoding_pool() -> ThreadPoolExecutor:
+    """Threads in which pictures are read and decoded: one more than there are cores, up to `MAX_THREADS`."""
+    return ThreadPoolExecutor(min(MAX_THREADS, (os.cpu_count() or 1) + 1), "decode")
+
+
+def prepare(encoder: ProductEncoder, product: Product, thumbnails: bool) -> Prepared | ProductError:
+    """What the encoder takes, and the thumbnail where one is wanted.
+
+    Returns:
+        Both; or the error, where the picture cannot be read or there is nothing that the model reads.
+    """
+    try:
+        prepared = encoder.prepare(product)
+        return prepared, make_thumbnail(product) if thumbnails else None
+    except ProductError as error:
+        return error
+
+
+def prepare_all(
+    encoder: ProductEncoder, products: Sequence[Product], thumbnails: bool
+) -> list[Prepared | ProductError]:
+    """`prepare` of each."""
+    return [prepare(encoder, product, thumbnails) for product in products]

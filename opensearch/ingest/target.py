@@ -1,0 +1,285 @@
+"""Which index a run writes to, and its settings while a run loads it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from opensearchpy import NotFoundError, OpenSearch, OpenSearchException
+
+from clipita.config import IngestConfig
+from clipita.errors import ClipItaError, ClusterError, IndexMissingError
+from clipita.opensearch.cluster.errors import address_of, guarded, translate
+from clipita.opensearch.cluster.retry import Backoff
+from clipita.opensearch.index.index import (
+    ProductIndex,
+    check_fingerprint,
+    find,
+    read,
+    resolve,
+    update_meta,
+    write_alias,
+)
+from clipita.opensearch.index.mapping import VECTOR_FIELD, added_fields, carried_body, mapping_body
+from clipita.opensearch.ingest.documents import Way
+from clipita.opensearch.ingest.index_source import IndexSource
+
+if TYPE_CHECKING:
+    from clipita.runtime import Bundle
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a run writes.
+
+    Attributes:
+        name: the concrete index.
+        behind: the index that the alias points at when the run begins, or None.
+        way: how documents are written.
+        building: no run has come to its end there.
+    """
+
+    name: str
+    behind: str | None
+    way: Way
+    building: bool
+
+
+class Targets:
+    """Finds or makes the index of a run.
+
+    Args:
+        client: connected.
+        alias: the name that searches use.
+        bundle: the model.
+        engine: of a new index.
+        config: options of a new index.
+        products: how many are to come, where that is known.
+    """
+
+    def __init__(
+        self,
+        client: OpenSearch,
+        alias: str,
+        bundle: Bundle,
+        engine: str,
+        config: IngestConfig,
+        products: int | None,
+    ) -> None:
+        self._client = client
+        self._alias = alias
+        self._bundle = bundle
+        self._engine = engine
+        self._config = config
+        self._products = products
+
+    def for_catalogue(self, new_index: bool) -> Target:
+        """The index for the products of a catalogue.
+
+        The first index of an alias is behind it from the start. With `new_index` it is built beside the present one,
+        and an earlier such run that did not come to its end is continued.
+
+        Raises:
+            FingerprintError: the present index belongs to another model and `new_index` is not set.
+            ClusterError: see `index.find`; or the present index holds the shop's own documents.
+        """
+        present = find(self._client, self._alias)
+        if present is not None and present.kept:
+            raise ClusterError(
+                f"The index {present.name} holds the shop's own documents, which a catalogue's would overwrite.",
+                hint=f"Add vectors to them with --in-place, or copy them anew with --from-index {self._alias}.",
+            )
+        if present is not None and not new_index:
+            check_fingerprint(present, self._bundle, self._alias)
+            return Target(present.name, present.name, "whole", not present.complete)
+        behind = None if present is None else present.name
+        name = self._unfinished(copied_from=None)
+        if name is None:
+            body = mapping_body(self._bundle, self._engine, self._config, self._products)
+            name = self._create(body, visible=behind is None)
+        elif behind is None:
+            with guarded(self._client):
+                self._client.indices.put_alias(index=name, name=self._alias)
+        return Target(name, behind or name, "whole", building=True)
+
+    def for_copy(self, source: IndexSource, new_index: bool) -> Target:
+        """The index for a copy of the shop's own one.
+
+        Raises:
+            ClusterError: the alias is the name of an index.
+        """
+        behind = resolve(self._client, self._alias)
+        if behind == self._alias:
+            raise ClusterError(
+                f"{self._alias} is an index, so that no alias can have its name.",
+                hint=f"Name an alias for the copy, for instance --index {self._alias}-search; or add vectors to the "
+                "index itself with --in-place.",
+            )
+        present = None if behind is None else self._ours(behind)
+        if present is not None and not new_index and present.fingerprint == self._bundle.fingerprint:
+            if behind == source.name:
+                return self.in_place()
+            if present.meta.get("copied_from") == source.name:
+                return Target(present.name, behind, "whole", not present.complete)
+        name = self._unfinished(copied_from=source.name)
+        if name is None:
+            body = carried_body(
+                source.settings, source.mappings, self._bundle, self._engine, self._config,
+                products=source.total, copied_from=source.name,
+            )  # fmt: skip
+            name = self._create(body, visible=False)
+        return Target(name, behind, "whole", building=True)
+
+    def in_place(self) -> Target:
+        """The shop's own index, with our fields added to its mapping.
+
+        Raises:
+            IndexMissingError: there is none.
+            ClusterError: it was made without `index.knn`, which cannot be changed later.
+            FingerprintError: it holds vectors of another model.
+        """
+        name = resolve(self._client, self._alias)
+        if name is None:
+            raise IndexMissingError(f"There is no index {self._alias} to add vectors to.", hint="Check --index.")
+        with guarded(self._client):
+            index = self._client.indices.get(index=name)[name]
+            if str(index["settings"]["index"].get("knn", "false")).lower() != "true":
+                raise ClusterError(
+                    f"The index {name} was made without index.knn, which cannot be switched on later.",
+                    hint=f"Copy it into a new index with vectors: clipita ingest --from-index {self._alias} "
+                    "--index ALIAS",
+                )
+            present = self._ours(name)
+            if present is not None:
+                check_fingerprint(present, self._bundle, self._alias)
+            self._add_fields(name, index["mappings"], present)
+        return Target(name, name, "in place", building=False)
+
+    def keep_fields(self, name: str, fields: Mapping[str, str]) -> None:
+        """Note in the index which of the shop's fields is the title, so that searches find it; see `ProductIndex`."""
+        with guarded(self._client):
+            if read(self._client, name).fields != fields:
+                update_meta(self._client, name, fields=dict(fields))
+
+    def _add_fields(self, name: str, mappings: dict[str, Any], present: ProductIndex | None) -> None:
+        if VECTOR_FIELD not in mappings.get("properties", {}):
+            fields = added_fields(mappings, self._bundle, self._engine, self._config, self._products)
+            self._client.indices.put_mapping(index=name, body={"properties": fields})
+        if present is None:
+            meta = mapping_body(self._bundle, self._engine, self._config)["mappings"]["_meta"]["clipita"]
+            update_meta(self._client, name, **(meta | {"documents": "kept", "state": "complete"}))
+
+    def _ours(self, name: str) -> ProductIndex | None:
+        with guarded(self._client):
+            meta = self._client.indices.get_mapping(index=name)[name]["mappings"].get("_meta", {})
+        return read(self._client, name) if "clipita" in meta else None
+
+    def _unfinished(self, copied_from: str | None) -> str | None:
+        """The latest index of this model and source that an earlier run left unfinished."""
+        for name in reversed(self._names()):
+            candidate = read(self._client, name)
+            same = candidate.fingerprint == self._bundle.fingerprint
+            if same and not candidate.complete and candidate.meta.get("copied_from") == copied_from:
+                return name
+        return None
+
+    def _create(self, body: dict[str, Any], visible: bool) -> str:
+        names = self._names()
+        number = int(names[-1].rpartition("-")[2]) + 1 if names else 1
+        name = f"{self._stem}{number}"
+        if visible:
+            body["aliases"] = {self._alias: {}}
+        try:
+            self._client.indices.create(index=name, body=body)
+        except OpenSearchException as error:
+            raise translate(error, address_of(self._client)) from error
+        return name
+
+    @property
+    def _stem(self) -> str:
+        return f"{self._alias}-{self._bundle.fingerprint[:8]}-"
+
+    def _names(self) -> list[str]:
+        """The indices of this model for the alias, by number."""
+        stem = self._stem
+        with guarded(self._client):
+            found = self._client.indices.get(index=f"{stem}*", ignore_unavailable=True, allow_no_indices=True)
+        return sorted((name for name in found if name[len(stem) :].isdigit()), key=lambda name: int(name[len(stem) :]))
+
+
+WHILE_BUILDING: Mapping[str, Any] = {"refresh_interval": "-1", "number_of_replicas": "0"}
+"""Copies are made at the end by copying segments, which takes a fraction of indexing every document twice."""
+FAISS_THRESHOLD = "knn.advanced.approximate_threshold"
+"""-1 puts off building faiss graphs, 0 builds them with every segment."""
+
+
+@contextmanager
+def loading(client: OpenSearch, name: str, engine: str, backoff: Backoff, *, building: bool) -> Iterator[None]:
+    """A write alias while a load runs; an index that nobody searches yet also gets the settings of a fast load.
+
+    The former settings stand in `_meta` meanwhile, so that the run after a killed one restores them too.
+
+    Args:
+        client: connected.
+        name: the concrete index.
+        engine: lucene or faiss.
+        backoff: how to wait for a busy cluster.
+        building: it was not complete before; a live index keeps its settings.
+
+    Raises:
+        ClusterError: the cluster refused it.
+    """
+    former = backoff.call(client, lambda: _begin(client, name, engine, building))
+    try:
+        yield
+    except BaseException as error:
+        try:
+            with guarded(client):
+                _end(client, name, former)
+        except ClipItaError as second:
+            # The first error is the one to tell; the next run restores the settings.
+            error.add_note(f"The refresh interval and replicas of {name} are still off: {second.message}")
+        raise
+    backoff.call(client, lambda: _end(client, name, former))
+    if building and engine == "faiss":
+        _merge(client, name, backoff)
+    backoff.call(client, lambda: _warm_up(client, name))
+
+
+def _begin(client: OpenSearch, name: str, engine: str, building: bool) -> dict[str, Any]:
+    meta = read(client, name).meta
+    former: dict[str, Any] = dict(meta.get("settings") or {})
+    if building and not former:
+        present = client.indices.get_settings(index=name, flat_settings=True)[name]["settings"]
+        wanted = {**WHILE_BUILDING, **({FAISS_THRESHOLD: "-1"} if engine == "faiss" else {})}
+        former = {key: present.get(f"index.{key}") for key in wanted}
+        update_meta(client, name, settings=former)
+        client.indices.put_settings(index=name, body={"index": wanted})
+    client.indices.put_alias(index=name, name=write_alias(name), body={"is_hidden": True})
+    return former
+
+
+def _end(client: OpenSearch, name: str, former: Mapping[str, Any]) -> None:
+    if former:
+        client.indices.put_settings(index=name, body={"index": dict(former)})
+        update_meta(client, name, settings=None)
+    client.indices.delete_alias(index=name, name=write_alias(name), ignore=[404])
+    client.indices.refresh(index=name)
+
+
+def _merge(client: OpenSearch, name: str, backoff: Backoff) -> None:
+    """Build each shard's graph once, over all of its products."""
+    backoff.call(
+        client, lambda: client.indices.forcemerge(index=name, max_num_segments=1, params={"request_timeout": 3600})
+    )
+
+
+def _warm_up(client: OpenSearch, name: str) -> None:
+    """Load the graphs into memory before the first search needs them."""
+    try:
+        client.transport.perform_request("GET", f"/_plugins/_knn/warmup/{name}")
+    except NotFoundError:
+        # A managed cluster may keep the k-NN plugin's own API closed; searching works all the same.
+        return

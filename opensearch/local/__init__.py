@@ -1,0 +1,1 @@
+"""A local OpenSearch node with k-NN, without Docker, root or an installed Java."""

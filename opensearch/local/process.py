@@ -1,0 +1,243 @@
+"""The local node's process: as which user it runs, how it is launched, and how it is recognised later."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from clipita.errors import LocalNodeError
+from clipita.opensearch.local.java import Java
+
+STATE_NAME = "state.json"
+CONSOLE_NAME = "console.log"
+FOLDERS = ("config", "data", "logs", "tmp")
+POLL_SECONDS = 0.2
+NOBODY = 65534
+
+# Prints the first path that the user may not use, of (test option, path) pairs.
+PROBE = 'while [ $# -gt 0 ]; do test "$1" "$2" || { echo "$2"; exit 1; }; shift 2; done'
+# The node becomes an orphan at once (init adopts it), so it is nobody's child to be waited for: not the command's,
+# which ends, nor that of a long-lived Python program.
+LAUNCH = 'console=$1; shift; exec "$@" >"$console" 2>&1 </dev/null & echo $!'
+
+
+@dataclass(frozen=True)
+class State:
+    """What state.json keeps about the node's process.
+
+    Attributes:
+        pid: process id.
+        started: when it started, in clock ticks since boot (proc_pid_stat(5), field 22); with `boot` it tells our
+            process from a later one that got the same id.
+        boot: the boot's id (/proc/sys/kernel/random/boot_id).
+        url: where it answers, None until it did for the first time.
+        java: the runtime, in words.
+        heap: its heap size.
+    """
+
+    pid: int
+    started: int
+    boot: str
+    url: str | None
+    java: str
+    heap: str
+
+
+@dataclass(frozen=True)
+class RunAs:
+    """The user that the node runs as: a command prefix (user namespace), or another user, or neither."""
+
+    prefix: tuple[str, ...] = ()
+    user: int | None = None
+    group: int | None = None
+
+    @property
+    def extra_groups(self) -> list[int] | None:
+        """None keeps this process's; another user must not inherit root's."""
+        return None if self.user is None else []
+
+    def __str__(self) -> str:
+        if self.prefix:
+            return "a user namespace"
+        return "this user" if self.user is None else f"user {self.user}"
+
+
+def read_state(home: Path) -> State | None:
+    """What state.json says, whether the process still lives or not.
+
+    An unreadable file counts as none: should its node still run, OpenSearch's own lock on the data folder keeps a
+    second one out.
+    """
+    try:
+        return State(**json.loads((home / STATE_NAME).read_text(encoding="utf-8")))
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
+
+
+def write_state(home: Path, state: State) -> None:
+    """Write state.json in one step, so that no reader sees half of it."""
+    draft = home / f".{STATE_NAME}"
+    draft.write_text(json.dumps(dataclasses.asdict(state), indent=2) + "\n", encoding="utf-8")
+    draft.replace(home / STATE_NAME)
+
+
+def clear_state(home: Path, pid: int) -> None:
+    """Remove state.json, unless it is about another process by now."""
+    state = read_state(home)
+    if state is not None and state.pid == pid:
+        (home / STATE_NAME).unlink(missing_ok=True)
+
+
+def is_alive(state: State) -> bool:
+    """Whether the process runs and is the very one that was started (process ids are used again)."""
+    return state.boot == _boot_id() and _start_ticks(state.pid) == state.started
+
+
+def send_signal(state: State, number: signal.Signals) -> None:
+    """Signal the node if it is alive.
+
+    Raises:
+        LocalNodeError: it belongs to another user.
+    """
+    if not is_alive(state):
+        return
+    try:
+        os.kill(state.pid, number)
+    except ProcessLookupError:
+        return
+    except PermissionError:
+        raise LocalNodeError(
+            f"The node's process {state.pid} belongs to another user.", hint="Stop it as the user who started it."
+        ) from None
+
+
+def wait_for_end(state: State, seconds: float) -> bool:
+    """Wait until the process is gone; False when it still runs after that time."""
+    deadline = time.monotonic() + seconds
+    while is_alive(state):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(POLL_SECONDS)
+    return True
+
+
+def launch(server: Path, home: Path, java: Java, heap: str) -> State:
+    """Start `bin/opensearch` in a session of its own: no terminal's Ctrl-C reaches it.
+
+    Raises:
+        LocalNodeError: this is root, and OpenSearch can run as no other user here; or the process ended at once.
+    """
+    run_as = _choose_user(server, home, java)
+    console = home / "logs" / CONSOLE_NAME
+    started = subprocess.run(
+        ["/bin/sh", "-c", LAUNCH, "sh", str(console), *run_as.prefix, str(server / "bin" / "opensearch")],
+        capture_output=True, text=True, check=True, start_new_session=True, cwd=server, env=_environment(home, java),
+        user=run_as.user, group=run_as.group, extra_groups=run_as.extra_groups,
+    )  # fmt: skip
+    pid = int(started.stdout)
+    ticks = _start_ticks(pid)
+    if ticks is None:
+        raise LocalNodeError(f"OpenSearch ended at once: {tail(console, 5) or 'it wrote nothing'}")
+    return State(pid, ticks, _boot_id(), None, str(java), heap)
+
+
+def tail(file: Path, lines: int) -> str:
+    """The last lines of a text file; empty when there is no such file."""
+    try:
+        text = file.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return ""
+    return "\n".join(text.splitlines()[-lines:])
+
+
+def _environment(home: Path, java: Java) -> dict[str, str]:
+    """A small environment: the caller's JAVA_OPTS would change the node, and its passwords do not belong there."""
+    environment = {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "HOME": str(home),
+        "LANG": "C.UTF-8",
+        "OPENSEARCH_JAVA_HOME": str(java.home),
+        "OPENSEARCH_PATH_CONF": str(home / "config"),
+    }
+    temporary = str(home / "tmp")
+    # bin/opensearch splits Java options at blanks; without the variable it makes itself a folder under /tmp.
+    if len(temporary.split()) == 1:
+        environment["OPENSEARCH_TMPDIR"] = temporary
+    return environment
+
+
+def _choose_user(server: Path, home: Path, java: Java) -> RunAs:
+    """OpenSearch refuses to run as root; find a way that reaches all it needs.
+
+    A user namespace is best: the node sees itself as user 1000, its files stay root's, and it can use folders that
+    only root can enter. Many containers forbid namespaces; there the owner of the project's folder is tried, then
+    nobody.
+    """
+    if os.geteuid() != 0:
+        return RunAs()
+    refusals = []
+    for run_as in _candidates(home):
+        _give_folders(home, run_as)
+        refusal = _probe(server, home, java, run_as)
+        if refusal is None:
+            return run_as
+        refusals.append(f"{run_as}: {refusal}")
+    raise LocalNodeError(
+        f"OpenSearch does not run as root, and here it cannot run as another user either ({'; '.join(refusals)}).",
+        hint="Run clipita as an ordinary user, or allow user namespaces, or choose folders that any user can enter: "
+        "CLIPITA_OPENSEARCH_HOME for the node, CLIPITA_CACHE for the server, OPENSEARCH_JAVA_HOME for Java.",
+    )
+
+
+def _candidates(home: Path) -> Iterator[RunAs]:
+    unshare = shutil.which("unshare")
+    if unshare is not None:
+        yield RunAs(prefix=(unshare, "--user", "--map-user=1000", "--map-group=1000"))
+    owners = [folder.stat() for folder in home.parents]
+    yield from (RunAs(user=owner.st_uid, group=owner.st_gid) for owner in owners if owner.st_uid not in (0, NOBODY))
+    yield RunAs(user=NOBODY, group=NOBODY)
+
+
+def _give_folders(home: Path, run_as: RunAs) -> None:
+    user, group = run_as.user or 0, run_as.group or 0
+    roots = [home / name for name in FOLDERS]
+    for path in [home, *roots, *(path for root in roots for path in root.rglob("*"))]:
+        if path.lstat().st_uid != user:
+            os.chown(path, user, group, follow_symlinks=False)
+
+
+def _probe(server: Path, home: Path, java: Java, run_as: RunAs) -> str | None:
+    needed = ["-x", str(java.binary), "-x", str(server / "bin" / "opensearch"), "-r", str(server / "lib")]
+    for name in FOLDERS:
+        needed += ["-w", str(home / name)]
+    answer = subprocess.run(
+        [*run_as.prefix, "/bin/sh", "-c", PROBE, "sh", *needed],
+        capture_output=True, text=True, check=False, cwd="/",
+        user=run_as.user, group=run_as.group, extra_groups=run_as.extra_groups,
+    )  # fmt: skip
+    if answer.returncode == 0:
+        return None
+    return f"no access to {answer.stdout.strip()}" if answer.stdout else answer.stderr.strip() or "not allowed"
+
+
+def _boot_id() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+
+
+def _start_ticks(pid: int) -> int | None:
+    """When the process started, or None when there is none or only its remains (a zombie)."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    # The second field is the program's name in brackets and may itself hold blanks and brackets.
+    fields = text.rpartition(")")[2].split()
+    return None if fields[0] in "ZX" else int(fields[19])

@@ -1,0 +1,105 @@
+"""The settings files of the local node, written anew at every start."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from clipita.errors import UsageError
+from clipita.opensearch.local.java import VECTOR_MODULE, Java
+
+SMALLEST_HEAP_MB = 256
+LOG_NAME = "opensearch.log"
+PORTS_NAME = "http.ports"
+
+# Relative paths in the shipped jvm.options lead into the installation, which all projects share and may not write to;
+# absolute ones cannot be given, because bin/opensearch splits Java options at blanks.
+DROPPED_OPTIONS = re.compile(r"^(-Xm[sx]|-XX:\+?Heap|-XX:ErrorFile|\S*-Xlog:gc|\s*#|\s*$)")
+
+LOG_SETTINGS = """\
+status = error
+appender.file.type = RollingFile
+appender.file.name = file
+appender.file.fileName = ${sys:opensearch.logs.base_path}${sys:file.separator}opensearch.log
+appender.file.filePattern = ${sys:opensearch.logs.base_path}${sys:file.separator}opensearch-%i.log.gz
+appender.file.layout.type = PatternLayout
+appender.file.layout.pattern = [%d{ISO8601}][%-5p][%-25c{1.}] %marker%m%n
+appender.file.policies.type = Policies
+appender.file.policies.size.type = SizeBasedTriggeringPolicy
+appender.file.policies.size.size = 16MB
+appender.file.strategy.type = DefaultRolloverStrategy
+appender.file.strategy.max = 3
+rootLogger.level = info
+rootLogger.appenderRef.file.ref = file
+"""
+
+
+def check_heap(heap: str) -> str:
+    """The heap size as Java wants it, such as `512m` or `2g`.
+
+    Raises:
+        UsageError: it is no size, or below 256 MB, with which OpenSearch does not start.
+    """
+    match = re.fullmatch(r"(\d+)([mg])b?", heap.strip().lower())
+    if match is None:
+        raise UsageError(f"The heap size {heap!r} is no size.", hint="Write it as 512m or 2g.")
+    megabytes = int(match[1]) * (1024 if match[2] == "g" else 1)
+    if megabytes < SMALLEST_HEAP_MB:
+        raise UsageError(f"A heap of {heap} is too small for OpenSearch.", hint=f"Use {SMALLEST_HEAP_MB}m or more.")
+    return match[1] + match[2]
+
+
+def write_settings(home: Path, server: Path, java: Java, heap: str, port: int) -> None:
+    """Write opensearch.yml, jvm.options and log4j2.properties into `home/config`.
+
+    Args:
+        home: the node's folder, absolute.
+        server: the unpacked server, whose jvm.options is the start.
+        java: decides which options this runtime understands.
+        heap: checked by `check_heap`.
+        port: of HTTP; 0 lets the system choose a free one.
+    """
+    config = home / "config"
+    (config / "opensearch.yml").write_text(_node_settings(home, port), encoding="utf-8")
+    shipped = (server / "config" / "jvm.options").read_text(encoding="utf-8")
+    (config / "jvm.options").write_text(_java_options(shipped, java, heap), encoding="utf-8")
+    (config / "log4j2.properties").write_text(LOG_SETTINGS, encoding="utf-8")
+
+
+def _node_settings(home: Path, port: int) -> str:
+    """The node's settings as YAML (of which JSON strings are a part).
+
+    Loopback only: this build has no security plugin, so whoever reaches the port may do everything.
+
+    The disk thresholds stay on, but as free bytes. Their defaults are shares of the disk (85, 90 and 95 %), made for
+    servers: a workstation's large disk is often fuller than that with plenty of room left, and its indices would turn
+    read-only. Switched off, an ingest could fill the disk and damage the index and everything else on it.
+    """
+    settings = {
+        # OpenSearch's own words name the log after the cluster: opensearch.log.
+        "cluster.name": "opensearch",
+        "node.name": "local",
+        "discovery.type": "single-node",
+        "network.host": "127.0.0.1",
+        "http.port": port,
+        "transport.port": 0,
+        # Tells the ports that the system chose: no port is picked beforehand, so nobody can take it in between.
+        "node.portsfile": True,
+        "path.data": str(home / "data"),
+        "path.logs": str(home / "logs"),
+        "cluster.routing.allocation.disk.threshold_enabled": True,
+        "cluster.routing.allocation.disk.watermark.low": "2gb",
+        "cluster.routing.allocation.disk.watermark.high": "1gb",
+        "cluster.routing.allocation.disk.watermark.flood_stage": "500mb",
+    }
+    return "".join(f"{name}: {json.dumps(value, ensure_ascii=False)}\n" for name, value in settings.items())
+
+
+def _java_options(shipped: str, java: Java, heap: str) -> str:
+    lines = [line for line in shipped.splitlines() if not DROPPED_OPTIONS.match(line)]
+    if not java.vector:
+        lines = [line for line in lines if VECTOR_MODULE not in line]
+    if not java.locales:
+        lines.append("-Djava.locale.providers=CLDR,SPI")
+    return "\n".join([f"-Xms{heap}", f"-Xmx{heap}", *lines, ""])

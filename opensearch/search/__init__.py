@@ -1,0 +1,1 @@
+"""Search: options, clauses, request bodies, fusion, results, templates and tuning."""

@@ -1,0 +1,166 @@
+"""The names a shop uses for its fields, found in the index's mapping: `colour` is `attributes.colour` there."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from clipita.config import FieldsConfig
+from clipita.errors import UsageError
+from clipita.opensearch.index.mapping import VECTOR_FIELD, attribute_key
+from clipita.opensearch.search.arguments import FilterValue
+from clipita.opensearch.search.boosts import NUMBERS
+
+HIDDEN = (VECTOR_FIELD, "clipita", "image")
+WORDS = frozenset(("text", "keyword", "match_only_text", "search_as_you_type"))
+
+
+class FieldNames:
+    """Looks up fields by the names that users give.
+
+    Args:
+        properties: `mappings.properties` of the index.
+        own: where the shop's documents differ from our layout; see `ProductIndex.fields`.
+
+    Attributes:
+        types: every searchable field's full path to its type, sub-fields (`title.keyword`) included.
+        layout: where title, image and category path lie in the documents.
+    """
+
+    def __init__(self, properties: Mapping[str, Any], own: Mapping[str, str] | None = None) -> None:
+        self._own: dict[str, Any] = dict(own or {})
+        self.layout = FieldsConfig(**self._own)
+        self.types: dict[str, str] = {}
+        for name, mapping in properties.items():
+            if name not in HIDDEN:
+                self._collect(name, mapping)
+
+    def exact(self, name: str) -> str:
+        """The path to filter or count by: whole values, not words.
+
+        A name is tried as it is, then as an attribute's; a text field gives its `keyword` sub-field.
+
+        Raises:
+            UsageError: the index has no such field, or only one of words.
+        """
+        path = self._find(name)
+        if self.types[path] != "text":
+            return path
+        keyword = f"{path}.keyword"
+        if keyword not in self.types:
+            raise UsageError(
+                f"The field {name} holds words, not whole values, so it can be neither a filter nor a facet.",
+                hint=f"Use one of: {self._listed()}.",
+            )
+        return keyword
+
+    def searchable(self, names: Sequence[str]) -> tuple[str, ...]:
+        """The paths to match words in; a boost (`title^3`) stays.
+
+        Raises:
+            UsageError: the index has no such field, or it holds no words.
+        """
+        paths = []
+        for name in names:
+            bare, mark, boost = name.partition("^")
+            if mark and not _is_positive_number(boost):
+                raise UsageError(f"The search field {name} has no proper boost.", hint="Write it as title^3.")
+            path = self._find(bare)
+            if self.types[path] not in WORDS:
+                texts = sorted(name for name, kind in self.types.items() if kind == "text")
+                raise UsageError(
+                    f"The search field {bare} is of type {self.types[path]}, which holds no words.",
+                    hint=f"Use some of: {', '.join(texts)}.",
+                )
+            paths.append(path + mark + boost)
+        return tuple(paths)
+
+    def typed(self, name: str, value: FilterValue) -> FilterValue:
+        """A filter's value as its field holds it, so that the text "80" of an address and the number 80 are one search.
+
+        Raises:
+            UsageError: a value or bound that is no number, for a field of numbers, which the cluster would refuse
+                without naming the field.
+        """
+        kind = self.types[self.exact(name)]
+        read = _number if kind in NUMBERS else _truth if kind == "boolean" else None
+        if read is None:
+            return value
+        try:
+            if isinstance(value, Mapping):
+                return {key: bound if key == "exists" else read(bound) for key, bound in value.items()}
+            if isinstance(value, Collection) and not isinstance(value, str):
+                return [read(one) for one in value]
+            return read(value)
+        except _NoNumberError as error:
+            raise UsageError(
+                f"The filter on {name} is {error.args[0]!r}.", hint=f"{name} holds numbers: write one."
+            ) from None
+
+    def has(self, name: str) -> bool:
+        """Whether a name can be resolved."""
+        return self._lookup(name) is not None
+
+    def _find(self, name: str) -> str:
+        path = self._lookup(name)
+        if path is None:
+            short = {path.removeprefix("attributes.") for path in self.types}
+            near = difflib.get_close_matches(name, short, n=1)
+            raise UsageError(
+                f"The index has no field {name}.",
+                hint=f"Did you mean {near[0]}?" if near else f"It has: {self._listed()}.",
+            )
+        return path
+
+    def _lookup(self, name: str) -> str | None:
+        candidates = (name, self._own.get(name), f"attributes.{name}", f"attributes.{attribute_key(name)}")
+        return next((path for path in candidates if path in self.types), None)
+
+    def _collect(self, path: str, mapping: Mapping[str, Any]) -> None:
+        for name, inner in mapping.get("properties", {}).items():
+            self._collect(f"{path}.{name}", inner)
+        kind = mapping.get("type", "object")
+        if kind not in {"object", "nested"}:
+            self.types[path] = kind
+        for name, inner in mapping.get("fields", {}).items():
+            self.types[f"{path}.{name}"] = inner["type"]
+
+    def _listed(self) -> str:
+        exact = sorted(path.removeprefix("attributes.") for path, kind in self.types.items() if kind != "text")
+        shown = [name for name in exact if not name.endswith(".keyword")]
+        return ", ".join(shown[:30]) + (f" and {len(shown) - 30} more" if len(shown) > 30 else "")
+
+
+def _is_positive_number(text: str) -> bool:
+    return _is_number(text) and float(text) > 0
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        return math.isfinite(float(value))
+    except (TypeError, ValueError, OverflowError):
+        return False
+
+
+class _NoNumberError(ValueError):
+    """A value that a field of numbers cannot hold."""
+
+
+def _number(value: Any) -> int | float:
+    if not _is_number(value):
+        raise _NoNumberError(value)
+    try:
+        # Beyond 2^53 a float would be another number than the text says.
+        return int(value) if isinstance(value, int | str) else _short(float(value))
+    except ValueError:
+        return _short(float(value))
+
+
+def _short(number: float) -> int | float:
+    return int(number) if number.is_integer() else number
+
+
+def _truth(value: Any) -> Any:
+    return {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value

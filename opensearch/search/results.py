@@ -1,0 +1,265 @@
+"""What a search gives back."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from clipita.catalogue.product import split_path
+from clipita.errors import ClusterVersionError, QueryError
+from clipita.opensearch.cluster.reads import value_at
+from clipita.opensearch.search.arguments import Mode, SearchArguments
+from clipita.opensearch.search.clauses import LEXICAL, VECTOR
+from clipita.opensearch.search.cursor import Cursor
+from clipita.opensearch.search.request import BOOST, GROUPS, UNGROUPED, VALUES
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What a hit's score is made of: (lexical + vector) times every boost.
+
+    Attributes:
+        bm25: the raw BM25 score; None where no word matches.
+        lexical: what it adds.
+        cosine: between query and product; None where the product is not among the nearest.
+        vector: what it adds.
+        boosts: factor by boost.
+    """
+
+    bm25: float | None
+    lexical: float
+    cosine: float | None
+    vector: float
+    boosts: Mapping[str, float]
+
+    def text(self) -> str:
+        """The sum and the factors in words."""
+        factors = "".join(f" × {factor:.2f} {name}" for name, factor in self.boosts.items())
+        return f"words {self.lexical:.3f} + vector {self.vector:.3f}{factors}"
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One product found.
+
+    Attributes:
+        id: the product's id.
+        score: BM25 in the mode lexical, 1 + cosine in the mode vector (the cosine under boosts), the fused score in
+            [0, 1] in the mode hybrid; times the boosts. None where a native fusion is sorted by a field.
+        title: None where it has none.
+        source: the shop's own fields.
+        image: what the document says of its picture, most often an address; None where it is no text.
+        category_path: names from the root on; empty where the document has none.
+        thumbnail: a JPEG in base64, if one was asked for and is there.
+        highlights: field to its text as HTML, matching words in <em>, all else escaped.
+        explanation: if one was asked for.
+        variants: of a collapsed hit, the best of its group, itself included.
+        group_size: of a collapsed hit whose variants were asked for: how many match.
+    """
+
+    id: str
+    score: float | None
+    title: str | None
+    source: Mapping[str, Any]
+    image: str | None = None
+    category_path: tuple[str, ...] = ()
+    thumbnail: str | None = field(default=None, repr=False)
+    highlights: Mapping[str, str] = field(default_factory=dict)
+    explanation: Explanation | None = None
+    variants: tuple[Hit, ...] = ()
+    group_size: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FacetValue:
+    """A value of a facet and how many of the products found have it.
+
+    Attributes:
+        value: as the products have it.
+        count: with a choice of this facet's field, what would be found without that choice.
+        selected: whether a filter chooses it.
+    """
+
+    value: str | int | float | bool
+    count: int
+    selected: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SearchPage:
+    """One page of a search.
+
+    Attributes:
+        query: what was searched.
+        hits: best first.
+        total: how many products match, exactly. Words match as in any search; the vector part adds the k nearest
+            products of each shard, so in the mode hybrid it is the union of both.
+        facets: values by facet, the most frequent first, counted over all that match.
+        took_ms: the cluster's own time, milliseconds.
+        mode: lexical, vector or hybrid.
+        page: 1-based.
+        size: hits asked for.
+        remarks: what was done to the request, in sentences.
+        cursor: gives the next page; None after the last one and where there are no cursors.
+        groups: of a collapsed search, how many groups there are; exact to about 40,000.
+    """
+
+    query: str
+    hits: list[Hit]
+    total: int
+    facets: dict[str, list[FacetValue]]
+    took_ms: int
+    mode: Mode
+    page: int
+    size: int
+    remarks: tuple[str, ...] = ()
+    cursor: str | None = None
+    groups: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The page as plain lists and dicts."""
+        return dataclasses.asdict(self)
+
+    def _repr_html_(self) -> str:
+        """The hits with their pictures, for a notebook."""
+        from clipita.opensearch.search.page_html import fragment
+
+        return fragment(self)
+
+
+def read_page(
+    answer: Mapping[str, Any],
+    arguments: SearchArguments,
+    remarks: tuple[str, ...] = (),
+    snapshot: tuple[str, str] | None = None,
+) -> SearchPage:
+    """A `_search` answer as a page.
+
+    Args:
+        answer: what the cluster said; its parts become the page's.
+        arguments: what was asked.
+        remarks: what to tell with it.
+        snapshot: the point in time that was read, for the cursor.
+    """
+    found = answer["hits"]["hits"]
+    if arguments.native:
+        _check_fused(found, arguments)
+    aggregations = answer.get("aggregations", {})
+    groups, ungrouped = _counted(aggregations, GROUPS), _counted(aggregations, UNGROUPED)
+    if ungrouped is not None and ungrouped > 1:
+        remarks = (*remarks, f"{ungrouped:,} products have no {arguments.collapse} and are shown as one.")
+    return SearchPage(
+        query=arguments.text,
+        hits=[_hit(hit, arguments) for hit in found],
+        total=answer["hits"]["total"]["value"],
+        facets={name: _facet(aggregations[name], path, arguments) for name, path in arguments.facets.items()},
+        took_ms=answer["took"],
+        mode=arguments.mode,
+        page=arguments.page,
+        size=arguments.size,
+        remarks=remarks,
+        cursor=_next(found, arguments, snapshot),
+        groups=None if groups is None else groups + bool(ungrouped),
+    )
+
+
+def _check_fused(found: list[Mapping[str, Any]], arguments: SearchArguments) -> None:
+    """Where no pipeline is in force the plugin answers with raw sums and marker rows, and says nothing."""
+    if any(hit["_score"] is not None and hit["_score"] < 0 for hit in found):
+        raise QueryError(
+            f"The cluster did not fuse the scores by {arguments.fusion}: its answer holds marker rows.",
+            hint="Check index.search.default_pipeline of the index, or use the fusion saturation.",
+        )
+
+
+def _next(found: list[Mapping[str, Any]], arguments: SearchArguments, snapshot: tuple[str, str] | None) -> str | None:
+    offered = not arguments.native and arguments.collapse is None
+    if not offered or not found or len(found) < arguments.size:
+        return None
+    return Cursor(tuple(found[-1]["sort"]), arguments.page + 1, arguments.identity, snapshot).encode()
+
+
+def _hit(hit: Mapping[str, Any], arguments: SearchArguments, *, variant: bool = False) -> Hit:
+    # The answer was read for this page alone, so its parts are taken as they are: copies took a third of the reading.
+    source = hit["_source"]
+    ours = source.pop("clipita", None)
+    marked = hit.get("highlight") if arguments.highlight else None
+    group = hit.get("inner_hits", {}).get("variants", {}).get("hits") if arguments.variants else None
+    return Hit(
+        id=hit["_id"],
+        score=hit["_score"],
+        title=_title(source, arguments),
+        source=source,
+        image=_image(source, arguments),
+        category_path=_category_path(source, arguments),
+        thumbnail=None if ours is None else ours.get("thumbnail"),
+        highlights={path: texts[0] for path, texts in marked.items()} if marked else {},
+        explanation=_explanation(hit, arguments) if arguments.explain and not variant else None,
+        variants=() if group is None else tuple(_hit(inner, arguments, variant=True) for inner in group["hits"]),
+        group_size=None if group is None else group["total"]["value"],
+    )
+
+
+def _title(source: Mapping[str, Any], arguments: SearchArguments) -> str | None:
+    found = value_at(source, arguments.layout.title)
+    return found if found is None or isinstance(found, str) else str(found)
+
+
+def _image(source: Mapping[str, Any], arguments: SearchArguments) -> str | None:
+    found = value_at(source, arguments.layout.image)
+    return found if isinstance(found, str) else None
+
+
+def _category_path(source: Mapping[str, Any], arguments: SearchArguments) -> tuple[str, ...]:
+    """Split as the readers do it, but never an error: a document that says it oddly is still a hit."""
+    found = value_at(source, arguments.layout.category_path)
+    if isinstance(found, str):
+        found = split_path(found, arguments.layout.category_separator)
+    if not isinstance(found, list):
+        return ()
+    return tuple(name for part in found if isinstance(part, str) and (name := part.strip()))
+
+
+def _explanation(hit: Mapping[str, Any], arguments: SearchArguments) -> Explanation:
+    matched = hit.get("matched_queries", {})
+    if isinstance(matched, list):
+        raise ClusterVersionError("This cluster does not tell the scores of named queries.", hint="Upgrade it.")
+    bm25, knn = matched.get(LEXICAL), matched.get(VECTOR)
+    cosine = None if knn is None else knn - 1 if knn >= 1 else 1 - 1 / knn
+    lexical, vector = bm25 or 0.0, knn or 0.0
+    if arguments.mode == "hybrid":
+        lexical = (1 - arguments.weight) * lexical / (lexical + arguments.pivot)
+    if arguments.mode == "hybrid" or arguments.boosts:
+        vector = (arguments.weight if arguments.mode == "hybrid" else 1.0) * max(0.0, vector - 1)
+    fields = hit.get("fields", {})
+    factors = {boost.name: float(fields[BOOST + boost.name][0]) for boost, _ in arguments.boosts}
+    return Explanation(bm25, lexical, cosine, vector, factors)
+
+
+def _counted(aggregations: Mapping[str, Any], name: str) -> int | None:
+    if name not in aggregations:
+        return None
+    aggregation = aggregations[name].get(VALUES, aggregations[name])
+    return int(aggregation["value"] if "value" in aggregation else aggregation["doc_count"])
+
+
+def _facet(aggregation: Mapping[str, Any], path: str, arguments: SearchArguments) -> list[FacetValue]:
+    choice = arguments.choices.get(path, arguments.filters.get(path))
+    chosen = {str(value) for value in (choice if isinstance(choice, list | tuple | set) else [choice])}
+    buckets = aggregation.get(VALUES, aggregation)["buckets"]
+    values = [(_value(bucket), bucket["doc_count"]) for bucket in buckets]
+    return [FacetValue(value, count, str(value) in chosen) for value, count in values]
+
+
+def _value(bucket: Mapping[str, Any]) -> str | int | float | bool:
+    key = bucket["key"]
+    text = bucket.get("key_as_string")
+    if text in {"true", "false"}:
+        return bool(text == "true")
+    # Numbers are indexed as double: a year comes back as 2010.0.
+    if isinstance(key, float) and key.is_integer():
+        return int(key)
+    found: str | int | float = key
+    return found

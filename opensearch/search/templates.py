@@ -1,0 +1,126 @@
+"""Stored search templates: what a backend in another language calls by plain HTTP.
+
+`POST /products/_search/template` with `{"id": "products-saturation", "params": {…}}` gives what `ProductSearch` gives.
+It takes these parameters:
+
+| name | meaning |
+|---|---|
+| query | the text, or the category's name |
+| vector | its unit vector: `vector` of the category's document in `products-categories`; not for `-lexical` |
+| from, size | the page; 0 and the configured size by default |
+| filter | one query clause that products must pass, for instance {"bool": {"filter": […]}} |
+| aggs | aggregations, by name |
+| sort | one sort key, such as {"price": "asc"}, before the score |
+
+`query`, `from` and `size` may be what a visitor typed: they stand between quotation marks, with all that could end
+these escaped by the cluster. `vector`, `filter`, `aggs` and `sort` are lists and objects, which the cluster writes as
+JSON; a text inside them stays a text, but none of them may itself be a text from outside.
+https://docs.opensearch.org/latest/api-reference/search-template/
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from opensearchpy import OpenSearch
+
+from clipita.config import SearchConfig
+from clipita.opensearch.cluster.connection import Capabilities
+from clipita.opensearch.cluster.errors import guarded
+from clipita.opensearch.search.arguments import Fusion, Mode, SearchArguments
+from clipita.opensearch.search.fusion import OLDEST
+from clipita.opensearch.search.request import search_body
+
+_QUERY, _VECTOR, _SIZE, _FROM, _SORT = ("@query@", "@vector@", "@size@", "@from@", "@sort@")
+_FILTER, _CLAUSE, _AGGS = ("@filter@", "@clause@", "@aggs@")
+
+
+def sources(config: SearchConfig, capabilities: Capabilities) -> dict[str, str]:
+    """Suffix of the template's name to its mustache text; `hybrid` only where the plugin can.
+
+    Args:
+        config: weight, pivot, k, fields and size, which the templates keep.
+        capabilities: of the cluster.
+    """
+    found = {
+        "lexical": template(config, "lexical"),
+        "saturation": template(config, "hybrid"),
+        "vector": template(config, "vector"),
+    }
+    if capabilities.neural_search and capabilities.version >= OLDEST["min_max"]:
+        found["hybrid"] = template(config, "hybrid", "min_max")
+    return found
+
+
+def template(config: SearchConfig, mode: Mode, fusion: Fusion = "saturation") -> str:
+    """A search body as mustache text, made from the very body that `ProductSearch` sends."""
+    arguments = SearchArguments(
+        _QUERY, (0.0,), mode, fusion, size=config.size, k=config.k, weight=config.weight, pivot=config.pivot,
+        fields=config.fields,
+    )  # fmt: skip
+    body = search_body(arguments)
+    body |= {"size": _SIZE, "from": _FROM}
+    if arguments.native:
+        # A sort by a field takes the hybrid query's score from the hits, so it is no option of this one.
+        body["query"]["hybrid"][_CLAUSE] = None
+    else:
+        body["sort"] = [_SORT, *body["sort"]]
+        body["track_scores"] = True
+        body["query"]["bool"][_FILTER] = None
+    body[_AGGS] = None
+    _open_vectors(body)
+    return _to_mustache(json.dumps(body), config.size)
+
+
+def put(client: OpenSearch, alias: str, config: SearchConfig, capabilities: Capabilities) -> list[str]:
+    """Store the templates as `<alias>-<suffix>`.
+
+    Returns:
+        Their names.
+
+    Raises:
+        AuthenticationError: this user may not store scripts.
+        ClusterError: the cluster refuses.
+    """
+    names = []
+    for suffix, source in sources(config, capabilities).items():
+        name = f"{alias}-{suffix}"
+        with guarded(client):
+            client.put_script(id=name, body={"script": {"lang": "mustache", "source": source}})
+        names.append(name)
+    return names
+
+
+def _open_vectors(value: Any) -> None:
+    """Put the marks of vector and filter into every k-NN clause."""
+    if isinstance(value, list):
+        for inner in value:
+            _open_vectors(inner)
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            if key == "knn":
+                for neighbours in inner.values():
+                    neighbours["vector"] = _VECTOR
+                    neighbours[_CLAUSE] = None
+            else:
+                _open_vectors(inner)
+
+
+def _to_mustache(text: str, size: int) -> str:
+    # toJson writes a text as it is, without quotation marks; a plain tag escapes it for JSON.
+    text = text.replace(f'"{_QUERY}"', '"{{query}}"').replace(f'"{_VECTOR}"', _json("vector"))
+    for mark, name, default in ((_SIZE, "size", size), (_FROM, "from", 0)):
+        text = text.replace(f'"{mark}"', f'"{{{{{name}}}}}{{{{^{name}}}}}{default}{{{{/{name}}}}}"')
+    text = text.replace(f'"{_SORT}", ', _if("sort", f"{_json('sort')}, "))
+    text = text.replace(f', "{_FILTER}": null', _if("filter", f', "filter": [{_json("filter")}]'))
+    text = text.replace(f', "{_CLAUSE}": null', _if("filter", f', "filter": {_json("filter")}'))
+    return text.replace(f', "{_AGGS}": null', _if("aggs", f', "aggs": {_json("aggs")}'))
+
+
+def _json(name: str) -> str:
+    return f"{{{{#toJson}}}}{name}{{{{/toJson}}}}"
+
+
+def _if(name: str, content: str) -> str:
+    return f"{{{{#{name}}}}}{content}{{{{/{name}}}}}"

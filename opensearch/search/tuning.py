@@ -1,0 +1,314 @@
+"""Weight, pivot, k and fields of the hybrid search, found on a validation catalogue, and the tuning curve as SVG."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from html import escape
+
+import numpy as np
+import numpy.typing as npt
+
+from clipita.errors import UsageError
+from clipita.evaluation import measures as metrics
+from clipita.evaluation.protocol import TreeProtocol, top
+from clipita.opensearch.index.mapping import ID_FIELD
+from clipita.opensearch.search.arguments import MAX_WINDOW
+from clipita.opensearch.search.client import ProductSearch
+
+WEIGHTS = tuple(round(step / 20, 2) for step in range(21))
+PIVOTS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+KS = (50, 100, 200, 400, 800)
+FOLDS = 5
+SEED = 0
+PAYS = 0.2
+"""Points by which hybrid must beat the better half to pay for the second search."""
+K_COSTS = 0.1
+"""Points that a smaller k may cost."""
+
+Fields = tuple[str, ...]
+Scores = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One point of the grid; k None is all products."""
+
+    fields: Fields
+    weight: float
+    pivot: float
+    k: int | None = None
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the two halves say of one query; arrays by the product's position.
+
+    Attributes:
+        bm25: fields to BM25 scores [products]; 0 where no word matches.
+        cosine: [products]; -inf where the index did not return the product.
+    """
+
+    bm25: Mapping[Fields, Scores] = field(repr=False)
+    cosine: Scores = field(repr=False)
+
+    def fused(self, setting: Setting) -> Scores:
+        """The score that the cluster gives; -inf where a product is not found."""
+        bm25 = self.bm25[setting.fields]
+        cosine = self.cosine
+        if setting.k is not None and setting.k < len(cosine):
+            least = np.partition(cosine, len(cosine) - setting.k)[len(cosine) - setting.k]
+            cosine = np.where(cosine >= least, cosine, -np.inf)
+        score = (1 - setting.weight) * bm25 / (bm25 + setting.pivot) + setting.weight * np.maximum(0, cosine)
+        return np.where((bm25 > 0) | (cosine > -np.inf), score, -np.inf)
+
+    def lexical(self, fields: Fields) -> Scores:
+        """BM25 alone."""
+        bm25 = self.bm25[fields]
+        return np.where(bm25 > 0, bm25, -np.inf)
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What was found; measures are means over categories, in percent.
+
+    Attributes:
+        measure: what was maximised.
+        best: chosen on all validation categories.
+        hybrid: of held-out categories, with the settings that the others chose.
+        chosen: those settings, fold by fold.
+        lexical: BM25 alone, with its best fields.
+        vector: the vector alone.
+        default: hybrid with the settings that were in force.
+        curve: weight to the measure, with the best fields and pivot.
+        ks: k to the measure, with the best of all else.
+        queries: how many categories.
+        products: how many products.
+        error: standard error of the mean difference between hybrid and the better half.
+    """
+
+    measure: str
+    best: Setting
+    hybrid: float
+    chosen: tuple[Setting, ...]
+    lexical: float
+    vector: float
+    default: float
+    curve: dict[float, float]
+    ks: dict[int, float]
+    queries: int
+    products: int
+    error: float
+
+    @property
+    def pays(self) -> bool:
+        """Whether hybrid is worth its second search."""
+        return self.hybrid > max(self.lexical, self.vector) + PAYS
+
+    @property
+    def verdict(self) -> str:
+        """What follows, in a sentence."""
+        better, name = max((self.lexical, "lexical"), (self.vector, "vector"))
+        gain = self.hybrid - better
+        if self.pays:
+            return f"Hybrid pays: {gain:+.1f} points (± {self.error:.1f}) over the mode {name} on held-out categories."
+        return (
+            f"Hybrid does not pay here: {gain:+.1f} points (± {self.error:.1f}) over the mode {name} alone, which "
+            f"costs one search less: mode = {name!r}."
+        )
+
+
+def collect(
+    search: ProductSearch,
+    protocol: TreeProtocol,
+    field_sets: Sequence[Fields],
+    on_query: Callable[[], None] = lambda: None,
+) -> list[Parts]:
+    """Ask the index for both halves of all queries, among the protocol's products.
+
+    Raises:
+        UsageError: more products than a search can return, so that the halves would be cut.
+        ClusterError: the index does not answer.
+    """
+    if len(protocol.ids) > MAX_WINDOW:
+        raise UsageError(
+            f"The catalogue has {len(protocol.ids):,} products; a search returns {MAX_WINDOW:,} at most.",
+            hint="Tune on a sample of it: a few thousand products are enough.",
+        )
+    filters = {ID_FIELD: protocol.ids}
+    collected = []
+    for query in protocol.queries:
+        bm25 = {
+            fields: _by_position(
+                protocol,
+                search.scores(query.text, mode="lexical", fields=fields, depth=MAX_WINDOW, filters=filters, boosts=()),
+                0.0,
+            )
+            for fields in field_sets
+        }
+        found = search.scores(query.text, mode="vector", depth=MAX_WINDOW, filters=filters, boosts=())
+        # 1 + cosine from cosine 0 on, 1 / (1 - cosine) below.
+        cosines = {name: score - 1 if score >= 1 else 1 - 1 / score for name, score in found.items()}
+        collected.append(Parts(bm25, _by_position(protocol, cosines, -np.inf)))
+        on_query()
+    return collected
+
+
+def tune(
+    protocol: TreeProtocol,
+    parts: Sequence[Parts],
+    default: Setting,
+    measure: str = "mAP@10",
+    on_setting: Callable[[], None] = lambda: None,
+) -> Tuning:
+    """Find the best settings.
+
+    Args:
+        protocol: the queries.
+        parts: from `collect`.
+        default: what is in force; of settings equally good the one nearest to it is taken.
+        measure: one of `metrics.MEASURES`.
+        on_setting: is called after each point of the grid.
+
+    Raises:
+        UsageError: fewer categories than folds.
+    """
+    if len(protocol.queries) < FOLDS:
+        raise UsageError(
+            f"{len(protocol.queries)} categories are too few to tune on.",
+            hint=f"Give a catalogue with {FOLDS} or more.",
+        )
+    field_sets = list(parts[0].bm25)
+    grid = [
+        Setting(fields, weight, pivot)
+        for fields in field_sets
+        for pivot in PIVOTS
+        for weight in sorted(WEIGHTS, key=lambda weight: abs(weight - default.weight))
+    ]
+    values = np.empty((len(grid), len(parts)))
+    for row, setting in enumerate(grid):
+        values[row] = _values(protocol, parts, measure, setting)
+        on_setting()
+    held_out, chosen = _cross_validated(values, grid)
+    best = grid[int(values.mean(axis=1).argmax())]
+    lexical = {fields: _lexical(protocol, parts, measure, fields) for fields in field_sets}
+    best_lexical = max(lexical.values(), key=lambda row: float(row.mean()))
+    vector = _values(protocol, parts, measure, Setting(field_sets[0], 1.0, 1.0))
+    ks = {k: float(_values(protocol, parts, measure, replace(best, k=k)).mean()) for k in KS}
+    enough = min(k for k, value in ks.items() if value >= max(ks.values()) - K_COSTS)
+    better = best_lexical if best_lexical.mean() > vector.mean() else vector
+    return Tuning(
+        measure=measure,
+        best=replace(best, k=enough),
+        hybrid=float(held_out.mean()),
+        chosen=chosen,
+        lexical=float(best_lexical.mean()),
+        vector=float(vector.mean()),
+        default=float(_values(protocol, parts, measure, default).mean()),
+        curve=_curve(grid, values, best),
+        ks=ks,
+        queries=len(parts),
+        products=len(protocol.ids),
+        error=float((held_out - better).std(ddof=1) / math.sqrt(len(parts))),
+    )
+
+
+def _cross_validated(values: Scores, grid: Sequence[Setting]) -> tuple[Scores, tuple[Setting, ...]]:
+    """The measure of each query with the setting that the other folds chose, and those settings."""
+    count = values.shape[1]
+    folds = np.random.default_rng(SEED).permutation(count) % FOLDS
+    held_out = np.empty(count)
+    chosen = []
+    for fold in range(FOLDS):
+        inside = folds == fold
+        row = int(values[:, ~inside].mean(axis=1).argmax())
+        held_out[inside] = values[row, inside]
+        chosen.append(grid[row])
+    return held_out, tuple(chosen)
+
+
+def _curve(grid: Sequence[Setting], values: Scores, best: Setting) -> dict[float, float]:
+    rows = {setting.weight: row for row, setting in enumerate(grid) if replace(setting, weight=best.weight) == best}
+    return {weight: float(values[rows[weight]].mean()) for weight in WEIGHTS}
+
+
+def _values(protocol: TreeProtocol, parts: Sequence[Parts], measure: str, setting: Setting) -> Scores:
+    return _measured(protocol, (part.fused(setting) for part in parts), measure)
+
+
+def _lexical(protocol: TreeProtocol, parts: Sequence[Parts], measure: str, fields: Fields) -> Scores:
+    return _measured(protocol, (part.lexical(fields) for part in parts), measure)
+
+
+def _measured(protocol: TreeProtocol, scores: Iterable[Scores], measure: str) -> Scores:
+    """The measure of each query, in percent."""
+    relevant = np.zeros(len(protocol.ids), dtype=bool)
+    found = []
+    for query, row in zip(protocol.queries, scores, strict=True):
+        relevant[:] = False
+        relevant[query.relevant] = True
+        ranking = top(row.astype(np.float32), query.depth)
+        found.append(100 * metrics.MEASURES[measure](relevant[ranking], len(query.relevant)))
+    return np.array(found)
+
+
+def _by_position(protocol: TreeProtocol, scores: Mapping[str, float], absent: float) -> Scores:
+    row = np.full(len(protocol.ids), absent)
+    for name, score in scores.items():
+        row[protocol.positions[name]] = score
+    return row
+
+
+WIDTH, HEIGHT = 720, 400
+LEFT, RIGHT, TOP, BOTTOM = 60, 24, 56, 48
+_STYLE = (
+    "text{font:13px system-ui,sans-serif;fill:#16202c}.soft{fill:#556170}.grid{stroke:#dfe4ea}"
+    ".curve{fill:none;stroke:#2456c7;stroke-width:2.5}.half{stroke-dasharray:6 4;stroke-width:1.5}"
+)
+
+
+def draw(tuning: Tuning) -> str:
+    """An SVG of the measure over the weight, with both halves as lines and the chosen weight marked."""
+    values = [*tuning.curve.values(), tuning.lexical, tuning.vector]
+    low, high = min(values), max(values)
+    margin = max(0.5, (high - low) * 0.08)
+    low, high = low - margin, high + margin
+
+    def x(weight: float) -> float:
+        return LEFT + weight * (WIDTH - LEFT - RIGHT)
+
+    def y(value: float) -> float:
+        return TOP + (high - value) / (high - low) * (HEIGHT - TOP - BOTTOM)
+
+    lines = []
+    for step in range(5):
+        value = low + (high - low) * step / 4
+        lines.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(value):.1f}" y2="{y(value):.1f}"/>')
+        lines.append(f'<text class="soft" x="{LEFT - 8}" y="{y(value) + 4:.1f}" text-anchor="end">{value:.1f}</text>')
+    lines += [
+        f'<text class="soft" x="{x(weight):.1f}" y="{HEIGHT - BOTTOM + 20}" text-anchor="middle">{weight:g}</text>'
+        for weight in (0, 0.2, 0.4, 0.6, 0.8, 1)
+    ]
+    for name, value, colour in (("BM25", tuning.lexical, "#b3361b"), ("vector", tuning.vector, "#10713f")):
+        lines.append(
+            f'<line class="half" stroke="{colour}" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(value):.1f}" '
+            f'y2="{y(value):.1f}"/><text x="{LEFT + 6}" y="{y(value) - 5:.1f}" style="fill:{colour}">'
+            f"{name} alone {value:.1f}</text>"
+        )
+    points = " ".join(f"{x(weight):.1f},{y(value):.1f}" for weight, value in tuning.curve.items())
+    top = tuning.curve[tuning.best.weight]
+    lines.append(f'<polyline class="curve" points="{points}"/>')
+    lines.append(f'<circle cx="{x(tuning.best.weight):.1f}" cy="{y(top):.1f}" r="5" fill="#2456c7"/>')
+    best = tuning.best
+    title = (
+        f"{tuning.measure} over the weight of the vector: best {top:.1f} at {best.weight:g} "
+        f"(pivot {best.pivot:g}, {', '.join(best.fields)})"
+    )
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
+        f'aria-label="{escape(title)}"><style>{_STYLE}</style><rect width="100%" height="100%" fill="#fff"/>'
+        f'<text x="{LEFT}" y="28" style="font-weight:600">{escape(title)}</text>{"".join(lines)}'
+        f'<text class="soft" x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 8}" text-anchor="middle">'
+        f"weight of the vector (0 is BM25 alone)</text></svg>\n"
+    )

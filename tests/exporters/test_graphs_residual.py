@@ -1,0 +1,78 @@
+"""The default recipe in a bundle: anchor, gate, rotation and gaps, folded into the two graphs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from clipita.catalogue.reader import CatalogueFile
+from clipita.config import ModelConfig, TrainingConfig
+from clipita.exporters.bundle import export_bundle
+from clipita.model.checkpoint import load_run
+from clipita.runtime import Bundle, ProductEncoder, TextEncoder
+from clipita.runtime.encoders import ProductInput
+from clipita.training.prepare import Sources
+from clipita.training.run import train
+
+TEXTS = ["Round Plates", "buy round plate online", "ruond plates", "something else altogether", ""]
+
+
+@pytest.fixture(scope="module")
+def residual_run(shop: Path, tiny_tower: Path, tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("residual")
+    training = TrainingConfig(epochs=2, batch_size=32, run=folder / "run", cache=folder / "cache")
+    model = ModelConfig(tower_config=tiny_tower, pretrained=str(tiny_weights), dim=24, hidden=32)
+    train(Sources(shop / "train.parquet", shop / "valid.parquet"), model, training, lambda *_: None, lambda _: None)
+    return training.run
+
+
+@pytest.mark.parametrize("dim", [24, 8])
+def test_graphs_give_what_the_model_gives(residual_run: Path, shop: Path, tmp_path: Path, dim: int) -> None:
+    trained = load_run(residual_run)
+    trained.model.truncate(dim)
+    bundle, parity = export_bundle(
+        trained,
+        CatalogueFile(shop / "valid.parquet"),
+        tmp_path / "model",
+        lowest_cosine=0.9999,
+        products=40,
+        command="tests",
+        report=lambda _: None,
+    )
+    assert bundle.dim == dim
+    assert parity.lowest_product >= 0.9999
+    vectors = TextEncoder(bundle).encode(TEXTS)
+    with torch.no_grad():
+        ids = torch.from_numpy(trained.model.towers.tokenizer(TEXTS))
+        expected = trained.model.query(trained.model.towers.encode_text(ids)).numpy()
+    np.testing.assert_allclose(vectors, expected, atol=1e-4)
+    assert vectors.shape == (5, dim)
+
+
+def test_products_with_gaps_get_unit_vectors_in_the_same_space(residual_run: Path, shop: Path, tmp_path: Path) -> None:
+    bundle, _ = export_bundle(
+        load_run(residual_run),
+        CatalogueFile(shop / "valid.parquet"),
+        tmp_path / "model",
+        lowest_cosine=0.9999,
+        products=8,
+        command="tests",
+        report=lambda _: None,
+    )
+    encoder = ProductEncoder(Bundle.load(bundle.path))
+    pixels = np.full((32, 32, 3), 90, dtype=np.uint8)
+    inputs = [
+        ProductInput("fine plate", ("colour: red",), pixels),
+        ProductInput(None, ("colour: red",), pixels),
+        ProductInput("fine plate", (), pixels),
+        ProductInput("fine plate", ("colour: red",), None),
+        ProductInput(None, (), pixels),
+        ProductInput(None, ("colour: red",), None),
+        ProductInput("fine plate", (), None),
+    ]
+    vectors = encoder.encode(inputs)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    assert len({tuple(vector) for vector in vectors.round(4).tolist()}) == len(inputs)

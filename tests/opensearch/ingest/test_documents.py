@@ -1,0 +1,130 @@
+"""What a document looks like, and what the two hashes depend on."""
+
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import orjson
+import pytest
+from PIL import Image
+
+from clipita.catalogue.product import ImageSource, Product
+from clipita.errors import ProductError
+from clipita.opensearch.ingest.documents import clashing_column, make_draft, make_thumbnail, our_fields, with_fields
+
+MODEL = "a" * 64
+
+
+def picture(colour: str = "red", size: int = 400) -> bytes:
+    data = io.BytesIO()
+    Image.new("RGB", (size, size // 2), colour).save(data, "PNG")
+    return data.getvalue()
+
+
+PRODUCT = Product(
+    id="p1",
+    title="Red shoe",
+    attributes={"colour": "red", "care.wash": "30°"},
+    category_path=("Shoes", "Sneakers"),
+    image=ImageSource(data=picture(), location="p1.png"),
+    extra={"price": 9.5, "gone": None, "nested": {"a": [1, 2]}},
+)
+
+
+def test_document() -> None:
+    draft = make_draft(PRODUCT, MODEL, thumbnails=True)
+    ours = our_fields(draft, np.array([0.6, 0.8], np.float32), MODEL, "dGh1bWI=")
+    document = orjson.loads(with_fields(draft.source, ours))
+    assert document == {
+        "product_id": "p1",
+        "title": "Red shoe",
+        "attributes": {"colour": "red", "care_wash": "30°"},
+        "attributes_text": ["colour: red", "care.wash: 30°"],
+        "category_path": ["Shoes", "Sneakers"],
+        "image": "p1.png",
+        "price": 9.5,
+        "nested": {"a": [1, 2]},
+        "product_vector": [pytest.approx(0.6), pytest.approx(0.8)],
+        "clipita": {
+            "content_hash": draft.content_hash,
+            "document_hash": draft.document_hash,
+            "fingerprint": MODEL,
+            "thumbnail": "dGh1bWI=",
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "content", "document"),
+    [
+        ({}, False, False),
+        ({"title": "Blue shoe"}, True, True),
+        ({"title": None}, True, True),
+        ({"attributes": {"colour": "red"}}, True, True),
+        ({"attributes": {"care.wash": "30°", "colour": "red"}}, False, True),
+        ({"image": ImageSource(data=picture("blue"), location="p1.png")}, True, True),
+        ({"image": ImageSource(data=picture(), location="moved.png")}, False, True),
+        ({"image": None}, True, True),
+        ({"category_path": ("Shoes",)}, False, True),
+        ({"extra": {"price": 9.6, "gone": None, "nested": {"a": [1, 2]}}}, False, True),
+        ({"extra": {"nested": {"a": [1, 2]}, "price": 9.5}}, False, False),
+    ],
+)
+def test_what_the_hashes_depend_on(change: dict[str, object], content: bool, document: bool) -> None:
+    before = make_draft(PRODUCT, MODEL, thumbnails=True)
+    after = make_draft(replace(PRODUCT, **change), MODEL, thumbnails=True)  # type: ignore[arg-type]
+    assert (after.content_hash != before.content_hash) == content
+    assert (after.document_hash != before.document_hash) == document
+
+
+def test_another_model_changes_both_hashes() -> None:
+    before, after = make_draft(PRODUCT, MODEL, True), make_draft(PRODUCT, "b" * 64, True)
+    assert before.content_hash != after.content_hash
+    assert before.document_hash != after.document_hash
+
+
+def test_picture_file_counts_by_its_bytes(tmp_path: Path) -> None:
+    file = tmp_path / "p.png"
+    file.write_bytes(picture())
+    product = replace(PRODUCT, image=ImageSource(location=str(file)))
+    first = make_draft(product, MODEL, True).content_hash
+    assert first == make_draft(PRODUCT, MODEL, True).content_hash
+    file.write_bytes(picture("blue"))
+    assert make_draft(product, MODEL, True).content_hash != first
+
+
+def test_attributes_whose_names_become_one_field_keep_all_values() -> None:
+    product = Product(id="1", attributes={"care.wash": "30°", "care_wash": "40°"})
+    document = orjson.loads(make_draft(product, MODEL, True).source)
+    assert document["attributes"] == {"care_wash": ["30°", "40°"]}
+
+
+@pytest.mark.parametrize(
+    ("product", "reason"),
+    [
+        (Product(id="1", extra={"price": 1}), "neither title nor attributes nor picture"),
+        (Product(id="1", title="x", extra={"clipita.x": 1}), "a name that clipita writes itself: clipita.x"),
+        (Product(id="1", title="x", extra={"huge": 2**70}), "cannot be written as JSON"),
+    ],
+)
+def test_products_that_give_no_document(product: Product, reason: str) -> None:
+    with pytest.raises(ProductError, match=reason):
+        make_draft(product, MODEL, True)
+
+
+def test_thumbnail() -> None:
+    encoded = make_thumbnail(PRODUCT)
+    assert encoded is not None
+    with Image.open(io.BytesIO(base64.b64decode(encoded))) as small:
+        assert (small.format, small.size) == ("JPEG", (160, 80))
+    assert make_thumbnail(replace(PRODUCT, image=None)) is None
+    assert make_thumbnail(replace(PRODUCT, image=ImageSource(location="https://example.org/p.jpg"))) is None
+
+
+def test_clashing_columns() -> None:
+    assert clashing_column(["brand", "titles", "clipita_x"]) is None
+    assert clashing_column(["brand", "attributes.colour"]) == "attributes.colour"

@@ -1,0 +1,154 @@
+"""Folders, compressed files, standard input, and products that left the catalogue."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from opensearchpy import OpenSearch
+
+from clipita.catalogue.reader import CatalogueFile, files_in
+from clipita.errors import CatalogueError, UsageError
+from clipita.opensearch.ingest.outcomes import IngestReport
+from clipita.opensearch.local.node import NodeStatus
+
+pytestmark = pytest.mark.integration
+
+Run = Callable[..., IngestReport]
+
+
+def lines(numbers: range) -> bytes:
+    rows = ({"product_id": f"{number}", "title": f"thing {number}", "price": number} for number in numbers)
+    return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+
+
+def write_zstd(file: Path, data: bytes) -> None:
+    with pa.output_stream(str(file), compression="zstd") as stream:
+        stream.write(data)
+
+
+def test_folder_of_plain_and_compressed_files(
+    ingest: Run, client: OpenSearch, alias: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "feeds"
+    (folder / "deep").mkdir(parents=True)
+    (folder / ".hidden").mkdir()
+    (folder / "a.jsonl").write_bytes(lines(range(10)))
+    (folder / "deep" / "b.jsonl.gz").write_bytes(gzip.compress(lines(range(10, 20))))
+    write_zstd(folder / "c.jsonl.zst", lines(range(20, 30)))
+    write_zstd(folder / "d.csv.zst", b"product_id,title\n30,thing 30\n31,thing 31\n")
+    (folder / ".hidden" / "e.jsonl").write_bytes(lines(range(90, 95)))
+    (folder / "readme.txt").write_text("no catalogue")
+    found = files_in(folder)
+    assert [file.name for file in found] == ["a.jsonl", "c.jsonl.zst", "d.csv.zst", "b.jsonl.gz"]
+    report = ingest(found)
+    assert report.counts["written"] == 32
+    assert client.count(index=alias)["count"] == 32
+
+
+def test_folder_without_catalogue(tmp_path: Path) -> None:
+    with pytest.raises(CatalogueError, match="holds no catalogue file"):
+        files_in(tmp_path)
+
+
+def test_truncated_zstd_is_told_with_its_line(tmp_path: Path) -> None:
+    whole = tmp_path / "whole.jsonl.zst"
+    # Random ids, for a file that does not compress into one block.
+    write_zstd(
+        whole, b"".join(b'{"product_id": "%s", "title": "x"}\n' % os.urandom(20).hex().encode() for _ in range(50_000))
+    )
+    cut = tmp_path / "cut.jsonl.zst"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    with pytest.raises(CatalogueError, match=r"cannot be read beyond line \d+"):
+        list(CatalogueFile(cut).products())
+
+
+def test_stream_is_written_while_it_comes_and_an_id_may_come_again(
+    client: OpenSearch, alias: str, node: NodeStatus, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    code = "from clipita.cli import main; main()"
+    run = [sys.executable, "-c", code, "ingest", "-", "--model", str(tiny_bundle), "--url", node.url, "--index", alias]
+    with subprocess.Popen(
+        [*run, "--json"], cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None
+        process.stdin.write(lines(range(5)))
+        process.stdin.flush()
+        _wait_for(client, alias, 5)
+        for price in (50, 60, 2):
+            process.stdin.write(json.dumps({"product_id": "2", "title": "thing 2", "price": price}).encode() + b"\n")
+        process.stdin.write(b'{"product_id": "2", "title": "renamed", "price": 7}\nnonsense\n')
+        out, err = process.communicate(timeout=120)
+    report = json.loads(out)
+    assert process.returncode == 3, err
+    assert report["counts"]["written"] == 6
+    assert report["counts"]["rejected"] == 1
+    assert report["products"] == 10
+    found = client.get(index=alias, id="2")["_source"]
+    assert (found["title"], found["price"]) == ("renamed", 7)
+
+
+def _wait_for(client: OpenSearch, alias: str, count: int) -> None:
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline:
+        if client.indices.exists(index=alias):
+            client.indices.refresh(index=alias)
+            if client.count(index=alias)["count"] >= count:
+                return
+        time.sleep(0.1)
+    pytest.fail(f"{count} products did not arrive while the stream was open")
+
+
+def test_stream_of_nothing_or_of_no_json(tmp_path: Path) -> None:
+    with pytest.raises(CatalogueError, match="standard input holds no product"):
+        CatalogueFile(Path("standard input"), stream=io.BytesIO(b"\n\n"))
+    with pytest.raises(CatalogueError, match="line 1, the line is not valid JSON"):
+        CatalogueFile(Path("standard input"), stream=io.BytesIO(b"product_id,title\n1,x\n"))
+
+
+def test_prune_removes_what_left_the_catalogue(ingest: Run, client: OpenSearch, alias: str, tmp_path: Path) -> None:
+    file = tmp_path / "a.jsonl"
+    file.write_bytes(lines(range(100)))
+    ingest(file)
+    file.write_bytes(lines(range(5, 100)))
+    assert ingest(file).pruned == 0
+    assert client.count(index=alias)["count"] == 100
+    report = ingest(file, prune=True)
+    assert (report.pruned, report.counts["unchanged"]) == (5, 95)
+    assert client.count(index=alias)["count"] == 95
+    assert not client.exists(index=alias, id="4")
+
+
+def test_prune_stops_at_its_limit_and_goes_on_when_forced(
+    ingest: Run, client: OpenSearch, alias: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "a.jsonl"
+    file.write_bytes(lines(range(100)))
+    ingest(file)
+    file.write_bytes(lines(range(89)) + lines(range(200, 201)))
+    with pytest.raises(UsageError, match=r"11 of 101 products .* \(11%\).*--prune --force"):
+        ingest(file, prune=True)
+    assert client.count(index=alias)["count"] == 101
+    assert ingest(file, prune=True, force=True).pruned == 11
+    assert client.count(index=alias)["count"] == 90
+
+
+def test_prune_keeps_products_that_are_only_broken(ingest: Run, client: OpenSearch, alias: str, tmp_path: Path) -> None:
+    file = tmp_path / "a.jsonl"
+    file.write_bytes(lines(range(20)))
+    ingest(file)
+    broken: dict[str, Any] = {"product_id": "19", "title": "thing 19", "category_path": ["A", "", "B"]}
+    file.write_bytes(lines(range(19)) + json.dumps(broken).encode())
+    report = ingest(file, prune=True, force=True)
+    assert (report.pruned, report.counts["rejected"]) == (0, 1)
+    assert client.count(index=alias)["count"] == 20

@@ -1,0 +1,230 @@
+"""`clipita tune`: what it computes is what the index ranks, and what it finds reaches file, index and search."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import tomllib
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from clipita import config
+from clipita.catalogue.product import Product
+from clipita.catalogue.reader import CatalogueFile
+from clipita.cli import group
+from clipita.cli.failure import run_guarded
+from clipita.cli.toml_edit import with_values
+from clipita.errors import ConfigError, UsageError
+from clipita.evaluation.protocol import TreeProtocol
+from clipita.opensearch.local.node import NodeStatus
+from clipita.opensearch.search.client import ProductSearch
+from clipita.opensearch.search.stored_settings import stored_settings
+from clipita.opensearch.search.tuning import FOLDS, Parts, Setting, collect, draw, tune
+
+if TYPE_CHECKING:
+    from conftest import Live
+
+TITLE = ("title",)
+
+
+@pytest.fixture
+def protocol(shop: Path) -> TreeProtocol:
+    return TreeProtocol(CatalogueFile(shop / "valid.parquet").products())
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("setting", [Setting(TITLE, 0.3, 2.0), Setting(("title^2", "attributes_text"), 0.8, 10.0, 12)])
+def test_the_simulated_scores_are_the_clusters(live: Live, protocol: TreeProtocol, setting: Setting) -> None:
+    parts = collect(live.search, protocol, [setting.fields])
+    assert len(parts) == len(protocol.queries) > FOLDS
+    for query, part in zip(protocol.queries, parts, strict=True):
+        simulated = part.fused(setting)
+        found = live.search(
+            query.text, weight=setting.weight, pivot=setting.pivot, fields=setting.fields, k=setting.k or 100,
+            size=min(100, setting.k or 100), filters={"product_id": protocol.ids},
+        )  # fmt: skip
+        for hit in found.hits:
+            assert simulated[protocol.positions[hit.id]] == pytest.approx(hit.score, abs=2e-5)
+        assert found.total == np.isfinite(simulated).sum()
+
+
+def made_up(words: float, vectors: float, count: int = 40, seed: int = 1) -> tuple[TreeProtocol, list[Parts]]:
+    """Categories whose halves rank right with a given reliability."""
+    chance = np.random.default_rng(seed)
+    products = [Product(f"p{number:03d}", category_path=(f"c{number % count}",)) for number in range(count * 8)]
+    protocol = TreeProtocol(products)
+    parts = []
+    for query in protocol.queries:
+        right = np.zeros(len(products))
+        right[query.relevant] = 1
+        bm25 = np.maximum(0, words * right + chance.normal(0, 1, len(products)))
+        cosine = np.clip(0.2 * vectors * right + chance.normal(0, 0.2, len(products)), -1, 1)
+        parts.append(Parts({TITLE: bm25}, cosine))
+    return protocol, parts
+
+
+def test_two_imperfect_halves_are_fused() -> None:
+    tuning = tune(*made_up(words=2.0, vectors=2.0), Setting(TITLE, 0.8, 10.0))
+    assert 0.2 < tuning.best.weight < 0.95
+    assert tuning.hybrid > max(tuning.lexical, tuning.vector) + 5
+    assert tuning.pays
+    assert tuning.verdict.startswith("Hybrid pays: +")
+    assert max(tuning.curve, key=lambda weight: tuning.curve[weight]) == tuning.best.weight
+    assert len(tuning.chosen) == FOLDS
+
+
+def test_hybrid_that_does_not_pay_is_said_so() -> None:
+    tuning = tune(*made_up(words=0.0, vectors=9.0), Setting(TITLE, 0.5, 10.0))
+    assert tuning.vector > 99
+    assert not tuning.pays
+    assert "does not pay" in tuning.verdict
+    assert "mode = 'vector'" in tuning.verdict
+    lexical = tune(*made_up(words=9.0, vectors=0.0), Setting(TITLE, 0.5, 10.0))
+    assert "mode = 'lexical'" in lexical.verdict
+
+
+def test_noise_gains_nothing_on_held_out_categories() -> None:
+    """Chosen on the same categories, the best of 147 settings looks better than it is."""
+    tuning = tune(*made_up(words=0.0, vectors=0.0, count=15), Setting(TITLE, 0.5, 10.0))
+    assert tuning.hybrid < max(tuning.curve.values())
+
+
+def test_too_few_categories() -> None:
+    protocol, parts = made_up(1.0, 1.0, count=4)
+    with pytest.raises(UsageError, match="4 categories are too few"):
+        tune(protocol, parts, Setting(TITLE, 0.5, 10.0))
+
+
+def test_the_picture_is_whole() -> None:
+    tuning = tune(*made_up(2.0, 2.0), Setting(TITLE, 0.8, 10.0))
+    root = ET.fromstring(draw(tuning))
+    points = [entry.get("points", "") for entry in root.iter() if entry.tag.endswith("polyline")]
+    assert len(points[0].split()) == len(tuning.curve) == 21
+    heights = [float(point.partition(",")[2]) for point in points[0].split()]
+    assert heights.index(min(heights)) == list(tuning.curve).index(tuning.best.weight)
+
+
+@pytest.mark.integration
+def test_the_command_writes_file_and_index(
+    live: Live, protocol: TreeProtocol, node: NodeStatus, shop: Path, tiny_bundle: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "clipita.toml").write_text("# mine\n[search]\n# weight = 0.8\nsize = 12\n[ingest]\nbatch_size = 8\n")
+    arguments = [
+        "tune", "--index", "search-shop", "--catalogue", str(shop / "valid.parquet"), "--url", node.url,
+        "--model", str(tiny_bundle), "--search-fields", "title", "--search-fields", "title^2, attributes_text",
+    ]  # fmt: skip
+    assert run_guarded(group, [*arguments, "--dry-run", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["queries"] == len(protocol.queries)
+    assert "weight = " not in (tmp_path / "clipita.toml").read_text().replace("# weight", "")
+    try:
+        assert run_guarded(group, arguments) == 0
+        out, err = capsys.readouterr()
+        assert "◀ best" in out
+        assert "held-out categories" in out
+        assert "Written to [search] of clipita.toml" in err
+        ET.fromstring((tmp_path / "tuning.svg").read_text())
+        text = (tmp_path / "clipita.toml").read_text()
+        assert text.startswith("# mine\n[search]\n")
+        found = config.load().search
+        best = document["best"]
+        assert (found.weight, found.pivot) == (best["weight"], best["pivot"])
+        assert found.fields == tuple(best["fields"])
+        assert found.k >= found.size == 12
+        assert config.load().ingest.batch_size == 8
+        fresh = ProductSearch(live.client, "search-shop", tiny_bundle)
+        assert (fresh.config.weight, fresh.config.pivot, fresh.config.fields) == (
+            found.weight, found.pivot, found.fields,
+        )  # fmt: skip
+        kept = ProductSearch(live.client, "search-shop", tiny_bundle, config.SearchConfig(weight=0.123))
+        assert kept.config.weight == 0.123
+    finally:
+        from clipita.opensearch.index.index import remember
+
+        remember(live.client, live.search.index.name, search={})
+
+
+_opened: list[str] = []
+_watching = threading.Event()
+
+
+def _hook(event: str, arguments: tuple[object, ...]) -> None:
+    if event == "open" and _watching.is_set():
+        _opened.append(str(arguments[0]))
+
+
+@pytest.mark.integration
+def test_tuning_opens_no_test_file(
+    live: Live, node: NodeStatus, shop: Path, tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The settings name the test file beside the one to tune on, and who opened it would fail."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "test.parquet").write_bytes(b"whoever opens this fails")
+    (tmp_path / "clipita.toml").write_text(f'[catalogue]\nvalid = "{shop / "valid.parquet"}"\ntest = "test.parquet"\n')
+    sys.addaudithook(_hook)
+    _watching.set()
+    try:
+        common = ["--index", "search-shop", "--url", node.url, "--model", str(tiny_bundle), "--dry-run"]
+        assert run_guarded(group, ["tune", *common]) == 0
+    finally:
+        _watching.clear()
+    opened = {Path(name).name for name in _opened}
+    assert "valid.parquet" in opened
+    assert "test.parquet" not in opened
+
+
+@pytest.mark.integration
+def test_what_cannot_be_tuned_on(
+    live: Live, node: NodeStatus, shop: Path, tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    common = ["--index", "search-shop", "--url", node.url, "--model", str(tiny_bundle), "--dry-run"]
+    assert run_guarded(group, ["tune", *common]) == 2
+    assert "No catalogue is named" in capsys.readouterr().err
+    (tmp_path / "clipita.toml").write_text(f'[catalogue]\ntest = "{shop}/test.parquet"\n')
+    assert run_guarded(group, ["tune", *common, "--catalogue", str(shop / "test.parquet")]) == 2
+    assert "test catalogue, on which nothing may be tuned" in capsys.readouterr().err
+    strangers = tmp_path / "strangers.jsonl"
+    strangers.write_text('{"product_id": "nobody", "title": "a", "category_path": ["A", "B"]}\n')
+    assert run_guarded(group, ["tune", *common, "--catalogue", str(strangers)]) == 1
+    assert "holds none of the 1 products" in capsys.readouterr().err
+
+
+def test_settings_of_an_index_without_tuning_are_the_defaults() -> None:
+    assert stored_settings({}) == config.SearchConfig()
+    stored = {"search": {"weight": 0.25, "fields": ["title^2"], "value": 93.0, "future": 1}}
+    assert stored_settings(stored) == config.SearchConfig(weight=0.25, fields=("title^2",))
+
+
+VALUES: dict[str, Any] = {"weight": 0.35, "fields": ["title^2", 'a"b']}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("", '[search]\nfields = ["title^2", "a\\"b"]\nweight = 0.35\n'),
+        (
+            "# top\n[search] # why\nweight = 0.8 # old\n\n# fields = [\"title\"]\n[other]\nweight = 1\n",
+            '# top\n[search] # why\nweight = 0.35\n\nfields = ["title^2", "a\\"b"]\n[other]\nweight = 1\n',
+        ),
+        ("[a]\nb = 1\n", '[a]\nb = 1\n\n[search]\nfields = ["title^2", "a\\"b"]\nweight = 0.35\n'),
+    ],
+)  # fmt: skip
+def test_values_are_set_and_comments_stay(before: str, after: str) -> None:
+    assert with_values(before, "search", VALUES, "clipita.toml") == after
+    assert tomllib.loads(after)["search"] == VALUES
+
+
+def test_a_value_on_several_lines_is_left_to_its_owner() -> None:
+    text = '[search]\nfields = [\n  "title",\n]\n'
+    with pytest.raises(ConfigError, match=r"Set by hand: weight = 0\.35, fields = "):
+        with_values(text, "search", VALUES, "clipita.toml")
