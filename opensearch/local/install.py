@@ -1,4 +1,4 @@
-"""Download and unpack OpenSearch with its k-NN plugin, once a user, for all projects."""
+"""Download and unpack OpenSearch with its plugins k-NN and neural-search, once a user, for all projects."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from clipita.errors import LocalNodeError, MissingExtraError
 
-VERSION = "3.5.0"
+VERSION = "3.6.0"
 ATTEMPTS = 3
 NETWORK_SECONDS = 60
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
@@ -45,12 +45,19 @@ class Part:
 
 SERVER = Part(
     f"OpenSearch {VERSION}", "org.opensearch.distribution.integ-test-zip", "opensearch", VERSION, "zip",
-    "b676ad392c95a94d8d2bd8785b8b922c7811536daf6a9ec0c7277a34bd8a17a9",
+    "a91faa1dc1cadc78cb278b4f63847e19e1627a4e9de698e14e7efc14ee37b286",
 )  # fmt: skip
-KNN = Part(
-    "the k-NN plugin", "org.opensearch.plugin", "opensearch-knn", f"{VERSION}.0", "zip",
-    "99fdf3ac9ef95974e276298b83a58532bf21ba13bd5fd96a4b59465b7e613309",
-)  # fmt: skip
+PLUGINS = {
+    "opensearch-knn": Part(
+        "the k-NN plugin", "org.opensearch.plugin", "opensearch-knn", f"{VERSION}.0", "zip",
+        "ac392ca28a39b3bf290648a422ef30cb149dda2963a9d7feb26060e932341c9a",
+    ),
+    "opensearch-neural-search": Part(
+        "the neural-search plugin", "org.opensearch.plugin", "neural-search", f"{VERSION}.0", "zip",
+        "6ef1b206e79391e2e36268e32dc34d27fd8b8a59a8eb0a7393c97d53b038e433",
+    ),
+}  # fmt: skip
+"""By the name of the plugin's folder."""
 # Both go into every installation, so that one installation serves a full Java and a trimmed one alike; a full Java
 # ignores them, because only `-Djava.locale.providers=…,SPI` makes Java look for them.
 LOCALES = (
@@ -63,7 +70,7 @@ LOCALES = (
         "77d0da4f10c6158174cc3dafbb51356031a09e0fcaaf0432330afb4fb552cac9",
     ),
 )  # fmt: skip
-PARTS = (SERVER, KNN, *LOCALES)
+PARTS = (SERVER, *PLUGINS.values(), *LOCALES)
 
 
 def silent(_what: str, _done: int, _total: int | None) -> None:
@@ -90,7 +97,7 @@ def install(cache: Path, progress: Progress = silent) -> Path:
     Two processes may call this at once: the second waits for the first. The folder appears only when it is whole.
 
     Args:
-        cache: the cache folder; the four files may also be put into its `downloads` by hand.
+        cache: the cache folder; these files may also be put into its `downloads` by hand.
         progress: told about every step.
 
     Raises:
@@ -214,8 +221,9 @@ def _unpack(archives: Mapping[Part, Path], target: Path) -> None:
         with zipfile.ZipFile(archives[SERVER]) as archive:
             archive.extractall(staging)
         server = staging / f"opensearch-{VERSION}"
-        with zipfile.ZipFile(archives[KNN]) as archive:
-            archive.extractall(server / "plugins" / "opensearch-knn")
+        for name, part in PLUGINS.items():
+            with zipfile.ZipFile(archives[part]) as archive:
+                archive.extractall(server / "plugins" / name)
         for part in LOCALES:
             shutil.copyfile(archives[part], server / "lib" / part.file_name)
         _open_to_read(server)

@@ -95,7 +95,7 @@ def test_connection_without_url_finds_the_node(node: NodeStatus, home: Path) -> 
 
 def test_node_has_lucene_knn_only(client: OpenSearch) -> None:
     found = capabilities(client)
-    assert found.version == (3, 5, 0)
+    assert found.version == (3, 6, 0)
     assert found.knn
     assert (found.neural_search, found.ml_commons, found.faiss, found.engine) == (False, False, False, "lucene")
 
