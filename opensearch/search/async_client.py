@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, Unpack
-
-import opensearchpy
+from typing import TYPE_CHECKING, Any, Self, Unpack, cast
 
 from clipita.config import OpenSearchConfig, SearchConfig
 from clipita.errors import QueryError
 from clipita.opensearch.cluster.connection import connect_async
-from clipita.opensearch.cluster.errors import address_of, guarded
-from clipita.opensearch.search import client_fusion
-from clipita.opensearch.search.arguments import SearchArguments
-from clipita.opensearch.search.client import ProductSearch, config_for
-from clipita.opensearch.search.cursor import Cursor
-from clipita.opensearch.search.fusion import is_past_the_end
-from clipita.opensearch.search.options import SearchOptions, given_options, remarks_on
+from clipita.opensearch.cluster.errors import address_of
+from clipita.opensearch.search.client import Call, ProductSearch, Result, Steps, config_for, resume, sent
+from clipita.opensearch.search.options import SearchArguments, SearchOptions, given_options
 from clipita.opensearch.search.request import search_body
-from clipita.opensearch.search.results import SearchPage, read_page
-from clipita.opensearch.search.sending import at_snapshot, expired, explained, search_params, snapshot_params
+from clipita.opensearch.search.results import SearchPage
 
 if TYPE_CHECKING:
     from clipita.runtime import Bundle
 
 
 class AsyncProductSearch:
-    """Searches without blocking the event loop; needs the extra `async`.
+    """Searches without blocking the event loop; requires the extra `async`.
 
     Searches go through an asynchronous client. What may take the processor (encoding a new text) or is rare (reading
     the mapping and the categories) runs in a thread.
@@ -38,7 +32,7 @@ class AsyncProductSearch:
             page = await search("running shoes", facets=["brand"])
 
     Args:
-        search: does the planning.
+        search: plans the searches.
         opensearch: where and how to connect.
     """
 
@@ -53,7 +47,7 @@ class AsyncProductSearch:
         url: str | None = None,
         index: str = "products",
         model: str | Path | Bundle | None = None,
-        config: SearchConfig | None = None,
+        config: SearchConfig | Mapping[str, Any] | None = None,
         opensearch: OpenSearchConfig | None = None,
         device: str = "cpu",
     ) -> Self:
@@ -65,56 +59,13 @@ class AsyncProductSearch:
     async def __call__(self, query: str | None = None, **options: Unpack[SearchOptions]) -> SearchPage:
         """One page of hits; arguments and errors as of `ProductSearch`."""
         given = given_options(options)
-        fingerprint = self.search.index.fingerprint
-        arguments = await self._plan(query, given)
-        body = search_body(arguments)
-        snapshot = await self._snapshot(arguments, given)
-        try:
-            if arguments.by_client:
-                answer = await self._fused(arguments)
-            else:
-                answer = await self._send(body, arguments, snapshot)
-        except QueryError as error:
-            if not is_past_the_end(error, arguments):
-                raise
-            answer = await self._send({**body, "from": 0, "size": 0}, arguments, snapshot)
-        if self.search.index.fingerprint != fingerprint:
-            # The alias moved; the category's vector was of the model before.
-            return await self(query, **options)
-        page = read_page(answer, arguments, remarks_on(arguments), snapshot)
-        if snapshot is not None and page.cursor is None:
-            with guarded(self._where, QueryError):
-                await self.client.delete_pit(body={"pit_id": [snapshot[0]]}, params={"ignore": 404})
-        return page
-
-    async def arguments(self, query: str | None, given: dict[str, Any]) -> SearchArguments:
-        """Checked arguments of a search, vector included; as of `ProductSearch`."""
-        return await self._plan(query, given)
-
-    async def send(self, arguments: SearchArguments, body: bytes, index: object) -> SearchPage | None:
-        """One page of a search that was planned before.
-
-        Args:
-            arguments: the plan; of no snapshot and no native fusion.
-            body: `search_body` of it, as JSON.
-            index: `search.index` as it was when the planning began.
-
-        Returns:
-            The page; None where the index was read anew since, so that fields, vector and model may be others.
-        """
-        if self.search.index is not index:
-            return None
-        answer = await self._send(body, arguments)
-        if self.search.index is not index:
-            return None
-        return read_page(answer, arguments, remarks_on(arguments))
+        arguments = await self._arguments(query, given)
+        page = await self._run(self.search.steps(arguments, given))
+        return await self(query, **options) if page is None else page
 
     async def body(self, query: str | None = None, **options: Unpack[SearchOptions]) -> dict[str, Any]:
         """The request body of the same search."""
-        arguments = await self._plan(query, given_options(options))
-        if arguments.by_client:
-            raise client_fusion.no_single_request(arguments)
-        return search_body(arguments)
+        return search_body(await self._arguments(query, given_options(options)))
 
     async def close(self) -> None:
         """Close both connections."""
@@ -127,40 +78,23 @@ class AsyncProductSearch:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def _plan(self, query: str | None, given: dict[str, Any]) -> SearchArguments:
+    async def _arguments(self, query: str | None, given: dict[str, Any]) -> SearchArguments:
         if self.search.is_ready(query, given):
             return self.search.arguments(query, given)
         return await asyncio.to_thread(self.search.arguments, query, given)
 
-    async def _fused(self, arguments: SearchArguments) -> dict[str, Any]:
-        with guarded(self._where, QueryError):
-            answer = await self.client.msearch(index=self.search.alias, body=client_fusion.requests(arguments))
-        ranking, union = client_fusion.read(answer, arguments)
-        page = client_fusion.cut(ranking, arguments)
-        found = await self._send(client_fusion.page_request(page, arguments))
-        return client_fusion.as_answer(page, union, found)
+    async def _run(self, steps: Steps[Result]) -> Result:
+        call, result = resume(steps)
+        while call is not None:
+            try:
+                outcome = {"answer": await self._send(call)}
+            except QueryError as error:
+                outcome = {"error": error}
+            call, result = resume(steps, **outcome)
+        return cast("Result", result)
 
-    async def _snapshot(self, arguments: SearchArguments, given: dict[str, Any]) -> tuple[str, str] | None:
-        if "cursor" in given:
-            return Cursor.decode(given["cursor"]).snapshot
-        if "snapshot" not in given:
-            return None
-        with guarded(self._where, QueryError):
-            made = await self.client.create_pit(index=self.search.alias, params=snapshot_params(arguments, given))
-        return made["pit_id"], given["snapshot"]
-
-    async def _send(
-        self, body: Any, arguments: SearchArguments | None = None, snapshot: tuple[str, str] | None = None
-    ) -> Any:
-        with guarded(self._where, QueryError):
-            if snapshot is None:
-                params = search_params(arguments)
-                answer = await self.client.search(index=self.search.alias, body=body, params=params)
-            else:
-                try:
-                    return await self.client.search(body=at_snapshot(body, snapshot), params=explained(arguments))
-                except opensearchpy.NotFoundError:
-                    raise expired() from None
-        if self.search.moved(answer):
-            await asyncio.to_thread(self.search.refresh)
-        return answer
+    async def _send(self, call: Call) -> Any:
+        if call.method == "refresh":
+            return await asyncio.to_thread(self.search.refresh)
+        with sent(self._where, call):
+            return await getattr(self.client, call.method)(**call.arguments)

@@ -1,36 +1,62 @@
-"""Category search for a storefront: `ProductSearch`."""
+"""Category search for a storefront: `ProductSearch`.
+
+A search is a generator of calls to the cluster (`ProductSearch.steps`), so that the synchronous and the asynchronous
+client differ in how a call is sent and in nothing else.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import hashlib
+import threading
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, Unpack, cast
 
 import opensearchpy
+from cachetools import LRUCache
 from opensearchpy import OpenSearch
 
 from clipita.config import OpenSearchConfig, SearchConfig
-from clipita.errors import ClusterVersionError, QueryError, UsageError
+from clipita.errors import QueryError, UsageError
 from clipita.opensearch.cluster.connection import Capabilities, capabilities, connect
 from clipita.opensearch.cluster.errors import guarded
 from clipita.opensearch.index import categories as category_store
 from clipita.opensearch.index import index as indices
 from clipita.opensearch.index.categories import Categories, CategoryVector
-from clipita.opensearch.search import client_fusion
-from clipita.opensearch.search.arguments import SearchArguments
 from clipita.opensearch.search.cursor import Cursor
 from clipita.opensearch.search.fields import FieldNames
-from clipita.opensearch.search.fusion import is_past_the_end, require_fusion
-from clipita.opensearch.search.options import SearchOptions, given_options, names_in, plan, remarks_on
-from clipita.opensearch.search.query_vectors import QueryVectors
-from clipita.opensearch.search.request import check_depth, ranking_body, search_body
+from clipita.opensearch.search.options import SearchArguments, SearchOptions, given_options, names_in, resolve
+from clipita.opensearch.search.request import check_depth, ranking_body, search_body, search_params, shorten, union_body
 from clipita.opensearch.search.results import SearchPage, read_page
-from clipita.opensearch.search.sending import at_snapshot, expired, explained, search_params, snapshot_params
-from clipita.opensearch.search.stored_settings import stored_settings
+from clipita.opensearch.search.settings import settings_for
 
 if TYPE_CHECKING:
     from clipita.runtime import Bundle
+
+KEPT_VECTORS = 10_000
+"""Vectors of queries that are kept, the least recently used go first; at 256 dimensions each takes some 8 KB."""
+LONGEST_KEY = 200
+"""Characters of a text that is kept as it is; ten thousand texts of ten thousand characters would fill the memory."""
+
+Result = TypeVar("Result")
+
+
+class Call(NamedTuple):
+    """One call to the cluster.
+
+    Attributes:
+        method: of opensearch-py's client.
+        arguments: of the method.
+    """
+
+    method: str
+    arguments: dict[str, Any]
+
+
+Steps = Generator[Call, Any, Result]
+"""Yields calls, gets their answers, returns the result."""
 
 
 class ProductSearch:
@@ -47,13 +73,16 @@ class ProductSearch:
         index: the alias.
         model: the bundle's folder, or the bundle; without one, free text is searched by its words alone, and
             categories by their stored vectors.
-        config: defaults of every search; None takes those that `clipita tune` stored in the index, else the defaults.
+        config: defaults of every search. None, and what a mapping leaves out, comes from the index, where
+            `clipita tune` stores it, and else from `SearchConfig`; a `SearchConfig` holds as it is.
         opensearch: user, certificates, time limit.
         device: where queries are encoded: cpu, cuda or cuda:N.
 
     Attributes:
+        alias: as given.
         index: what the alias points at.
-        names: its fields, by the names that the shop gives them.
+        config: the defaults in force.
+        names: the index's fields, by the names that the shop gives them.
 
     Raises:
         ClusterError: no connection, see `cluster.connect`.
@@ -67,15 +96,22 @@ class ProductSearch:
         cluster: str | OpenSearch | None = None,
         index: str = "products",
         model: str | Path | Bundle | None = None,
-        config: SearchConfig | None = None,
+        config: SearchConfig | Mapping[str, Any] | None = None,
         opensearch: OpenSearchConfig | None = None,
         device: str = "cpu",
     ) -> None:
         self.alias = index
-        self.client = _client(cluster, opensearch or OpenSearchConfig())
+        connection = opensearch or OpenSearchConfig()
+        self.client = cluster if isinstance(cluster, OpenSearch) else connect(config_for(cluster, connection))
         self._configured = config
-        self._bundle = load_bundle(model)
-        self.vectors = QueryVectors(self._bundle, device)
+        self._bundle = _load_bundle(model)
+        self._encoder = None
+        if self._bundle is not None:
+            from clipita.runtime import TextEncoder
+
+            self._encoder = TextEncoder(self._bundle, device)
+        self._vectors: LRUCache[str, tuple[float, ...]] = LRUCache(KEPT_VECTORS)
+        self._lock = threading.Lock()
         self._capabilities: Capabilities | None = None
         self._categories: Categories | None = None
         self.refresh()
@@ -91,37 +127,20 @@ class ProductSearch:
             UsageError: an empty query, an unknown field or category, a page beyond 10,000 hits, a mode that needs a
                 model.
             QueryError: the cluster refused the search.
-            ClusterVersionError: the fusion needs a plugin that the cluster lacks, to do what is asked.
+            ClusterVersionError: the fusion requires a plugin that the cluster lacks.
             FingerprintError: the alias moved to an index of another model meanwhile.
         """
         given = given_options(options)
-        fingerprint = self.index.fingerprint
-        arguments = self.arguments(query, given)
-        body = search_body(arguments)
-        snapshot = self._snapshot(arguments, given)
-        try:
-            answer = self._fused(arguments) if arguments.by_client else self._send(body, arguments, snapshot)
-        except QueryError as error:
-            if not is_past_the_end(error, arguments):
-                raise
-            answer = self._send({**body, "from": 0, "size": 0}, arguments, snapshot)
-        if self.index.fingerprint != fingerprint:
-            # The alias moved; the category's vector was of the model before.
-            return self(query, **options)
-        page = read_page(answer, arguments, remarks_on(arguments), snapshot)
-        if snapshot is not None and page.cursor is None:
-            self._drop(snapshot)
-        return page
+        page = self._run(self.steps(self.arguments(query, given), given))
+        # The alias moved; the category's vector was of the model before.
+        return self(query, **options) if page is None else page
 
     def body(self, query: str | None = None, **options: Unpack[SearchOptions]) -> dict[str, Any]:
         """The request body of the same search, for those who send it themselves; arguments as in a call."""
-        arguments = self.arguments(query, given_options(options))
-        if arguments.by_client:
-            raise client_fusion.no_single_request(arguments)
-        return search_body(arguments)
+        return search_body(self.arguments(query, given_options(options)))
 
     def rank(self, query: str | None = None, *, depth: int = 1000, **options: Unpack[SearchOptions]) -> list[str]:
-        """Product ids, best first, `depth` at most; k is the depth too. For measuring retrieval quality.
+        """Product ids, best first, at most `depth`; k is the depth too. For measuring retrieval quality.
 
         Raises:
             UsageError: the depth lies outside 1 to 10,000, or as in a call.
@@ -134,9 +153,7 @@ class ProductSearch:
         """Product ids and their scores, best first; as `rank`."""
         check_depth(depth)
         arguments = self.arguments(query, {**given_options(options), "size": 1, "k": depth})
-        if arguments.by_client:
-            return dict(self._rankings(arguments)[0][:depth])
-        answer = self._send(ranking_body(arguments), arguments)
+        answer = self._search(ranking_body(arguments), search_params(arguments))
         return {hit["_id"]: hit["_score"] for hit in answer["hits"]["hits"]}
 
     def vector(self, query: str) -> tuple[float, ...]:
@@ -145,12 +162,32 @@ class ProductSearch:
         Raises:
             UsageError: this search has no model.
         """
-        return self.vectors(query)
+        vector = self.kept_vector(query)
+        if vector is None:
+            if self._encoder is None:
+                raise UsageError(
+                    "This search was made without a model.",
+                    hint="Give `model`, use the mode lexical, or name a category.",
+                )
+            vector = tuple(self._encoder.encode([query])[0].tolist())
+            self.keep_vector(query, vector)
+        return vector
+
+    def kept_vector(self, query: str) -> tuple[float, ...] | None:
+        """The query's vector if it is kept."""
+        with self._lock:
+            found: tuple[float, ...] | None = self._vectors.get(_key(query))
+        return found
+
+    def keep_vector(self, query: str, vector: tuple[float, ...]) -> None:
+        """Keep a vector that was encoded elsewhere, in a batch for instance."""
+        with self._lock:
+            self._vectors[_key(query)] = vector
 
     def present(self, ids: Sequence[str]) -> set[str]:
         """Those of at most 10,000 product ids that are in the index."""
         body = {"query": {"ids": {"values": list(ids)}}, "size": len(ids), "_source": False}
-        return {hit["_id"] for hit in self._send(body)["hits"]["hits"]}
+        return {hit["_id"] for hit in self._search(body, {})["hits"]["hits"]}
 
     def has_field(self, name: str) -> bool:
         """Whether the index has a field of this name, which may be an attribute's."""
@@ -168,108 +205,73 @@ class ProductSearch:
 
         Args:
             query: as in a call.
-            given: its options, from `plan.given_options`.
+            given: its options, from `given_options`.
         """
         wanted = given.get("category")
         category = None if wanted is None else self._category(wanted)
         text = query if query is not None else "" if category is None else category.name
-        names = self._names_for(names_in(given, self.config))
+        names = names_in(given, self.config)
+        if not all(self.names.has(name) for name in names):
+            # New products may have brought new fields.
+            self.refresh()
         # Checked before the query is encoded: an empty one has no vector worth having.
-        arguments = plan(text, given, self.config, names)
+        arguments = resolve(text, given, self.config, self.names)
         if arguments.native:
-            arguments = self._with_fusion(arguments)
+            if self._capabilities is None:
+                self._capabilities = capabilities(self.client)
+            arguments.fused_by.require(self._capabilities, min_score=arguments.min_score is not None)
         if arguments.mode == "lexical":
             return arguments
-        vector = self.vector(text) if category is None else category.vector
-        return dataclasses.replace(arguments, vector=vector)
+        return dataclasses.replace(arguments, vector=self.vector(text) if category is None else category.vector)
 
-    def _category(self, wanted: str | Sequence[str]) -> CategoryVector:
-        found = self.categories.find(wanted)
-        if found is None:
-            # An ingest run may have brought it since.
-            self.refresh()
-            found = self.categories.find(wanted)
-        if found is None:
-            raise no_category(self.categories, wanted, self.alias)
-        return found
+    def steps(self, arguments: SearchArguments, given: Mapping[str, Any]) -> Steps[SearchPage | None]:
+        """The calls of one search.
 
-    def _names_for(self, wanted: Sequence[str]) -> FieldNames:
-        """The fields; read again when one is missing, as new products may bring new ones."""
-        if not all(self.names.has(name) for name in wanted):
-            self.refresh()
-        return self.names
+        Args:
+            arguments: from `arguments`.
+            given: the options that they were made from.
 
-    def _with_fusion(self, arguments: SearchArguments) -> SearchArguments:
-        """The plugin fuses where it is; else we do, from two searches."""
-        if self._capabilities is None:
-            self._capabilities = capabilities(self.client)
+        Returns:
+            The page; None where the alias moved meanwhile, so that the arguments must be made anew.
+        """
+        index = self.index
+        params = search_params(arguments)
+        body = search_body(arguments)
+        snapshot = Cursor.decode(given["cursor"]).snapshot if "cursor" in given else None
+        if snapshot is None and "snapshot" in given:
+            keep = given["snapshot"]
+            made = yield Call("create_pit", {"index": self.alias, "params": {**params, "keep_alive": keep}})
+            snapshot = (made["pit_id"], keep)
+        if snapshot is not None:
+            # A point in time stays with the copies that it was made on, and takes the place of the index.
+            body["pit"] = {"id": snapshot[0], "keep_alive": snapshot[1]}
+            del params["preference"]
+        where = {"params": params} if snapshot is not None else {"index": self.alias, "params": params}
+        union = None
+        if arguments.native and arguments.min_score is None:
+            union = yield Call("search", {"body": union_body(arguments), **where})
+            body.pop("aggs", None)
+            if union["hits"]["total"]["value"] <= (arguments.page - 1) * arguments.size:
+                # The plugin refuses a page behind the last hit, where any other query gives an empty one.
+                return read_page(union, arguments, self._warnings(arguments))
         try:
-            require_fusion(arguments, self._capabilities)
-        except ClusterVersionError as error:
-            client_fusion.check(arguments, error)
-            return dataclasses.replace(arguments, by_client=True)
-        return arguments
-
-    def _rankings(self, arguments: SearchArguments) -> client_fusion.Fused:
-        with guarded(self.client, QueryError):
-            return client_fusion.read(
-                self.client.msearch(index=self.alias, body=client_fusion.requests(arguments)), arguments
-            )
-
-    def _fused(self, arguments: SearchArguments) -> dict[str, Any]:
-        ranking, union = self._rankings(arguments)
-        page = client_fusion.cut(ranking, arguments)
-        return client_fusion.as_answer(page, union, self._send(client_fusion.page_request(page, arguments)))
-
-    def _snapshot(self, arguments: SearchArguments, given: Mapping[str, Any]) -> tuple[str, str] | None:
-        """The point in time to read: the cursor's, or a new one; its id and how long it is kept."""
-        if "cursor" in given:
-            return Cursor.decode(given["cursor"]).snapshot
-        if "snapshot" not in given:
-            return None
-        with guarded(self.client, QueryError):
-            made = self.client.create_pit(index=self.alias, params=snapshot_params(arguments, given))
-        return made["pit_id"], given["snapshot"]
-
-    def _send(
-        self,
-        body: dict[str, Any],
-        arguments: SearchArguments | None = None,
-        snapshot: tuple[str, str] | None = None,
-    ) -> Any:
-        with guarded(self.client, QueryError):
-            if snapshot is not None:
-                return self._read(body, snapshot, explained(arguments))
-            answer = self.client.search(index=self.alias, body=body, params=search_params(arguments))
-        if self.moved(answer):
-            self.refresh()
-        return answer
-
-    def _read(self, body: dict[str, Any], snapshot: tuple[str, str], params: dict[str, str]) -> Any:
-        try:
-            return self.client.search(body=at_snapshot(body, snapshot), params=params)
-        except opensearchpy.NotFoundError:
-            raise expired() from None
-
-    def _drop(self, snapshot: tuple[str, str]) -> None:
-        with guarded(self.client, QueryError):
-            self.client.delete_pit(body={"pit_id": [snapshot[0]]}, params={"ignore": 404})
-
-    def is_ready(self, query: str | None, given: Mapping[str, Any]) -> bool:
-        """Whether `arguments` can answer at once, without asking the cluster or the model."""
-        category = given.get("category")
-        if category is not None:
-            encoded = self._categories is not None and self._categories.find(category) is not None
-        else:
-            lexical = given.get("mode", self.config.mode) == "lexical"
-            encoded = lexical or (query is not None and self.vectors.peek(query) is not None)
-        native = given.get("fusion", self.config.fusion) != "saturation"
-        return encoded and not native and all(self.names.has(name) for name in names_in(given, self.config))
-
-    def moved(self, answer: Mapping[str, Any]) -> bool:
-        """Whether the alias points to another index by now: with another model's vectors its hits mean nothing."""
+            answer = yield Call("search", {"body": body, **where})
+        except QueryError as error:
+            if not (arguments.native and "Reached end of search result" in error.message):
+                raise
+            first = {**body, "from": 0, "size": 1}
+            answer = yield Call("search", {"body": first, **where})
+            answer["hits"]["hits"] = []
         hits = answer["hits"]["hits"]
-        return bool(hits) and hits[0]["_index"] != self.index.name
+        if snapshot is None and hits and hits[0]["_index"] != self.index.name:
+            yield Call("refresh", {})
+        if self.index.fingerprint != index.fingerprint:
+            # With another model's vectors these hits mean nothing.
+            return None
+        page = read_page(answer, arguments, self._warnings(arguments), snapshot, union)
+        if snapshot is not None and page.cursor is None:
+            yield Call("delete_pit", {"body": {"pit_id": [snapshot[0]]}, "params": {"ignore": 404}})
+        return page
 
     def refresh(self) -> None:
         """Read index, fields and categories anew.
@@ -282,27 +284,102 @@ class ProductSearch:
         if self._bundle is not None:
             indices.check_fingerprint(index, self._bundle, self.alias)
         self.index = index
-        self.config = self._configured or stored_settings(index.meta)
+        self.config = settings_for(index.meta, self._configured)
         self.names = FieldNames(index.properties, index.fields)
         self._categories = None
 
+    def is_ready(self, query: str | None, given: Mapping[str, Any]) -> bool:
+        """Whether `arguments` can answer at once, without asking the cluster or the model."""
+        category = given.get("category")
+        if category is not None:
+            encoded = self._categories is not None and self._categories.find(category) is not None
+        else:
+            lexical = given.get("mode", self.config.mode) == "lexical"
+            encoded = lexical or (query is not None and self.kept_vector(query) is not None)
+        known = self._capabilities is not None or given.get("fusion", self.config.fusion) == "saturation"
+        return encoded and known and all(self.names.has(name) for name in names_in(given, self.config))
 
-def load_bundle(model: str | Path | Bundle | None) -> Bundle | None:
-    """The bundle, read if it is a folder's name."""
-    if not isinstance(model, str | Path):
-        return model
-    from clipita.runtime.bundle import QUERY_FILES, Bundle
+    def _category(self, wanted: str | Sequence[str]) -> CategoryVector:
+        found = self.categories.find(wanted)
+        if found is None:
+            # An ingest run may have brought it since.
+            self.refresh()
+            found = self.categories.find(wanted)
+        if found is not None:
+            return found
+        if not len(self.categories):
+            raise UsageError(
+                f"The index {self.alias} has no category vectors.",
+                hint=f"Write them with: clipita ingest --index {self.alias}",
+            )
+        raise self.categories.unknown(wanted)
 
-    return Bundle.load(Path(model), QUERY_FILES)
+    def _warnings(self, arguments: SearchArguments) -> tuple[str, ...]:
+        """What was done to the request, in sentences."""
+        warnings = []
+        text, cut = shorten(arguments.text, len(arguments.fields))
+        if cut and arguments.mode != "vector":
+            warnings.append(f"The query is long: only its first {len(text)} characters were matched by words.")
+        if arguments.native and arguments.min_score is not None:
+            warnings.append(f"With a minimum score, total and facets of the fusion {arguments.fusion} may be too low.")
+        return tuple(warnings)
+
+    def _run(self, steps: Steps[Result]) -> Result:
+        call, result = resume(steps)
+        while call is not None:
+            try:
+                outcome = {"answer": self._send(call)}
+            except QueryError as error:
+                outcome = {"error": error}
+            call, result = resume(steps, **outcome)
+        return cast("Result", result)
+
+    def _send(self, call: Call) -> Any:
+        if call.method == "refresh":
+            return self.refresh()
+        with sent(self.client, call):
+            return getattr(self.client, call.method)(**call.arguments)
+
+    def _search(self, body: dict[str, Any], params: dict[str, str]) -> Any:
+        return self._send(Call("search", {"index": self.alias, "body": body, "params": params}))
 
 
-def no_category(categories: Categories, wanted: str | Sequence[str], alias: str) -> UsageError:
-    """The error for a category that is not found."""
-    if not len(categories):
-        return UsageError(
-            f"The index {alias} has no category vectors.", hint=f"Write them with: clipita ingest --index {alias}"
-        )
-    return categories.unknown(wanted)
+def resume(steps: Steps[Result], answer: Any = None, error: QueryError | None = None) -> tuple[Call | None, Any]:
+    """Go on with a search.
+
+    Args:
+        steps: of the search.
+        answer: to its last call.
+        error: of its last call, in place of an answer.
+
+    Returns:
+        The next call and None, or None and the result.
+    """
+    try:
+        return (steps.send(answer) if error is None else steps.throw(error)), None
+    except StopIteration as stop:
+        return None, stop.value
+
+
+@contextmanager
+def sent(client: OpenSearch | str, call: Call) -> Iterator[None]:
+    """Turn what the client raises for a call into our errors.
+
+    Raises:
+        QueryError: the cluster refused the search.
+        UsageError: the point in time of a cursor is gone.
+        ClusterError: see `cluster.errors.translate`.
+    """
+    with guarded(client, QueryError):
+        try:
+            yield
+        except opensearchpy.NotFoundError:
+            if "pit" not in call.arguments.get("body", {}):
+                raise
+            raise UsageError(
+                "The snapshot that this cursor reads is gone: it was kept too short, or the node restarted.",
+                hint="Start at the first page again, with a longer snapshot.",
+            ) from None
 
 
 def config_for(url: str | None, config: OpenSearchConfig) -> OpenSearchConfig:
@@ -310,5 +387,16 @@ def config_for(url: str | None, config: OpenSearchConfig) -> OpenSearchConfig:
     return config if url is None else dataclasses.replace(config, url=url)
 
 
-def _client(cluster: str | OpenSearch | None, config: OpenSearchConfig) -> OpenSearch:
-    return connect(config_for(cluster, config)) if isinstance(cluster, str | None) else cluster
+def _load_bundle(model: str | Path | Bundle | None) -> Bundle | None:
+    if not isinstance(model, str | Path):
+        return model
+    from clipita.runtime.bundle import QUERY_FILES, Bundle
+
+    return Bundle.load(Path(model), QUERY_FILES)
+
+
+def _key(query: str) -> str:
+    """The query, or a digest of a long one."""
+    if len(query) <= LONGEST_KEY:
+        return query
+    return "\0" + hashlib.blake2b(query.encode(errors="surrogatepass"), digest_size=32).hexdigest()

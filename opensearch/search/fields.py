@@ -10,8 +10,8 @@ from typing import Any
 from clipita.config import FieldsConfig
 from clipita.errors import UsageError
 from clipita.opensearch.index.mapping import VECTOR_FIELD, attribute_key
-from clipita.opensearch.search.arguments import FilterValue
 from clipita.opensearch.search.boosts import NUMBERS
+from clipita.opensearch.search.options import FilterValue
 
 HIDDEN = (VECTOR_FIELD, "clipita", "image")
 WORDS = frozenset(("text", "keyword", "match_only_text", "search_as_you_type"))

@@ -1,101 +1,215 @@
-"""A call's options to checked arguments: defaults, the shop's own field names, cursors. Nothing here is sent."""
+"""THE table of search options, and the checked arguments of one search. Nothing here is sent.
+
+A search option stands here once: its name, type, bounds and meaning make the call's keyword, the command's flag, the
+HTTP parameter, the OpenAPI schema and the reference. What has a default of its own is a field of `SearchConfig`.
+"""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypedDict
+import dataclasses
+import hashlib
+import typing
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict
 
-from clipita.config import SearchConfig
-from clipita.errors import UsageError
-from clipita.opensearch.search import client_fusion
-from clipita.opensearch.search.arguments import SCORE, FilterValue, Fusion, Mode, SearchArguments, SortKey
+from clipita.config import FieldsConfig, SearchConfig
+from clipita.errors import ConfigError, UsageError
 from clipita.opensearch.search.boosts import TYPES, Boost, TypedBoost
-from clipita.opensearch.search.clauses import shorten
 from clipita.opensearch.search.cursor import Cursor
-from clipita.opensearch.search.fields import FieldNames
+from clipita.opensearch.search.fusion import FUSIONS, Fusion
+from clipita.options import Option, check_known, options
+
+if TYPE_CHECKING:
+    from clipita.opensearch.search.fields import FieldNames
+
+Mode = Literal["lexical", "vector", "hybrid"]
+FilterValue = str | int | float | bool | Sequence[Any] | Mapping[str, Any]
+SortKey = tuple[str, Literal["asc", "desc"]]
+
+SCORE = "_score"
+MAX_WINDOW = 10_000
+"""`index.max_result_window` and the k-NN plugin's largest k, both 10,000 by default."""
+MAX_VARIANTS = 100
+"""`index.max_inner_result_window` by default."""
+
+_CONFIGURED = options(SearchConfig)
 
 
 class SearchOptions(TypedDict, total=False):
     """What may be said about one search; what is left out, or None, has the configuration's value.
 
     Field names are the shop's own: an attribute goes by its name.
-
-    Attributes:
-        category: of the index's category tree, by path (a sequence, or `A > B > C`) or name: its stored vector is
-            used and no model is needed. Its name is the query unless one is given.
-        mode: lexical (BM25), vector (the model) or hybrid (both, fused).
-        fusion: saturation (any cluster), or min_max or rrf (clusters with neural-search).
-        filters: field to a value, a list of values, {"gte": …, "lt": …} or {"exists": true}. A filter on a field that
-            is also a facet narrows everything but that facet.
-        raw_filters: OpenSearch query clauses that must hold too, such as geo_distance.
-        facets: fields to count values of.
-        facet_size: values a facet.
-        sort: a field, `-field` for descending, or several; `_score` is relevance.
-        size: hits a page.
-        page: 1-based.
-        cursor: `page.cursor` of the page before; takes the place of `page` and goes beyond 10,000 hits.
-        snapshot: how long the cluster keeps the index's present state for the next page, such as "2m": pages that
-            follow by cursor do not see products that are written meanwhile.
-        collapse: a field of which each value is shown once, by its best product.
-        variants: with collapse, how many products of the group come along.
-        highlight: True, or text fields, in which matching words are marked.
-        boosts: business signals, as `Boost` or as its text.
-        min_score: hits below are left out.
-        explain: say what each hit's score is made of.
-        fields: text fields that BM25 searches, each with an optional boost (`title^3`).
-        weight: share of the vector, 0 to 1.
-        pivot: the BM25 score that counts one half.
-        k: nearest products that a shard contributes; at least `size`, and the same on every page.
-        rank_constant: of the fusion rrf.
-        thumbnails: whether hits carry their thumbnail.
     """
 
-    category: str | Sequence[str] | None
-    mode: Mode | None
-    fusion: Fusion | None
-    filters: Mapping[str, FilterValue] | None
-    raw_filters: Sequence[Mapping[str, Any]] | None
-    facets: Sequence[str] | None
-    facet_size: int | None
-    sort: str | Sequence[str] | None
-    size: int | None
-    page: int | None
-    cursor: str | None
-    snapshot: str | None
-    collapse: str | None
-    variants: int | None
-    highlight: bool | Sequence[str] | None
-    boosts: Sequence[Boost | str] | None
-    min_score: float | None
-    explain: bool | None
-    fields: Sequence[str] | None
-    weight: float | None
-    pivot: float | None
-    k: int | None
-    rank_constant: int | None
-    thumbnails: bool | None
+    category: Annotated[
+        str | Sequence[str] | None,
+        Option(
+            "A category of the index's tree, by path (A > B > C) or name: its stored vector is used and no model is "
+            "needed. Its name is the query unless one is given."
+        ),
+    ]
+    mode: Annotated[Mode | None, _CONFIGURED["mode"]]
+    fusion: Annotated[str | None, dataclasses.replace(_CONFIGURED["fusion"], choices=tuple(FUSIONS))]
+    filters: Annotated[
+        Mapping[str, FilterValue] | None,
+        Option(
+            'Field to a value, a list of values, {"gte": …, "lt": …} or {"exists": true}. A filter on a field that is '
+            "also a facet narrows everything but that facet.",
+            one="filter",
+        ),
+    ]
+    raw_filters: Annotated[
+        Sequence[Mapping[str, Any]] | None,
+        Option("OpenSearch query clauses that must hold too, such as geo_distance.", inside=True),
+    ]
+    facets: Annotated[Sequence[str] | None, Option("Count the values of this field.", one="facet")]
+    facet_size: Annotated[int | None, Option("Values per facet.", 10, ge=1)]
+    sort: Annotated[
+        str | Sequence[str] | None,
+        Option("Order by a field (price), downwards (-price), or by relevance (_score).", one="sort"),
+    ]
+    size: Annotated[int | None, _CONFIGURED["size"]]
+    page: Annotated[int | None, Option("Page, from 1.", 1, ge=1)]
+    cursor: Annotated[
+        str | None,
+        Option("`cursor` of the page before; takes the place of `page` and goes beyond 10,000 hits."),
+    ]
+    snapshot: Annotated[
+        str | None,
+        Option(
+            'How long the cluster keeps the index\'s present state for the next page, such as "2m": pages that follow '
+            "by cursor do not see products that are written meanwhile.",
+            inside=True,
+        ),
+    ]
+    collapse: Annotated[str | None, Option("Show each value of this field once, by its best product.")]
+    variants: Annotated[
+        int | None, Option("With collapse, products of the group that come along.", 0, ge=0, le=MAX_VARIANTS)
+    ]
+    highlight: Annotated[
+        bool | Sequence[str] | None,
+        Option("`true`, or text fields, in which matching words are marked.", one="highlight"),
+    ]
+    boosts: Annotated[Sequence[Boost | str] | None, _CONFIGURED["boosts"]]
+    min_score: Annotated[float | None, Option("Leave out hits below this score.", ge=0)]
+    explain: Annotated[bool | None, Option("Say what each score is made of.", False)]
+    fields: Annotated[Sequence[str] | None, _CONFIGURED["fields"]]
+    weight: Annotated[float | None, _CONFIGURED["weight"]]
+    pivot: Annotated[float | None, _CONFIGURED["pivot"]]
+    k: Annotated[int | None, _CONFIGURED["k"]]
+    rank_constant: Annotated[int | None, Option("Constant of the fusion rrf.", 60, ge=1, le=10_000)]
+    thumbnails: Annotated[bool | None, Option("Send each product's small JPEG, in base64.", False)]
 
 
-_PLAIN = (
-    "mode", "fusion", "raw_filters", "facet_size", "size", "page", "variants", "min_score", "explain", "weight",
-    "pivot", "k", "rank_constant", "thumbnails",
-)  # fmt: skip
+_HINTS = typing.get_type_hints(SearchOptions, include_extras=True)
+SEARCH: Mapping[str, Option] = {
+    name: dataclasses.replace(facts, name=name, hint=hint)
+    for name, (hint, facts) in ((name, typing.get_args(annotated)) for name, annotated in _HINTS.items())
+}
+"""The table, by name."""
 
 
-def given_options(options: Mapping[str, Any]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class SearchArguments:
+    """What one search asks for, with every field name as the index's mapping has it; options as in `SearchOptions`.
+
+    Attributes:
+        text: the query, or the category's name.
+        vector: its unit vector, [dim]; required by the modes vector and hybrid.
+        choices: filters on fields that are facets too. They narrow the hits and all facets but their own, so that a
+            chosen brand leaves the other brands in sight.
+        facets: name in the answer to field.
+        after: sort values of the hit that the page follows, in place of a page number; see `cursor`.
+        boosts: each with the type of its field.
+        layout: where title, image and category path lie in a product's document.
+    """
+
+    text: str
+    vector: Sequence[float] | None = field(default=None, repr=False)
+    mode: Mode = "hybrid"
+    fusion: str = "saturation"
+    filters: Mapping[str, FilterValue] = field(default_factory=dict)
+    choices: Mapping[str, FilterValue] = field(default_factory=dict)
+    raw_filters: Sequence[Mapping[str, Any]] = ()
+    facets: Mapping[str, str] = field(default_factory=dict)
+    facet_size: int = 10
+    sort: Sequence[SortKey] = ()
+    size: int = SearchConfig.size
+    page: int = 1
+    after: Sequence[Any] | None = None
+    k: int = SearchConfig.k
+    weight: float = SearchConfig.weight
+    pivot: float = SearchConfig.pivot
+    rank_constant: int = 60
+    fields: Sequence[str] = SearchConfig.fields
+    boosts: Sequence[TypedBoost] = ()
+    min_score: float | None = None
+    collapse: str | None = None
+    variants: int = 0
+    highlight: Sequence[str] = ()
+    explain: bool = False
+    thumbnails: bool = False
+    layout: FieldsConfig = field(default_factory=FieldsConfig)
+
+    def __post_init__(self) -> None:
+        _check_query(self)
+        for name in _NUMBERS:
+            check_number(name, getattr(self, name))
+        _check_page(self)
+        if self.native:
+            _check_native(self)
+
+    @property
+    def fused_by(self) -> Fusion:
+        """The fusion as an object."""
+        return FUSIONS[self.fusion]
+
+    @property
+    def native(self) -> bool:
+        """Whether neural-search fuses two ranked lists."""
+        return self.mode == "hybrid" and self.fused_by.native
+
+    @cached_property
+    def identity(self) -> str:
+        """16 hex digits that two searches share when one can go on where the other stopped."""
+        lasting = [(entry.name, _written(self, entry.name)) for entry in dataclasses.fields(self)]
+        kept = [(name, value) for name, value in lasting if name not in _OF_ONE_PAGE]
+        return hashlib.blake2b(repr(kept).encode(), digest_size=8).hexdigest()
+
+
+_NUMBERS = ("size", "page", "k", "weight", "pivot", "rank_constant", "variants", "facet_size", "min_score")
+_OF_ONE_PAGE = {"vector", "page", "size", "after", "facets", "facet_size"}
+_OF_ONE_PAGE |= {"variants", "highlight", "explain", "thumbnails", "layout"}
+
+
+def given_options(given: Mapping[str, Any]) -> dict[str, Any]:
     """The options that say something.
 
     Raises:
         UsageError: there is no option of a name.
     """
-    known = SearchOptions.__annotations__
-    for name in options:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(known)}."
-            raise UsageError(f"A search has no option {name!r}.", hint=hint)
-    return {name: value for name, value in options.items() if value is not None}
+    for name in given:
+        try:
+            check_known(name, SEARCH, f"A search has no option {name!r}")
+        except ConfigError as error:
+            raise UsageError(error.message, hint=error.hint) from None
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def check_number(name: str, value: float | None) -> None:
+    """Refuse a number outside the bounds of its option.
+
+    Raises:
+        UsageError: it lies outside.
+    """
+    entry = SEARCH[name]
+    low = -float("inf") if entry.ge is None else entry.ge
+    above = -float("inf") if entry.gt is None else entry.gt
+    high = float("inf") if entry.le is None else entry.le
+    if value is not None and not (low <= value <= high and above < value < float("inf")):
+        raise UsageError(f"{name} is {value}.", hint=f"Expected: {entry.expected}.")
 
 
 def names_in(given: Mapping[str, Any], config: SearchConfig) -> list[str]:
@@ -113,7 +227,7 @@ def names_in(given: Mapping[str, Any], config: SearchConfig) -> list[str]:
     ]
 
 
-def plan(text: str, given: Mapping[str, Any], config: SearchConfig, names: FieldNames) -> SearchArguments:
+def resolve(text: str, given: Mapping[str, Any], config: SearchConfig, names: FieldNames) -> SearchArguments:
     """Checked arguments, still without a vector.
 
     Args:
@@ -125,45 +239,32 @@ def plan(text: str, given: Mapping[str, Any], config: SearchConfig, names: Field
     Raises:
         UsageError: an unknown field, a field of the wrong kind, a number out of range, a cursor of another search.
     """
-    settings: dict[str, Any] = {name: given[name] for name in _PLAIN if name in given}
-    for name in ("mode", "fusion", "weight", "pivot", "k", "size"):
-        settings.setdefault(name, getattr(config, name))
+    plain = {entry.name for entry in dataclasses.fields(SearchArguments)} & set(SEARCH)
+    settings = {name: getattr(config, name) for name in _CONFIGURED} | {
+        name: value for name, value in given.items() if name in plain
+    }
+    filters = {names.exact(name): names.typed(name, value) for name, value in given.get("filters", {}).items()}
     facets = {name: names.exact(name) for name in given.get("facets", ())}
-    filters = _filters(given.get("filters", {}), names)
-    if settings["mode"] == "hybrid" and settings["fusion"] != "saturation":
-        # post_filter would change the scores of a hybrid query, so its choices are filters like all others.
-        choices: dict[str, FilterValue] = {}
-    else:
-        choices = {path: value for path, value in filters.items() if path in facets.values()}
-    fields = names.searchable(given.get("fields", config.fields))
+    native = settings["mode"] == "hybrid" and settings["fusion"] in FUSIONS and FUSIONS[settings["fusion"]].native
+    # post_filter would change the scores of a native hybrid query, so its choices are filters like all others.
+    choices = {} if native else {path: value for path, value in filters.items() if path in facets.values()}
+    fields = names.searchable(settings["fields"])
+    sort = [(name if name == SCORE else names.exact(name), way) for name, way in _sort_keys(given.get("sort", ()))]
     settings |= {
         "facets": facets,
         "filters": {path: value for path, value in filters.items() if path not in choices},
         "choices": choices,
         "fields": fields,
         "layout": names.layout,
-        "sort": tuple((_sortable(name, names), way) for name, way in _sort_keys(given.get("sort", ()))),
-        "boosts": tuple(_typed(boost, names) for boost in _boosts(given.get("boosts", config.boosts))),
+        "sort": tuple(sort),
+        "boosts": tuple(_typed(boost, names) for boost in _boosts(settings["boosts"])),
         "highlight": _highlighted(given.get("highlight", False), fields, names),
         "collapse": names.exact(given["collapse"]) if "collapse" in given else None,
     }
     arguments = SearchArguments(text=text, **settings)
-    return _continued(arguments, settings, given["cursor"], given) if "cursor" in given else arguments
-
-
-def remarks_on(arguments: SearchArguments) -> tuple[str, ...]:
-    """What was done to the request, in sentences."""
-    if arguments.mode == "vector":
-        return ()
-    text, cut = shorten(arguments.text, len(arguments.fields))
-    remarks = (f"The query is long: only its first {len(text)} characters were matched by words.",) if cut else ()
-    return (*remarks, client_fusion.remark(arguments)) if arguments.by_client else remarks
-
-
-def _continued(
-    arguments: SearchArguments, settings: Mapping[str, Any], word: str, given: Mapping[str, Any]
-) -> SearchArguments:
-    cursor = Cursor.decode(word)
+    if "cursor" not in given:
+        return arguments
+    cursor = Cursor.decode(given["cursor"])
     if "page" in given:
         raise UsageError("Both a page and a cursor are given.", hint="Leave one out.")
     if cursor.identity != arguments.identity:
@@ -171,29 +272,18 @@ def _continued(
             "This cursor belongs to another search.",
             hint="Repeat query, filters, sort and weights as they were, or start at the first page.",
         )
-    return SearchArguments(text=arguments.text, **{**settings, "after": cursor.after, "page": cursor.page})
-
-
-def _filters(filters: Mapping[str, FilterValue], names: FieldNames) -> dict[str, FilterValue]:
-    return {names.exact(name): names.typed(name, value) for name, value in filters.items()}
+    return dataclasses.replace(arguments, after=cursor.after, page=cursor.page)
 
 
 def _sort_keys(sort: str | Sequence[str]) -> list[SortKey]:
     keys: list[SortKey] = []
     for name in [sort] if isinstance(sort, str) else sort:
         bare = name.removeprefix("-")
-        if bare == SCORE:
-            keys.append((SCORE, "desc"))
-        else:
-            keys.append((bare, "desc" if name.startswith("-") else "asc"))
+        keys.append((bare, "desc" if bare == SCORE or name.startswith("-") else "asc"))
     return keys
 
 
-def _sortable(name: str, names: FieldNames) -> str:
-    return name if name == SCORE else names.exact(name)
-
-
-def _boosts(boosts: Iterable[Boost | str]) -> list[Boost]:
+def _boosts(boosts: Collection[Boost | str]) -> list[Boost]:
     return [Boost.parse(boost) if isinstance(boost, str) else boost for boost in boosts]
 
 
@@ -205,10 +295,86 @@ def _typed(boost: Boost, names: FieldNames) -> TypedBoost:
             f"The boost {boost.name} cannot read a field of type {kind}.",
             hint=f"It needs one of: {', '.join(sorted(TYPES[boost.kind]))}.",
         )
-    return Boost(boost.kind, path, boost.weight, boost.half, boost.half_life, boost.low, boost.high), kind
+    return dataclasses.replace(boost, field=path), kind
 
 
 def _highlighted(highlight: bool | Sequence[str], fields: Sequence[str], names: FieldNames) -> tuple[str, ...]:
     if highlight is True:
         return tuple(name.partition("^")[0] for name in fields)
     return names.searchable(highlight or ())
+
+
+def _written(arguments: SearchArguments, name: str) -> Any:
+    """A field's value as `identity` takes it: filters that find the same products have one form."""
+    value = getattr(arguments, name)
+    if name not in ("filters", "choices"):
+        return value
+    return sorted((path, _canonical(one)) for path, one in value.items())
+
+
+def _canonical(value: FilterValue) -> str:
+    if isinstance(value, Mapping):
+        return repr(sorted(value.items()))
+    values = list(value) if isinstance(value, Collection) and not isinstance(value, str) else [value]
+    return repr(sorted({repr(one) for one in values}))
+
+
+def _check_query(arguments: SearchArguments) -> None:
+    if not arguments.text.strip():
+        raise UsageError("The query is empty.", hint="Give a category name or a few words.")
+    try:
+        arguments.text.encode()
+    except UnicodeEncodeError:
+        raise UsageError("The query is not valid Unicode: it holds half a character.", hint="Send UTF-8.") from None
+    for name in ("mode", "fusion"):
+        value, choices = getattr(arguments, name), SEARCH[name].choices
+        if value not in choices:
+            raise UsageError(f"There is no {name} {value!r}.", hint=f"Expected: {SEARCH[name].expected}.")
+    if not arguments.fields:
+        raise UsageError("There is no field to search in.", hint='Set search.fields, for instance to ["title"].')
+    if arguments.variants and arguments.collapse is None:
+        raise UsageError("variants requires collapse.", hint="Name the field to collapse by.")
+
+
+def _check_page(arguments: SearchArguments) -> None:
+    last = arguments.size if arguments.after is not None else arguments.page * arguments.size
+    if last > MAX_WINDOW:
+        raise UsageError(
+            f"Page {arguments.page} of size {arguments.size} ends at hit {last:,}; OpenSearch pages by number through "
+            f"the first {MAX_WINDOW:,} only.",
+            hint="Go on with the cursor of the page before (page.cursor), or narrow the search with a filter.",
+        )
+    if arguments.mode != "lexical" and arguments.size > arguments.k:
+        raise UsageError(
+            f"A page of {arguments.size} is larger than k = {arguments.k}, the number of nearest products considered.",
+            hint=f"Raise k (search.k) to {arguments.size} or more, or ask for smaller pages.",
+        )
+    if arguments.after is not None and arguments.collapse is not None:
+        raise UsageError("A collapsed search has no cursor: OpenSearch refuses it.", hint="Use page numbers.")
+
+
+def _check_native(arguments: SearchArguments) -> None:
+    """What the `hybrid` query cannot do, or does wrongly.
+
+    The recorded answers of OpenSearch 3.5 with neural-search: collapse loses the best product of a group, a sort by
+    score and another key is refused, and a hybrid query inside function_score returns raw sums.
+    """
+    for name, asked in (
+        ("collapse", arguments.collapse),
+        ("boosts", arguments.boosts),
+        ("explain", arguments.explain),
+        ("cursor", arguments.after),
+    ):
+        if asked:
+            raise UsageError(f"The fusion {arguments.fusion} offers no {name}.", hint="The fusion saturation does.")
+    if any(name == SCORE for name, _ in arguments.sort):
+        raise UsageError(
+            f"The fusion {arguments.fusion} sorts by the score alone or by fields alone.",
+            hint="Leave the score out of sort, or use the fusion saturation.",
+        )
+    if arguments.page * arguments.size > arguments.k:
+        raise UsageError(
+            f"Page {arguments.page} of size {arguments.size} ends beyond k = {arguments.k}, the depth to which the "
+            f"fusion {arguments.fusion} ranks.",
+            hint="Raise k, which must stay the same on all pages, or use the fusion saturation.",
+        )

@@ -14,7 +14,7 @@ from clipita.errors import QueryError, UsageError
 from clipita.opensearch.cluster.errors import guarded
 from clipita.opensearch.cluster.reads import whole
 from clipita.opensearch.index.mapping import VECTOR_FIELD
-from clipita.opensearch.search.arguments import MAX_WINDOW
+from clipita.opensearch.search.options import MAX_WINDOW
 
 OnQuery = Callable[[int, int], None]
 

@@ -10,10 +10,9 @@ from typing import Any
 from clipita.catalogue.product import split_path
 from clipita.errors import ClusterVersionError, QueryError
 from clipita.opensearch.cluster.reads import value_at
-from clipita.opensearch.search.arguments import Mode, SearchArguments
-from clipita.opensearch.search.clauses import LEXICAL, VECTOR
 from clipita.opensearch.search.cursor import Cursor
-from clipita.opensearch.search.request import BOOST, GROUPS, UNGROUPED, VALUES
+from clipita.opensearch.search.options import Mode, SearchArguments
+from clipita.opensearch.search.request import BOOST, GROUPS, LEXICAL, UNGROUPED, VALUES, VECTOR
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,28 +133,32 @@ def read_page(
     arguments: SearchArguments,
     remarks: tuple[str, ...] = (),
     snapshot: tuple[str, str] | None = None,
+    counted: Mapping[str, Any] | None = None,
 ) -> SearchPage:
     """A `_search` answer as a page.
 
     Args:
-        answer: what the cluster said; its parts become the page's.
+        answer: what the cluster found; its parts become the page's.
         arguments: what was asked.
         remarks: what to tell with it.
         snapshot: the point in time that was read, for the cursor.
+        counted: the answer that holds total and aggregations, where that is another one.
     """
     found = answer["hits"]["hits"]
+    took = answer["took"] + (counted["took"] if counted else 0)
+    counted = counted or answer
     if arguments.native:
         _check_fused(found, arguments)
-    aggregations = answer.get("aggregations", {})
+    aggregations = counted.get("aggregations", {})
     groups, ungrouped = _counted(aggregations, GROUPS), _counted(aggregations, UNGROUPED)
     if ungrouped is not None and ungrouped > 1:
         remarks = (*remarks, f"{ungrouped:,} products have no {arguments.collapse} and are shown as one.")
     return SearchPage(
         query=arguments.text,
         hits=[_hit(hit, arguments) for hit in found],
-        total=answer["hits"]["total"]["value"],
+        total=counted["hits"]["total"]["value"],
         facets={name: _facet(aggregations[name], path, arguments) for name, path in arguments.facets.items()},
-        took_ms=answer["took"],
+        took_ms=took,
         mode=arguments.mode,
         page=arguments.page,
         size=arguments.size,

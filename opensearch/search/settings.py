@@ -1,4 +1,4 @@
-"""Search settings that `clipita tune` found, as they stand in the index's `_meta.clipita.search`."""
+"""Defaults of a search: those that are configured, those that `clipita tune` stored in the index, and the product's."""
 
 from __future__ import annotations
 
@@ -11,37 +11,34 @@ from clipita.opensearch.index.index import ProductIndex
 from clipita.opensearch.search.fields import FieldNames
 
 KEYS = ("weight", "pivot", "k", "fields")
+"""What `clipita tune` chooses; it stands in `_meta.clipita.search` of the index."""
 
 
-def stored_settings(meta: Mapping[str, Any]) -> SearchConfig:
-    """The settings an index brings, over the defaults.
+def settings_for(meta: Mapping[str, Any], config: SearchConfig | Mapping[str, Any] | None = None) -> SearchConfig:
+    """The settings in force.
 
     Args:
-        meta: `_meta.clipita` of its mapping.
+        meta: `_meta.clipita` of the index's mapping.
+        config: what is configured. A mapping goes over what the index stores; a `SearchConfig` holds as it is.
     """
+    if isinstance(config, SearchConfig):
+        return config
     stored = meta.get("search", {})
-    found = {name: stored[name] for name in KEYS if name in stored}
-    if "fields" in found:
-        found["fields"] = tuple(found["fields"])
-    return dataclasses.replace(SearchConfig(), **found)
+    found: dict[str, Any] = {name: stored[name] for name in KEYS if name in stored} | dict(config or {})
+    values: dict[str, Any] = {name: tuple(one) if isinstance(one, list) else one for name, one in found.items()}
+    return SearchConfig(**values)
 
 
-def chosen_settings(config: SearchConfig) -> SearchConfig | None:
-    """The configured settings; None where nobody changed any, which leaves it to those that the index brings."""
-    return None if config == SearchConfig() else config
-
-
-def settings_in(index: ProductIndex, config: SearchConfig) -> SearchConfig:
+def settings_in(index: ProductIndex, config: SearchConfig | Mapping[str, Any] | None = None) -> SearchConfig:
     """The settings in force for an index, with the text fields as they are called there.
 
     Raises:
         UsageError: the index has no such text field.
     """
-    chosen = chosen_settings(config) or stored_settings(index.meta)
-    names = FieldNames(index.properties, index.fields)
-    return dataclasses.replace(chosen, fields=names.searchable(chosen.fields))
+    chosen = settings_for(index.meta, config)
+    return dataclasses.replace(chosen, fields=FieldNames(index.properties, index.fields).searchable(chosen.fields))
 
 
 def settings_to_store(config: SearchConfig) -> dict[str, Any]:
-    """Inverse of `stored_settings`."""
+    """What `settings_for` reads from the index."""
     return {name: list(value) if isinstance(value := getattr(config, name), tuple) else value for name in KEYS}

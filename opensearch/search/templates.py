@@ -10,7 +10,7 @@ It takes these parameters:
 | from, size | the page; 0 and the configured size by default |
 | filter | one query clause that products must pass, for instance {"bool": {"filter": […]}} |
 | aggs | aggregations, by name |
-| sort | one sort key, such as {"price": "asc"}, before the score |
+| sort | one sort key, such as {"price": "asc"}; comes before the score, and takes its place in `-hybrid` |
 
 `query`, `from` and `size` may be what a visitor typed: they stand between quotation marks, with all that could end
 these escaped by the cluster. `vector`, `filter`, `aggs` and `sort` are lists and objects, which the cluster writes as
@@ -26,14 +26,16 @@ from typing import Any
 from opensearchpy import OpenSearch
 
 from clipita.config import SearchConfig
+from clipita.errors import ClusterVersionError
 from clipita.opensearch.cluster.connection import Capabilities
 from clipita.opensearch.cluster.errors import guarded
-from clipita.opensearch.search.arguments import Fusion, Mode, SearchArguments
-from clipita.opensearch.search.fusion import OLDEST
+from clipita.opensearch.index.mapping import ID_FIELD
+from clipita.opensearch.search.fusion import FUSIONS
+from clipita.opensearch.search.options import Mode, SearchArguments
 from clipita.opensearch.search.request import search_body
 
 _QUERY, _VECTOR, _SIZE, _FROM, _SORT = ("@query@", "@vector@", "@size@", "@from@", "@sort@")
-_FILTER, _CLAUSE, _AGGS = ("@filter@", "@clause@", "@aggs@")
+_FILTER, _CLAUSE, _AGGS, _ORDER = ("@filter@", "@clause@", "@aggs@", "@order@")
 
 
 def sources(config: SearchConfig, capabilities: Capabilities) -> dict[str, str]:
@@ -48,12 +50,14 @@ def sources(config: SearchConfig, capabilities: Capabilities) -> dict[str, str]:
         "saturation": template(config, "hybrid"),
         "vector": template(config, "vector"),
     }
-    if capabilities.neural_search and capabilities.version >= OLDEST["min_max"]:
-        found["hybrid"] = template(config, "hybrid", "min_max")
-    return found
+    try:
+        FUSIONS["min_max"].require(capabilities)
+    except ClusterVersionError:
+        return found
+    return {**found, "hybrid": template(config, "hybrid", "min_max")}
 
 
-def template(config: SearchConfig, mode: Mode, fusion: Fusion = "saturation") -> str:
+def template(config: SearchConfig, mode: Mode, fusion: str = "saturation") -> str:
     """A search body as mustache text, made from the very body that `ProductSearch` sends."""
     arguments = SearchArguments(
         _QUERY, (0.0,), mode, fusion, size=config.size, k=config.k, weight=config.weight, pivot=config.pivot,
@@ -62,8 +66,8 @@ def template(config: SearchConfig, mode: Mode, fusion: Fusion = "saturation") ->
     body = search_body(arguments)
     body |= {"size": _SIZE, "from": _FROM}
     if arguments.native:
-        # A sort by a field takes the hybrid query's score from the hits, so it is no option of this one.
         body["query"]["hybrid"][_CLAUSE] = None
+        body[_ORDER] = None
     else:
         body["sort"] = [_SORT, *body["sort"]]
         body["track_scores"] = True
@@ -113,6 +117,7 @@ def _to_mustache(text: str, size: int) -> str:
     for mark, name, default in ((_SIZE, "size", size), (_FROM, "from", 0)):
         text = text.replace(f'"{mark}"', f'"{{{{{name}}}}}{{{{^{name}}}}}{default}{{{{/{name}}}}}"')
     text = text.replace(f'"{_SORT}", ', _if("sort", f"{_json('sort')}, "))
+    text = text.replace(f', "{_ORDER}": null', _if("sort", f', "sort": [{_json("sort")}, {{"{ID_FIELD}": "asc"}}]'))
     text = text.replace(f', "{_FILTER}": null', _if("filter", f', "filter": [{_json("filter")}]'))
     text = text.replace(f', "{_CLAUSE}": null', _if("filter", f', "filter": {_json("filter")}'))
     return text.replace(f', "{_AGGS}": null', _if("aggs", f', "aggs": {_json("aggs")}'))

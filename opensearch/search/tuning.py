@@ -14,12 +14,14 @@ from clipita.errors import UsageError
 from clipita.evaluation import measures as metrics
 from clipita.evaluation.protocol import TreeProtocol, top
 from clipita.opensearch.index.mapping import ID_FIELD
-from clipita.opensearch.search.arguments import MAX_WINDOW
 from clipita.opensearch.search.client import ProductSearch
+from clipita.opensearch.search.fusion import FUSIONS, Fusion
+from clipita.opensearch.search.options import MAX_WINDOW
 
 WEIGHTS = tuple(round(step / 20, 2) for step in range(21))
 PIVOTS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 KS = (50, 100, 200, 400, 800)
+RANK_CONSTANT = 60
 FOLDS = 5
 SEED = 0
 PAYS = 0.2
@@ -53,15 +55,14 @@ class Parts:
     bm25: Mapping[Fields, Scores] = field(repr=False)
     cosine: Scores = field(repr=False)
 
-    def fused(self, setting: Setting) -> Scores:
+    def fused(self, setting: Setting, fusion: Fusion) -> Scores:
         """The score that the cluster gives; -inf where a product is not found."""
         bm25 = self.bm25[setting.fields]
         cosine = self.cosine
         if setting.k is not None and setting.k < len(cosine):
             least = np.partition(cosine, len(cosine) - setting.k)[len(cosine) - setting.k]
             cosine = np.where(cosine >= least, cosine, -np.inf)
-        score = (1 - setting.weight) * bm25 / (bm25 + setting.pivot) + setting.weight * np.maximum(0, cosine)
-        return np.where((bm25 > 0) | (cosine > -np.inf), score, -np.inf)
+        return fusion.scores(bm25, cosine, setting.weight, setting.pivot, RANK_CONSTANT)
 
     def lexical(self, fields: Fields) -> Scores:
         """BM25 alone."""
@@ -75,6 +76,7 @@ class Tuning:
 
     Attributes:
         measure: what was maximised.
+        fusion: the one that was tuned.
         best: chosen on all validation categories.
         hybrid: of held-out categories, with the settings that the others chose.
         chosen: those settings, fold by fold.
@@ -89,6 +91,7 @@ class Tuning:
     """
 
     measure: str
+    fusion: str
     best: Setting
     hybrid: float
     chosen: tuple[Setting, ...]
@@ -161,6 +164,7 @@ def tune(
     default: Setting,
     measure: str = "mAP@10",
     on_setting: Callable[[], None] = lambda: None,
+    fusion: str = "saturation",
 ) -> Tuning:
     """Find the best settings.
 
@@ -170,6 +174,7 @@ def tune(
         default: what is in force; of settings equally good the one nearest to it is taken.
         measure: one of `metrics.MEASURES`.
         on_setting: is called after each point of the grid.
+        fusion: by name; a pivot is tried of saturation alone, as the others have none.
 
     Raises:
         UsageError: fewer categories than folds.
@@ -183,29 +188,30 @@ def tune(
     grid = [
         Setting(fields, weight, pivot)
         for fields in field_sets
-        for pivot in PIVOTS
+        for pivot in pivots_of(fusion, default.pivot)
         for weight in sorted(WEIGHTS, key=lambda weight: abs(weight - default.weight))
     ]
     values = np.empty((len(grid), len(parts)))
     for row, setting in enumerate(grid):
-        values[row] = _values(protocol, parts, measure, setting)
+        values[row] = _values(protocol, parts, measure, setting, FUSIONS[fusion])
         on_setting()
     held_out, chosen = _cross_validated(values, grid)
     best = grid[int(values.mean(axis=1).argmax())]
     lexical = {fields: _lexical(protocol, parts, measure, fields) for fields in field_sets}
     best_lexical = max(lexical.values(), key=lambda row: float(row.mean()))
-    vector = _values(protocol, parts, measure, Setting(field_sets[0], 1.0, 1.0))
-    ks = {k: float(_values(protocol, parts, measure, replace(best, k=k)).mean()) for k in KS}
+    vector = _values(protocol, parts, measure, Setting(field_sets[0], 1.0, 1.0), FUSIONS["saturation"])
+    ks = {k: float(_values(protocol, parts, measure, replace(best, k=k), FUSIONS[fusion]).mean()) for k in KS}
     enough = min(k for k, value in ks.items() if value >= max(ks.values()) - K_COSTS)
     better = best_lexical if best_lexical.mean() > vector.mean() else vector
     return Tuning(
         measure=measure,
+        fusion=fusion,
         best=replace(best, k=enough),
         hybrid=float(held_out.mean()),
         chosen=chosen,
         lexical=float(best_lexical.mean()),
         vector=float(vector.mean()),
-        default=float(_values(protocol, parts, measure, default).mean()),
+        default=float(_values(protocol, parts, measure, default, FUSIONS[fusion]).mean()),
         curve=_curve(grid, values, best),
         ks=ks,
         queries=len(parts),
@@ -233,8 +239,13 @@ def _curve(grid: Sequence[Setting], values: Scores, best: Setting) -> dict[float
     return {weight: float(values[rows[weight]].mean()) for weight in WEIGHTS}
 
 
-def _values(protocol: TreeProtocol, parts: Sequence[Parts], measure: str, setting: Setting) -> Scores:
-    return _measured(protocol, (part.fused(setting) for part in parts), measure)
+def pivots_of(fusion: str, default: float) -> tuple[float, ...]:
+    """The pivots to try: a fusion of ranked lists has none."""
+    return (default,) if FUSIONS[fusion].native else PIVOTS
+
+
+def _values(protocol: TreeProtocol, parts: Sequence[Parts], measure: str, setting: Setting, fusion: Fusion) -> Scores:
+    return _measured(protocol, (part.fused(setting, fusion) for part in parts), measure)
 
 
 def _lexical(protocol: TreeProtocol, parts: Sequence[Parts], measure: str, fields: Fields) -> Scores:
@@ -302,7 +313,7 @@ def draw(tuning: Tuning) -> str:
     lines.append(f'<circle cx="{x(tuning.best.weight):.1f}" cy="{y(top):.1f}" r="5" fill="#2456c7"/>')
     best = tuning.best
     title = (
-        f"{tuning.measure} over the weight of the vector: best {top:.1f} at {best.weight:g} "
+        f"{tuning.measure} over the weight of the vector ({tuning.fusion}): best {top:.1f} at {best.weight:g} "
         f"(pivot {best.pivot:g}, {', '.join(best.fields)})"
     )
     return (

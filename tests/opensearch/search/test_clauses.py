@@ -9,7 +9,7 @@ import pytest
 from clipita.config import SearchConfig
 from clipita.errors import UsageError
 from clipita.opensearch.search.fields import FieldNames
-from clipita.opensearch.search.options import plan
+from clipita.opensearch.search.options import resolve
 
 NAMES = FieldNames(
     {
@@ -49,7 +49,7 @@ def test_what_is_no_number_is_named(value: Any) -> None:
 
 
 def identity(**filters: Any) -> str:
-    return plan("plates", {"mode": "lexical", "filters": filters}, SearchConfig(), NAMES).identity
+    return resolve("plates", {"mode": "lexical", "filters": filters}, SearchConfig(), NAMES).identity
 
 
 def test_searches_that_find_the_same_share_their_cursors() -> None:

@@ -227,7 +227,7 @@ def test_a_minimum_score_cuts_hits_total_and_facets(live: Live, mode: Any) -> No
     assert {entry.value: entry.count for entry in page.facets["brand"]} == Counter(
         hit.source["brand"] for hit in kept if "brand" in hit.source
     )
-    with pytest.raises(UsageError, match="minimum score is nan"):
+    with pytest.raises(UsageError, match="min_score is nan"):
         live.search(TEXT, min_score=math.nan)
 
 

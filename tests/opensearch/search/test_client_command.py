@@ -92,7 +92,7 @@ def test_the_page_has_the_pictures_and_no_script(clipita: Command, tmp_path: Pat
         (("",), 2, "The query is empty."),
         ((), 2, "nothing to search for"),
         (("--category", "Rund Plates"), 2, "Did you mean Home > Plates > Round Plates"),
-        (("plates", "--fusion", "rrf", "--sort", "price"), 1, "needs the plugin"),
+        (("plates", "--fusion", "rrf", "--collapse", "brand"), 2, "offers no collapse"),
         (("plates", "--boost", "sales"), 2, "is not a boost"),
         (("plates", "--filter", "colur=red"), 2, "Did you mean colour?"),
         (("plates", "--filter", "colour"), 2, "is not a filter"),

@@ -1,273 +1,115 @@
-"""Native fusion against recorded answers of a real OpenSearch with neural-search, which the local node lacks.
-
-A small server plays the recording back: it knows the requests that were recorded, in any order of their keys, and
-answers each with what the real plugin said; any other search it refuses.
-"""
+"""Native fusion by neural-search, and saturation beside it, on the real node; versions and refusals."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
-from clipita.errors import ClusterVersionError, QueryError, UsageError
-from clipita.opensearch import AsyncProductSearch, ProductSearch
+from clipita.errors import ClusterVersionError, UsageError
+from clipita.opensearch import AsyncProductSearch
 from clipita.opensearch.cluster.connection import Capabilities
-from clipita.opensearch.search.arguments import SearchArguments
-from clipita.opensearch.search.fusion import fusion_pipeline, require_fusion
+from clipita.opensearch.local.node import NodeStatus
+from clipita.opensearch.search.fusion import FUSIONS, Fusion
+from clipita.opensearch.search.options import SEARCH, SearchArguments
 
-RECORDED = Path(__file__).resolve().parents[4] / "shared" / "data" / "hybrid-exchanges" / "exchanges.jsonl"
-OURS = ("track_total_hits", "_source")
-MAPPING = {
-    "_meta": {"clipita": {"schema": 1, "fingerprint": "f" * 64, "dim": 8}},
-    "properties": {
-        "title": {"type": "text"}, "brand": {"type": "keyword"}, "price": {"type": "float"},
-        "product_id": {"type": "keyword"}, "product_vector": {"type": "knn_vector"},
-    },
-}  # fmt: skip
+if TYPE_CHECKING:
+    from conftest import Live
+
+TEXT = "family plate"
+NATIVE = ("min_max", "rrf")
 
 
-def shape(body: dict[str, Any]) -> str:
-    """A request without what makes no difference: the vector field's name, defaults, the order of keys."""
-
-    def plain(value: Any, path: str = "") -> Any:
-        if isinstance(value, dict):
-            renamed = {"product_vector": "vec"}
-            return {renamed.get(key, key): plain(inner, f"{path}.{key}") for key, inner in sorted(value.items())}
-        if isinstance(value, list):
-            return [plain(inner, path) for inner in value]
-        return value
-
-    body = {key: value for key, value in body.items() if key not in OURS}
-    body.setdefault("from", 0)
-    body.setdefault("size", 10)
-    text = json.dumps(plain(body), sort_keys=True)
-    # A match clause may be written in short.
-    text = text.replace('{"title": {"query": "red wool jacket"}}', '{"title": "red wool jacket"}')
-    # Sixty is the plugin's own default.
-    text = text.replace('"rank_constant": 60, ', "")
-    # The id breaks ties, which the recording leaves to chance.
-    text = text.replace(', {"product_id": "asc"}', "").replace('{"order": "asc", "missing": "_last"}', '"asc"')
-    return text.replace('{"missing": "_last", "order": "asc"}', '"asc"').replace(', "size": 10}}}', "}}}")
+def fused(live: Live, fusion: str, weight: float, depth: int, **options: Any) -> list[tuple[str, float]]:
+    """The ranking computed here from both halves, which the node gives one by one."""
+    words = live.search.scores(TEXT, mode="lexical", depth=depth, **options)
+    near = live.search.scores(TEXT, mode="vector", depth=depth, **options)
+    ids = sorted({*words, *near})
+    bm25 = np.array([words.get(id_, 0.0) for id_ in ids])
+    knn = np.array([near.get(id_, 0.0) for id_ in ids])
+    # 1 + cosine from cosine 0 on, 1 / (1 - cosine) below.
+    cosine = np.where(knn >= 1, knn - 1, np.where(knn > 0, 1 - 1 / np.maximum(knn, 1e-9), -np.inf))
+    scores = FUSIONS[fusion].scores(bm25, cosine, weight, 10.0, 60)
+    return sorted(zip(ids, scores.tolist(), strict=True), key=lambda entry: -entry[1])
 
 
-class Recording:
-    def __init__(self) -> None:
-        lines = RECORDED.read_text(encoding="utf-8").splitlines()
-        self.exchanges: list[dict[str, Any]] = [json.loads(line) for line in lines]
-        self.answers = {
-            shape(entry["request"]): entry
-            for entry in reversed(self.exchanges)
-            if entry["path"] in ("/p1/_search", "/p3/_search") and entry["request"]
-        }
-
-    def of(self, what: str) -> dict[str, Any]:
-        return next(entry for entry in self.exchanges if entry["what"] == what)
-
-
-@pytest.fixture(scope="module")
-def recording() -> Recording:
-    if not RECORDED.is_file():
-        pytest.skip(f"the recorded answers are not at {RECORDED}")
-    return Recording()
+@pytest.mark.integration
+@pytest.mark.parametrize("fusion", NATIVE)
+def test_scores_and_pages_are_those_of_the_fused_halves(live: Live, fusion: str) -> None:
+    options: dict[str, Any] = {"filters": {"price": {"lte": 80}}}
+    asked: dict[str, Any] = {"fusion": fusion, "k": 60, "weight": 0.6, **options}
+    whole = live.search(TEXT, size=60, **asked)
+    pages = [live.search(TEXT, size=7, page=number, **asked) for number in range(1, 9)]
+    assert [hit.id for page in pages for hit in page.hits] == [hit.id for hit in whole.hits][:56]
+    expected = fused(live, fusion, 0.6, 60, **options)
+    assert [hit.score for hit in whole.hits] == pytest.approx(
+        [score for _, score in expected[: len(whole.hits)]], abs=1e-4
+    )
+    by_id = dict(expected)
+    assert [by_id[hit.id] for hit in whole.hits] == pytest.approx([hit.score for hit in whole.hits], abs=1e-4)
+    assert list(live.search.scores(TEXT, depth=60, **{**asked, "k": None})) == [hit.id for hit in whole.hits]
+    assert all(hit.source["price"] <= 80 and "product_vector" not in hit.source for hit in whole.hits)
+    assert whole.cursor is None
 
 
-@pytest.fixture(scope="module")
-def url(recording: Recording) -> Iterator[str]:
-    root = recording.of("setup:root")["response"]
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-        def reply(self, status: int, content: Any) -> None:
-            data = json.dumps(content).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        def do_HEAD(self) -> None:
-            self.send_response(404 if self.path == "/p1-categories" else 200)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def do_GET(self) -> None:
-            plugins = [{"component": name} for name in ("opensearch-knn", "opensearch-neural-search", "opensearch-ml")]
-            answers: dict[str, Any] = {
-                "/": root,
-                "/_cat/plugins": plugins,
-                "/_alias/p": {"p1": {"aliases": {"p": {}}}},
-                "/p1/_mapping": {"p1": {"mappings": MAPPING}},
-                "/_plugins/_knn/stats/faiss_initialized": {"nodes": {"ns-0": {"faiss_initialized": False}}},
-            }
-            self.reply(200, answers[self.path.partition("?")[0]])
-
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            found = recording.answers.get(shape(body))
-            if found is None:
-                self.reply(400, {"error": {"type": "not_recorded", "reason": shape(body)}, "status": 400})
-            else:
-                self.reply(found["status"], found["response"])
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+@pytest.mark.integration
+@pytest.mark.parametrize("fusion", NATIVE)
+def test_total_and_facets_are_those_of_the_union(live: Live, fusion: str) -> None:
+    page = live.search(TEXT, fusion=fusion, k=40, size=5, facets=["brand"], facet_size=100, highlight=True)
+    words = set(live.search.scores(TEXT, mode="lexical", depth=10_000))
+    near = set(live.search.scores(TEXT, mode="vector", depth=40))
+    assert page.total == len(words | near)
+    assert sum(value.count for value in page.facets["brand"]) <= page.total
+    chosen = page.facets["brand"][0]
+    narrowed = live.search(TEXT, fusion=fusion, k=40, size=5, facets=["brand"], filters={"brand": chosen.value})
+    assert {hit.source["brand"] for hit in narrowed.hits} == {chosen.value}
 
 
-def query_vector(entry: dict[str, Any]) -> tuple[float, ...]:
-    return tuple(entry["request"]["query"]["hybrid"]["queries"][1]["knn"]["vec"]["vector"])
-
-
-@pytest.fixture
-def search(url: str, recording: Recording) -> Iterator[ProductSearch]:
-    search = ProductSearch(url, "p")
-    vector = query_vector(recording.of("3b depth 50 from 5 size 5"))
-    search.vectors = lambda _: vector  # type: ignore[assignment]
-    yield search
-    search.client.close()
-
-
-TEXT = "red wool jacket"
-COMMON: dict[str, Any] = {"k": 50, "weight": 0.7, "size": 5}
-SAME: list[tuple[str, dict[str, Any]]] = [
-    ("3b depth 50 from 0 size 5", {"fusion": "min_max"}),
-    ("3b depth 50 from 5 size 5", {"fusion": "min_max", "page": 2}),
-    ("3b depth 50 from 15 size 5", {"fusion": "min_max", "page": 4}),
-    ("3a depth 50 from 0 size 50", {"fusion": "min_max", "size": 50}),
-    ("2j rrf size 10 pagination_depth 50", {"fusion": "rrf", "size": 10}),
-    ("3k rrf from 10 size 5 depth 50", {"fusion": "rrf", "page": 3}),
-]
-
-
-@pytest.mark.parametrize(("what", "options"), SAME, ids=[what for what, _ in SAME])
-def test_requests_and_answers_are_the_recorded_ones(
-    recording: Recording, search: ProductSearch, what: str, options: dict[str, Any]
+@pytest.mark.integration
+@pytest.mark.parametrize("fusion", NATIVE)
+@pytest.mark.parametrize("options", [{}, {"min_score": 0.001}])
+def test_a_page_behind_the_last_hit_is_empty_however_often_it_is_asked(
+    live: Live, fusion: str, options: dict[str, Any]
 ) -> None:
-    entry = recording.of(what)
-    given = {**COMMON, **options}
-    assert shape(search.body(TEXT, **given)) == shape(entry["request"])
-    page = search(TEXT, **given)
-    recorded = entry["response"]["hits"]
-    assert page.total == recorded["total"]["value"] == 121
-    assert [(hit.id, hit.score) for hit in page.hits] == [(hit["_id"], hit["_score"]) for hit in recorded["hits"]]
-    assert page.hits[0].source["brand"] == recorded["hits"][0]["_source"]["brand"]
-    assert page.cursor is None
+    asked: dict[str, Any] = {"fusion": fusion, "k": 10_000, "size": 1_000, "page": 9, **options}
+    for _ in range(3):
+        beyond = live.search(TEXT, **asked)
+        assert beyond.hits == []
+        assert beyond.total > 0
 
 
-def test_recorded_pages_join(recording: Recording) -> None:
-    """With the depth that we send on every page the plugin's pages fit together, as far as the recording shows hits."""
-    deep = [hit["_id"] for hit in recording.of("3a depth 50 from 0 size 50")["response"]["hits"]["hits"]]
-    first = [hit["_id"] for hit in recording.of("3b depth 50 from 0 size 5")["response"]["hits"]["hits"]]
-    assert first == deep[:5]
+@pytest.mark.integration
+def test_a_minimum_score_says_that_the_total_may_be_too_low(live: Live) -> None:
+    page = live.search(TEXT, fusion="rrf", min_score=0.001)
+    assert "may be too low" in page.remarks[0]
+    assert live.search(TEXT, fusion="rrf").remarks == ()
 
 
-def part(body: dict[str, Any], *keys: str) -> Any:
-    found: Any = body
-    for key in keys:
-        found = found[key]
-    return found
-
-
-def test_parts_of_the_request_are_written_as_recorded(recording: Recording, search: ProductSearch) -> None:
-    body = search.body(
-        TEXT, fusion="min_max", filters={"brand": "acme", "price": {"lte": 100}}, facets=["brand"], sort="price",
-        min_score=0.3, **COMMON,
-    )  # fmt: skip
-    recorded = recording.of("4a2 hybrid filter bool array")["request"]
-    assert part(body, "query", "hybrid", "filter") == part(recorded, "query", "hybrid", "filter")
-    assert body["search_pipeline"] == recorded["search_pipeline"]
-    assert body["min_score"] == recording.of("4f min_score 0.3")["request"]["min_score"]
-    assert body["aggs"]["brand"]["terms"]["field"] == "brand"
-    # Both are refused by the real plugin; see "4d5" and "4d3" of the recording.
-    assert "track_scores" not in body
-    assert "_score" not in {key for entry in body["sort"] for key in entry}
-    # post_filter would change the scores; see "4c".
-    assert "post_filter" not in body
-
-
-def test_facets_are_read(recording: Recording, search: ProductSearch) -> None:
-    from clipita.opensearch.search.results import read_page
-
-    answer = recording.of("4b aggs no filter size 10")["response"]
-    arguments = SearchArguments(TEXT, (1.0,), fusion="min_max", facets={"b": "brand"}, size=10, k=50)
-    page = read_page(answer, arguments)
-    buckets = answer["aggregations"]["b"]["buckets"]
-    assert [(entry.value, entry.count) for entry in page.facets["b"]] == [
-        (bucket["key"], bucket["doc_count"]) for bucket in buckets
-    ]
-
-
-def test_sorted_hits_have_no_score(recording: Recording) -> None:
-    from clipita.opensearch.search.results import read_page
-
-    arguments = SearchArguments(TEXT, (1.0,), fusion="min_max", sort=(("price", "asc"),), size=10, k=50)
-    page = read_page(recording.of("4d sort price asc")["response"], arguments)
+@pytest.mark.integration
+def test_sorted_by_a_field_hits_have_no_score(live: Live) -> None:
+    page = live.search(TEXT, fusion="min_max", sort="price", size=30)
     prices = [hit.source["price"] for hit in page.hits]
     assert prices == sorted(prices)
     assert {hit.score for hit in page.hits} == {None}
 
 
-def test_an_answer_that_was_not_fused_is_refused(recording: Recording) -> None:
-    from clipita.opensearch.search.results import read_page
-
-    for what in ("5a no pipeline size 10", "4b4 aggs no pipeline", "7h _none"):
-        with pytest.raises(QueryError, match="did not fuse the scores by rrf"):
-            read_page(recording.of(what)["response"], SearchArguments(TEXT, (1.0,), fusion="rrf", k=50, size=10))
-
-
-def test_a_page_behind_the_last_hit_is_empty(recording: Recording, search: ProductSearch, url: str) -> None:
-    """The plugin answers 400 there; the total comes from a second request without hits."""
-    vector = query_vector(recording.of("3b depth 50 from 5 size 5"))
-    beyond = search.body(TEXT, fusion="min_max", page=10, **COMMON)
-    recording.answers[shape(beyond)] = recording.of("3f depth 10 from 60 size 5")
-    recording.answers[shape({**beyond, "from": 0, "size": 0})] = recording.of("3l size 0")
-    page = search(TEXT, fusion="min_max", page=10, **COMMON)
-    assert page.hits == []
-    assert page.total == 121
+@pytest.mark.integration
+def test_the_asynchronous_search_gives_the_same(live: Live, node: NodeStatus) -> None:
+    options: dict[str, Any] = {"fusion": "min_max", "facets": ["brand"], "size": 9, "page": 2}
 
     async def ask() -> Any:
-        async with await AsyncProductSearch.open(url, "p") as waiting:
-            waiting.search.vectors = lambda _: vector  # type: ignore[assignment]
-            waiting.search.vectors.peek = lambda _: vector  # type: ignore[attr-defined]
-            return await waiting(TEXT, fusion="min_max", page=10, **COMMON)
+        async with await AsyncProductSearch.open(node.url, live.search.alias) as search:
+            search.search.keep_vector(TEXT, live.search.vector(TEXT))
+            return await search(TEXT, **options)
 
-    assert asyncio.run(ask()).total == 121
-
-
-def test_what_the_plugin_refuses_is_told(recording: Recording, search: ProductSearch) -> None:
-    body = search.body(TEXT, fusion="min_max", page=2, **COMMON)
-    kept = recording.answers[shape(body)]
-    for what, said in (("1c weights sum 2", "all weights must be in range"), ("3d depth 10001 size 10", "pagination")):
-        recording.answers[shape(body)] = recording.of(what)
-        with pytest.raises(QueryError, match=said):
-            search(TEXT, fusion="min_max", page=2, **COMMON)
-    recording.answers[shape(body)] = kept
+    found, expected = asyncio.run(ask()), live.search(TEXT, **options)
+    assert found.to_json() | {"took_ms": 0} == expected.to_json() | {"took_ms": 0}
 
 
-@pytest.mark.parametrize("weight", [0, 1, 0.0, 1.0, 0.3])
-@pytest.mark.parametrize("fusion", ["min_max", "rrf"])
-def test_weights_are_decimals_that_sum_to_one(weight: float, fusion: Any) -> None:
-    text = json.dumps(fusion_pipeline(fusion, weight, 60))
-    weights = text.partition('"weights": [')[2].partition("]")[0].split(", ")
-    assert all("." in number for number in weights)
-    assert sum(map(float, weights)) == pytest.approx(1)
-
-
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -278,21 +120,61 @@ def test_weights_are_decimals_that_sum_to_one(weight: float, fusion: Any) -> Non
         ({"page": 11}, "ends beyond k = 50"),
     ],
 )
-def test_what_native_fusion_cannot_do(search: ProductSearch, options: dict[str, Any], said: str) -> None:
+def test_what_native_fusion_cannot_do(live: Live, options: dict[str, Any], said: str) -> None:
     with pytest.raises(UsageError, match=said):
-        search(TEXT, fusion="rrf", **{**COMMON, **options})
+        live.search(TEXT, **{"fusion": "rrf", "k": 50, "size": 5, **options})
+
+
+@pytest.mark.parametrize("weight", [0, 1, 0.0, 1.0, 0.3])
+@pytest.mark.parametrize("fusion", NATIVE)
+def test_weights_are_decimals_that_sum_to_one(weight: float, fusion: str) -> None:
+    text = json.dumps(FUSIONS[fusion].pipeline(weight, 60))
+    weights = text.partition('"weights": [')[2].partition("]")[0].split(", ")
+    assert all("." in number for number in weights)
+    assert sum(map(float, weights)) == pytest.approx(1)
+
+
+def test_lists_of_one_score_and_of_none() -> None:
+    bm25, cosine = np.array([3.0, 2.0, 1.0, 0.0]), np.array([-np.inf, 0.5, -np.inf, -np.inf])
+    assert FUSIONS["min_max"].scores(bm25, cosine, 0.5, 0, 0).tolist() == [0.5, 0.75, 0.0005, -np.inf]
+    assert FUSIONS["rrf"].scores(bm25, cosine, 0.0, 0, 9).tolist() == [1 / 10, 1 / 11, 1 / 12, -np.inf]
+    assert FUSIONS["saturation"].scores(bm25, cosine, 0.5, 2.0, 0).tolist()[1] == pytest.approx(0.5)
 
 
 def test_versions_and_plugins() -> None:
     def cluster(version: tuple[int, int, int], neural_search: bool = True) -> Capabilities:
         return Capabilities(version, True, neural_search, False, False, "lucene")
 
-    rrf, min_max = (SearchArguments(TEXT, (1.0,), fusion=fusion) for fusion in ("rrf", "min_max"))
-    require_fusion(rrf, cluster((3, 5, 0)))
-    require_fusion(min_max, cluster((3, 0, 0)))
-    with pytest.raises(ClusterVersionError, match=r"min_max needs the plugin opensearch-neural-search"):
-        require_fusion(min_max, cluster((3, 5, 0), neural_search=False))
-    with pytest.raises(ClusterVersionError, match=r"rrf needs OpenSearch 3\.5\.0; this cluster has 3\.1\.0"):
-        require_fusion(rrf, cluster((3, 1, 0)))
-    with pytest.raises(ClusterVersionError, match=r"minimum score of a hybrid query needs OpenSearch 3\.5\.0"):
-        require_fusion(SearchArguments(TEXT, (1.0,), fusion="min_max", min_score=0.1), cluster((3, 1, 0)))
+    rrf, min_max = FUSIONS["rrf"], FUSIONS["min_max"]
+    FUSIONS["saturation"].require(cluster((2, 13, 0), neural_search=False))
+    rrf.require(cluster((3, 5, 0)))
+    min_max.require(cluster((3, 0, 0)))
+    with pytest.raises(ClusterVersionError, match=r"min_max requires the plugin opensearch-neural-search"):
+        min_max.require(cluster((3, 5, 0), neural_search=False))
+    with pytest.raises(ClusterVersionError, match=r"rrf requires OpenSearch 3\.5\.0; this cluster has 3\.1\.0"):
+        rrf.require(cluster((3, 1, 0)))
+    with pytest.raises(ClusterVersionError, match=r"minimum score of a hybrid query requires OpenSearch 3\.5\.0"):
+        min_max.require(cluster((3, 1, 0)), min_score=True)
+
+
+def test_a_new_fusion_is_one_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Registered in fusion.py, it is known to the arguments and makes its request."""
+    halves = Fusion(
+        "l2",
+        lambda bm25, cosine, *_: bm25 + cosine,
+        oldest=(3, 0, 0),
+        processor=lambda weights, _: {"normalization-processor": {"normalization": {"technique": "l2"}, "w": weights}},
+    )
+    monkeypatch.setitem(FUSIONS, "l2", halves)
+    monkeypatch.setattr("clipita.opensearch.search.options.SEARCH", {**SEARCH, "fusion": _choosing(tuple(FUSIONS))})
+    from clipita.opensearch.search.request import search_body
+
+    body = search_body(SearchArguments("red", (1.0, 0.0), fusion="l2"))
+    assert body["search_pipeline"]["phase_results_processors"][0]["normalization-processor"]["w"] == [0.2, 0.8]
+    assert "hybrid" in body["query"]
+
+
+def _choosing(choices: tuple[str, ...]) -> Any:
+    import dataclasses
+
+    return dataclasses.replace(SEARCH["fusion"], choices=choices)

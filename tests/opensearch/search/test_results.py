@@ -9,7 +9,7 @@ import pytest
 from clipita.config import SearchConfig
 from clipita.opensearch import Hit
 from clipita.opensearch.search.fields import FieldNames
-from clipita.opensearch.search.options import plan
+from clipita.opensearch.search.options import resolve
 from clipita.opensearch.search.results import read_page
 
 KEYWORD = {"type": "keyword"}
@@ -18,7 +18,7 @@ PROPERTIES = {"title": {"type": "text"}, "info": {"properties": {"name": {"type"
 
 def found(source: dict[str, Any], own: dict[str, str] | None = None) -> Hit:
     names = FieldNames(PROPERTIES, own)
-    arguments = plan("plates", {"mode": "lexical"}, SearchConfig(), names)
+    arguments = resolve("plates", {"mode": "lexical"}, SearchConfig(), names)
     hit = {"_id": "p1", "_score": 1.0, "_source": source, "sort": [1.0, "p1"]}
     (only,) = read_page({"took": 1, "hits": {"total": {"value": 1}, "hits": [hit]}}, arguments).hits
     return only

@@ -72,6 +72,17 @@ def test_a_template_is_the_search(stored: Live, suffix: str) -> None:
     assert [hit["_id"] for hit in first["hits"]["hits"]] == [hit["_id"] for hit in plain["hits"]["hits"][:3]]
 
 
+@pytest.mark.integration
+def test_the_hybrid_template_is_the_native_search_sorted_or_not(stored: Live) -> None:
+    vector = list(stored.search.vector("Round Plates"))
+    plain = ask(stored, "hybrid", query="Round Plates", vector=vector, size=9)
+    page = stored.search("Round Plates", fusion="min_max", size=9)
+    assert [hit["_id"] for hit in plain["hits"]["hits"]] == [hit.id for hit in page.hits]
+    ordered = ask(stored, "hybrid", query="Round Plates", vector=vector, size=9, sort={"price": "desc"})
+    page = stored.search("Round Plates", fusion="min_max", size=9, sort="-price")
+    assert [hit["_source"]["price"] for hit in ordered["hits"]["hits"]] == [hit.source["price"] for hit in page.hits]
+
+
 EVIL = [
     '"}}}}, "size": 1000, "x": {"y": "',
     "{{#toJson}}vector{{/toJson}}",
@@ -115,7 +126,7 @@ def test_the_command_stores_them(live: Live, node: NodeStatus, capsys: pytest.Ca
     arguments = ["opensearch", "put-templates", "--index", "search-shop", "--url", node.url, "--json"]
     assert run_guarded(group, arguments) == 0
     names = json.loads(capsys.readouterr().out)
-    assert names == ["search-shop-lexical", "search-shop-saturation", "search-shop-vector"]
+    assert names == [f"search-shop-{suffix}" for suffix in ("lexical", "saturation", "vector", "hybrid")]
     assert all(live.client.get_script(id=name)["found"] for name in names)
 
 

@@ -23,7 +23,8 @@ from clipita.errors import ConfigError, UsageError
 from clipita.evaluation.protocol import TreeProtocol
 from clipita.opensearch.local.node import NodeStatus
 from clipita.opensearch.search.client import ProductSearch
-from clipita.opensearch.search.stored_settings import stored_settings
+from clipita.opensearch.search.fusion import FUSIONS
+from clipita.opensearch.search.settings import settings_for
 from clipita.opensearch.search.tuning import FOLDS, Parts, Setting, collect, draw, tune
 
 if TYPE_CHECKING:
@@ -38,15 +39,25 @@ def protocol(shop: Path) -> TreeProtocol:
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("setting", [Setting(TITLE, 0.3, 2.0), Setting(("title^2", "attributes_text"), 0.8, 10.0, 12)])
-def test_the_simulated_scores_are_the_clusters(live: Live, protocol: TreeProtocol, setting: Setting) -> None:
+@pytest.mark.parametrize(
+    ("setting", "fusion"),
+    [
+        (Setting(TITLE, 0.3, 2.0), "saturation"),
+        (Setting(("title^2", "attributes_text"), 0.8, 10.0, 12), "saturation"),
+        (Setting(TITLE, 0.3, 10.0), "min_max"),
+        (Setting(TITLE, 0.6, 10.0), "rrf"),
+    ],
+)
+def test_the_simulated_scores_are_the_clusters(
+    live: Live, protocol: TreeProtocol, setting: Setting, fusion: str
+) -> None:
     parts = collect(live.search, protocol, [setting.fields])
     assert len(parts) == len(protocol.queries) > FOLDS
     for query, part in zip(protocol.queries, parts, strict=True):
-        simulated = part.fused(setting)
+        simulated = part.fused(setting, FUSIONS[fusion])
         found = live.search(
-            query.text, weight=setting.weight, pivot=setting.pivot, fields=setting.fields, k=setting.k or 100,
-            size=min(100, setting.k or 100), filters={"product_id": protocol.ids},
+            query.text, weight=setting.weight, pivot=setting.pivot, fields=setting.fields, fusion=fusion,
+            k=setting.k or 400, size=min(100, setting.k or 100), filters={"product_id": protocol.ids},
         )  # fmt: skip
         for hit in found.hits:
             assert simulated[protocol.positions[hit.id]] == pytest.approx(hit.score, abs=2e-5)
@@ -200,9 +211,9 @@ def test_what_cannot_be_tuned_on(
 
 
 def test_settings_of_an_index_without_tuning_are_the_defaults() -> None:
-    assert stored_settings({}) == config.SearchConfig()
+    assert settings_for({}) == config.SearchConfig()
     stored = {"search": {"weight": 0.25, "fields": ["title^2"], "value": 93.0, "future": 1}}
-    assert stored_settings(stored) == config.SearchConfig(weight=0.25, fields=("title^2",))
+    assert settings_for(stored) == config.SearchConfig(weight=0.25, fields=("title^2",))
 
 
 VALUES: dict[str, Any] = {"weight": 0.35, "fields": ["title^2", 'a"b']}
