@@ -20,8 +20,8 @@ from clipita.catalogue.images.decode import load_image
 from clipita.catalogue.product import ImageSource
 from clipita.catalogue.reader import CatalogueFile
 from clipita.config import FieldsConfig
-from clipita.opensearch.search.arguments import SearchArguments
 from clipita.opensearch.search.cursor import Cursor
+from clipita.opensearch.search.options import SearchArguments
 from clipita.opensearch.search.request import search_body
 from clipita.runtime.bundle import MANIFEST, REQUIRED_FILES, Bundle, fingerprint_of, hash_file
 from clipita.runtime.preprocess import to_pixels

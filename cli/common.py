@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,8 +10,53 @@ import click
 
 from clipita import config
 from clipita.errors import UsageError
+from clipita.options import Option
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def flags(table: Mapping[str, Option], *names: str, **spelled: str) -> Callable[[Command], Command]:
+    """Flags of options, made from their table.
+
+    A flag that is not given is None, or an empty tuple where it may be repeated.
+
+    Args:
+        table: from `options.options`, or the table of search options.
+        names: of the options, in the order of the help.
+        spelled: name of an option to its flag, where that is another: `lora_rank="--lora"`.
+    """
+
+    def decorate(command: Command) -> Command:
+        for name in reversed(names):
+            entry = table[name]
+            flag = spelled.get(name, f"--{(entry.one or name).replace('_', '-')}")
+            default = "" if entry.default in (None, (), False, "") else f" Default: {_shown(entry.default)}."
+            command = click.option(flag, name, help=entry.help + default, **_kind(entry))(command)
+        return command
+
+    return decorate
+
+
+def _kind(entry: Option) -> dict[str, Any]:
+    metavar = (entry.one or entry.name).upper()
+    if entry.one:
+        return {"multiple": True, "metavar": metavar}
+    if entry.choices:
+        return {"type": click.Choice(entry.choices)}
+    if bool in entry.types:
+        return {"is_flag": True, "default": None}
+    if int in entry.types:
+        low, high = (None if bound is None else int(bound) for bound in (entry.ge, entry.le))
+        return {"type": click.IntRange(low, high), "metavar": "N"}
+    if float in entry.types:
+        least = entry.ge if entry.gt is None else entry.gt
+        return {"type": click.FloatRange(least, entry.le, min_open=entry.gt is not None), "metavar": "X"}
+    return {"type": click.Path(path_type=Path) if Path in entry.types else str, "metavar": metavar}
+
+
+def _shown(default: Any) -> str:
+    return ", ".join(map(str, default)) if isinstance(default, tuple) else str(default)
+
 
 config_option = click.option(
     "--config",

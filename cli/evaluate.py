@@ -133,7 +133,7 @@ def command(
         from clipita.cli.evaluate_live import measure_live
 
         cluster = config.override(settings.opensearch, index=index, url=url)
-        measured = measure_live(protocol, models, cluster, settings.search, session.device, session.remark)
+        measured = measure_live(protocol, models, cluster, settings.given.get("search"), session.device, session.remark)
         results += measured.results
         live = measured.facts
     document = session.document(catalogue, protocol, results, models, live)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from clipita.cli import console
-from clipita.config import OpenSearchConfig, SearchConfig
+from clipita.config import OpenSearchConfig
 from clipita.errors import ClusterError, QueryError
 from clipita.evaluation.encode import Model
 from clipita.evaluation.protocol import System, SystemResult, TreeProtocol
@@ -17,7 +17,7 @@ from clipita.opensearch.cluster.errors import guarded
 from clipita.opensearch.index import index as indices
 from clipita.opensearch.index.mapping import ID_FIELD
 from clipita.opensearch.search.client import ProductSearch
-from clipita.opensearch.search.stored_settings import chosen_settings, settings_to_store
+from clipita.opensearch.search.settings import settings_to_store
 
 if TYPE_CHECKING:
     from opensearchpy import OpenSearch
@@ -60,7 +60,7 @@ def measure_live(
     protocol: TreeProtocol,
     models: Sequence[Model],
     cluster: OpenSearchConfig,
-    search_config: SearchConfig,
+    search_config: Mapping[str, Any] | None,
     device: str,
     remark: Remark,
 ) -> LiveResults:
@@ -78,7 +78,7 @@ def measure_live(
         fitting = [model for model in models if model.bundle.fingerprint == index.fingerprint]
         model = next(iter(fitting or models), None)
         bundle: Any = None if model is None else model.bundle
-        search = ProductSearch(client, cluster.index, bundle, chosen_settings(search_config), cluster, device)
+        search = ProductSearch(client, cluster.index, bundle, search_config, cluster, device)
         facts = _compare(client, cluster.index, protocol, remark)
         facts["settings"] = settings_to_store(search.config)
         known = facts["documents_not_evaluated"] > 0 and len(protocol.ids) <= MAX_TERMS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -157,7 +157,7 @@ def command(
                     save_metrics(metrics_file, ingest.report)
         try:
             _publish_categories(client, bundle, report, [source] if source else catalogues)
-            _put_templates(client, cluster.index, settings.search)
+            _put_templates(client, cluster.index, settings.given.get("search"))
         except ClipItaError:
             # What was done must not be hidden by what could not be.
             print_summary(report, to_stderr=True)
@@ -244,12 +244,12 @@ def _publish_categories(
     console.note(f"{written:,} categories have their vectors in {report.alias}{categories.SUFFIX}.")
 
 
-def _put_templates(client: OpenSearch, alias: str, search: config.SearchConfig) -> None:
+def _put_templates(client: OpenSearch, alias: str, search: Mapping[str, Any] | None) -> None:
     """Store the search templates with which other languages search."""
     from clipita.opensearch.cluster.connection import capabilities
     from clipita.opensearch.index.index import require
     from clipita.opensearch.search import templates
-    from clipita.opensearch.search.stored_settings import settings_in
+    from clipita.opensearch.search.settings import settings_in
 
     try:
         templates.put(client, alias, settings_in(require(client, alias), search), capabilities(client))

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
-import functools
 import json
 import shlex
 import textwrap
-import tomllib
 from collections.abc import Iterator, Mapping
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +13,7 @@ import click
 
 from clipita import config
 from clipita.errors import UsageError
+from clipita.options import Option, about, options
 
 _WIDTH = 100
 _SIBLINGS = {"valid": ("valid", "validation", "val", "dev"), "test": ("test",)}
@@ -72,32 +69,21 @@ def render(known: Mapping[str, Mapping[str, Any]]) -> str:
 def _lines(known: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     yield "# Settings of clipita. Order of precedence: flag, environment (CLIPITA_<SECTION>_<KEY>), this file, default."
     yield "# A line such as `# dim = 384` shows a default; take the # away to change it."
-    defaults = config.Config()
-    for section in dataclasses.fields(defaults):
-        settings = getattr(defaults, section.name)
-        yield from ("", *_comment(_meanings()[section.name]["_"]), f"[{section.name}]")
-        for setting in dataclasses.fields(settings):
+    for section, kind in config.sections().items():
+        yield from ("", *_comment(about(kind)), f"[{section}]")
+        for entry in options(kind).values():
             yield ""
-            yield from _setting(section.name, setting.name, getattr(settings, setting.name), known)
+            yield from _setting(entry, known.get(section, {}).get(entry.name))
 
 
-def _setting(section: str, name: str, default: Any, known: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    described = _meanings()[section][name]
-    if isinstance(described, str):
-        described = {"meaning": described}
-    yield from _comment(described["meaning"])
-    chosen = known.get(section, {}).get(name)
+def _setting(entry: Option, chosen: Any) -> Iterator[str]:
+    yield from _comment(entry.help)
     if chosen is not None:
-        yield f"{name} = {_toml(chosen)}"
-    elif default is not None:
-        yield f"# {name} = {_toml(default)}"
-    elif "example" in described:
-        yield f"# Not set by default; for example: {name} = {_toml(described['example'])}"
-
-
-@functools.cache
-def _meanings() -> dict[str, Any]:
-    return tomllib.loads(resources.files(__package__).joinpath("template.toml").read_text(encoding="utf-8"))
+        yield f"{entry.name} = {_toml(chosen)}"
+    elif entry.default is not None:
+        yield f"# {entry.name} = {_toml(entry.default)}"
+    elif entry.example is not None:
+        yield f"# Not set by default; for example: {entry.name} = {_toml(entry.example)}"
 
 
 def _comment(text: str) -> list[str]:

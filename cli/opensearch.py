@@ -221,10 +221,10 @@ def put_templates(index: str | None, url: str | None, as_json: bool, config_file
     from clipita.opensearch.cluster.connection import capabilities, connect
     from clipita.opensearch.index.index import require
     from clipita.opensearch.search import templates
-    from clipita.opensearch.search.stored_settings import settings_in
+    from clipita.opensearch.search.settings import settings_in
 
     client = connect(cluster)
-    chosen = settings_in(require(client, cluster.index), settings.search)
+    chosen = settings_in(require(client, cluster.index), settings.given.get("search"))
     names = templates.put(client, cluster.index, chosen, capabilities(client))
     if as_json:
         console.print_json(names)

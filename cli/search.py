@@ -10,34 +10,32 @@ import click
 
 from clipita import config
 from clipita.cli import console
-from clipita.cli.common import check_targets, config_option, device_option, index_option, json_option, url_option, write
+from clipita.cli.common import (
+    check_targets,
+    config_option,
+    device_option,
+    flags,
+    index_option,
+    json_option,
+    url_option,
+    write,
+)
 from clipita.errors import UsageError
+from clipita.opensearch.search.options import SEARCH
 
 if TYPE_CHECKING:
     from rich.text import Text
 
     from clipita.opensearch.search.results import SearchPage
 
+NOT_SHOWN = ("highlight", "variants", "thumbnails")
+"""What the terminal has no place for."""
 BOUNDS = {"<=": "lte", ">=": "gte", "<": "lt", ">": "gt"}
 
 
 @click.command("search")
 @click.argument("query", required=False)
-@click.option("--category", metavar="PATH", help="A category by path ('A > B') or name: its stored vector is used.")
-@click.option("--mode", type=click.Choice(["lexical", "vector", "hybrid"]), help="Default hybrid.")
-@click.option("--fusion", type=click.Choice(["saturation", "min_max", "rrf"]), help="Of hybrid; default saturation.")
-@click.option("--filter", "filters", multiple=True, metavar="F", help="brand=Nike, price<=80, ...; may be repeated.")
-@click.option("--facet", "facets", multiple=True, metavar="FIELD", help="Count this field's values; may be repeated.")
-@click.option("--sort", multiple=True, metavar="FIELD", help="Order by a field, -FIELD downwards; may be repeated.")
-@click.option("--page", type=click.IntRange(1), help="Page, from 1.")
-@click.option("--cursor", metavar="WORD", help="Go on where the page with this cursor ended.")
-@click.option("--size", type=click.IntRange(1), help="Products a page; default 24.")
-@click.option("--collapse", metavar="FIELD", help="Show each value of this field once, by its best product.")
-@click.option("--boost", "boosts", multiple=True, metavar="B", help="popularity:sales:0.2:100 and such; repeatable.")
-@click.option("--min-score", type=float, metavar="SCORE", help="Leave out what scores less.")
-@click.option("--weight", type=float, metavar="W", help="Share of the vector in hybrid, 0 to 1.")
-@click.option("--pivot", type=float, metavar="P", help="The BM25 score that counts as half.")
-@click.option("--explain", is_flag=True, help="Say what each score is made of.")
+@flags(SEARCH, *(name for name, entry in SEARCH.items() if not entry.inside and name not in NOT_SHOWN))
 @click.option("--model", type=click.Path(path_type=Path), help="The bundle's folder; default model.")
 @click.option("--html", "html_file", metavar="FILE", type=click.Path(path_type=Path), help="A page with the pictures.")
 @index_option
@@ -78,15 +76,13 @@ def command(
     settings = config.load(config_file)
     cluster = config.override(settings.opensearch, url=url, index=index)
     from clipita.opensearch.search.client import ProductSearch
-    from clipita.opensearch.search.stored_settings import chosen_settings
 
     needs_model = (options["mode"] or settings.search.mode) != "lexical" and options["category"] is None
     bundle = (model or settings.export.bundle) if needs_model else None
-    chosen = chosen_settings(settings.search)
-    search = ProductSearch(None, cluster.index, bundle, chosen, cluster, device=device or settings.ingest.device)
-    # A flag that is not given is None, or an empty tuple where it may be repeated.
-    given: Any = {name: value for name, value in options.items() if value != ()}
-    found = search(query, filters=parse_filters(filters), thumbnails=html_file is not None, **given)
+    given = settings.given.get("search")
+    search = ProductSearch(None, cluster.index, bundle, given, cluster, device=device or settings.ingest.device)
+    options = {name: value for name, value in options.items() if value != ()}
+    found = search(query, filters=parse_filters(filters), thumbnails=html_file is not None, **options)
     for remark in found.remarks:
         console.note(remark)
     if html_file is not None:

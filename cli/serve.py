@@ -69,7 +69,7 @@ def command(
 
     models = None if no_model else _models(model or settings.export.bundle, device or settings.ingest.device)
     bundle = None if models is None else models.bundle
-    search = ProductSearch(None, cluster.index, bundle, settings.search, cluster)
+    search = ProductSearch(None, cluster.index, bundle, settings.given.get("search"), cluster)
     if serve.host not in LOOPBACK and serve.api_key is None:
         console.note(f"Anybody who reaches {serve.host} may search: no API key is set (--api-key-file).")
     server.run(search, cluster, models, serve, lambda address: _greet(address, search))

@@ -87,11 +87,10 @@ def command(
 
     file = CatalogueFile(source, fields, settings.catalogue.image_root)
     bundle = model or settings.export.bundle
-    search = ProductSearch(
-        None, cluster.index, bundle, settings.search, cluster, device=device or settings.ingest.device
-    )
+    device = device or settings.ingest.device
+    search = ProductSearch(None, cluster.index, bundle, settings.given.get("search"), cluster, device)
     protocol = _protocol(search, file)
-    tuning = _tune(search, protocol, _field_sets(search, field_sets, settings.search), settings.search, measure)
+    tuning = _tune(search, protocol, _field_sets(search, field_sets), measure)
     if as_json:
         console.print_json(_document(tuning))
     else:
@@ -101,7 +100,7 @@ def command(
     write(picture, draw(tuning).encode())
     console.note(f"The curve is in {picture}.")
     if not dry_run:
-        _store(search, tuning, config_file or Path(config.CONFIG_FILE), settings.search)
+        _store(search, tuning, config_file or Path(config.CONFIG_FILE))
 
 
 def _source(catalogue: Path | None, configured: config.CatalogueConfig) -> Path:
@@ -138,38 +137,37 @@ def _protocol(search: ProductSearch, file: Any) -> TreeProtocol:
     return TreeProtocol(product for product in products if product.id in present)
 
 
-def _field_sets(search: ProductSearch, given: tuple[str, ...], present: config.SearchConfig) -> list[Fields]:
+def _field_sets(search: ProductSearch, given: tuple[str, ...]) -> list[Fields]:
     if given:
         return [tuple(name.strip() for name in text.split(",")) for text in given]
-    sets: list[Fields] = [tuple(present.fields), ("title",)]
+    sets: list[Fields] = [search.config.fields, ("title",)]
     if search.has_field("attributes_text"):
         sets += [("title", "attributes_text"), ("title^2", "attributes_text"), ("title^4", "attributes_text")]
     return list(dict.fromkeys(sets))
 
 
-def _tune(
-    search: ProductSearch, protocol: TreeProtocol, sets: list[Fields], present: config.SearchConfig, measure: str
-) -> Tuning:
+def _tune(search: ProductSearch, protocol: TreeProtocol, sets: list[Fields], measure: str) -> Tuning:
     from clipita.opensearch.search import tuning
 
-    if tuple(present.fields) not in sets:
-        sets = [tuple(present.fields), *sets]
-    default = tuning.Setting(tuple(present.fields), present.weight, present.pivot, present.k)
+    present = search.config
+    if present.fields not in sets:
+        sets = [present.fields, *sets]
+    default = tuning.Setting(present.fields, present.weight, present.pivot, present.k)
     with console.progress("categories") as bar:
         task = bar.add_task("Asking the index", total=len(protocol.queries), note="")
         parts = tuning.collect(search, protocol, sets, lambda: bar.advance(task))
     with console.progress("settings") as bar:
-        total = len(sets) * len(tuning.PIVOTS) * len(tuning.WEIGHTS)
+        total = len(sets) * len(tuning.pivots_of(present.fusion, present.pivot)) * len(tuning.WEIGHTS)
         task = bar.add_task("Trying settings", total=total, note="")
-        return tuning.tune(protocol, parts, default, measure, lambda: bar.advance(task))
+        return tuning.tune(protocol, parts, default, measure, lambda: bar.advance(task), present.fusion)
 
 
-def _store(search: ProductSearch, tuning: Tuning, file: Path, present: config.SearchConfig) -> None:
+def _store(search: ProductSearch, tuning: Tuning, file: Path) -> None:
     from clipita.cli.toml_edit import with_values
     from clipita.opensearch.index.index import remember
-    from clipita.opensearch.search.stored_settings import settings_to_store
+    from clipita.opensearch.search.settings import settings_to_store
 
-    best = tuning.best
+    best, present = tuning.best, search.config
     chosen = dataclasses.replace(present, weight=best.weight, pivot=best.pivot, k=best.k or present.k)
     # A page larger than k is refused, so k never falls below the pages that are in use.
     chosen = dataclasses.replace(chosen, fields=best.fields, k=max(chosen.k, present.size))
@@ -196,7 +194,7 @@ def _print(tuning: Tuning) -> None:
 
     best = tuning.best
     table = Table(
-        title=f"{tuning.measure} over the weight of the vector, {tuning.queries} categories, "
+        title=f"{tuning.measure} over the weight of the vector ({tuning.fusion}), {tuning.queries} categories, "
         f"{tuning.products:,} products",
         title_justify="left",
     )
@@ -217,6 +215,7 @@ def _print(tuning: Tuning) -> None:
     ):
         click.echo(f"{name:28} {value:6.2f}")
     click.echo(
-        f"Best: weight {best.weight:g}, pivot {best.pivot:g}, k {best.k}, fields {', '.join(best.fields)}\n"
+        f"Best for the fusion {tuning.fusion}: weight {best.weight:g}, pivot {best.pivot:g}, k {best.k}, "
+        f"fields {', '.join(best.fields)}\n"
         f"{tuning.verdict}"
     )

@@ -1,31 +1,25 @@
 """Settings: clipita.toml, environment variables and flags become frozen dataclasses.
 
 Order of precedence: flag > environment > file > default. An environment variable is named
-`CLIPITA_<SECTION>_<KEY>`, for instance `CLIPITA_OPENSEARCH_URL`.
+`CLIPITA_<SECTION>_<KEY>`, for instance `CLIPITA_OPENSEARCH_URL`. The docstring of a class and the text beside each
+setting are what `clipita init`, the command line and the reference show.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import os
 import tomllib
-import types
 import typing
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from clipita.errors import ConfigError
+from clipita.options import check_known, option, read_environment, read_table
 
 CONFIG_FILE = "clipita.toml"
-SECRETS = {
-    "password": "Set CLIPITA_OPENSEARCH_PASSWORD or password_file.",
-    "client_key_password": "Set CLIPITA_OPENSEARCH_CLIENT_KEY_PASSWORD.",
-    "api_key": "Set CLIPITA_SERVE_API_KEY or api_key_file.",
-}
-"""Keys that may stand in the environment only."""
 
 QUERY_TEMPLATES = (
     "buy {} online",
@@ -45,82 +39,130 @@ QUERY_TEMPLATES = (
 
 @dataclass(frozen=True)
 class FieldsConfig:
-    """Which column of the catalogue is what.
+    """Which column of your catalogue is what.
 
-    `attributes` names columns: a map or struct column gives one attribute a key, any other column gives one
-    attribute under its own name. `category_separator` splits a category path that is one string.
+    An empty name ("") says that the catalogue has no such column. Columns that are not named here stay as they are and
+    are written to the index.
     """
 
-    id: str = "product_id"
-    title: str = "title"
-    category_path: str = "category_path"
-    category_separator: str = " > "
-    attributes: tuple[str, ...] = ("attributes",)
-    image: str = "image"
+    id: str = option("product_id", "The product's own identifier, text or a whole number, unique in the catalogue.")
+    title: str = option("title", "What the shop calls the product.")
+    category_path: str = option(
+        "category_path", "The path in the category tree: a list of names, root first, or one string."
+    )
+    category_separator: str = option(
+        " > ", "Splits a category path that is one string; blanks around it do not matter."
+    )
+    attributes: tuple[str, ...] = option(
+        ("attributes",),
+        "Columns of attributes. A map, an object or a JSON object in a string gives one attribute per key; any "
+        "other column gives one attribute under its own name.",
+        one="attribute",
+    )
+    image: str = option("image", "The image: encoded bytes, a file path, an http(s) URL or a base64 data: URI.")
 
 
 @dataclass(frozen=True)
 class CatalogueConfig:
-    """Where the catalogue is. `image_root` resolves relative image paths; default: the catalogue file's folder.
+    """Where the catalogue is: Parquet, JSON Lines or CSV files. Relative paths start at this file's folder."""
 
-    Pictures by URL are fetched from public addresses, and from the private hosts that `allow_private_hosts` names
-    (names, addresses, networks such as 10.1.0.0/16). They are kept in `image_cache`, up to `image_cache_gb`.
-    """
-
-    train: Path | None = None
-    valid: Path | None = None
-    test: Path | None = None
-    image_root: Path | None = None
-    allow_private_hosts: tuple[str, ...] = ()
-    image_cache: Path = Path(".clipita/images")
-    image_cache_gb: float = 10.0
+    train: Path | None = option(None, "Products to learn from.", example="train.parquet")
+    valid: Path | None = option(
+        None, "Products by which training decides when to stop; none of those of train.", example="valid.parquet"
+    )
+    test: Path | None = option(
+        None, "Products that quality is reported on; used for nothing else.", example="test.parquet"
+    )
+    image_root: Path | None = option(
+        None, "Folder of relative image paths; without it, the folder of the catalogue file.", example="images"
+    )
+    allow_private_hosts: tuple[str, ...] = option(
+        (), "Hosts, addresses and networks (10.1.0.0/16) inside your own network that images may come from.", one="host"
+    )
+    image_cache: Path = option(
+        Path(".clipita/images"),
+        "Folder of images fetched by URL, with what the server needs to say whether they changed.",
+    )
+    image_cache_gb: float = option(10.0, "Largest size of that folder.", ge=0)
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Towers and heads. `tower_config` is an open_clip model config file and takes the place of `tower`.
+    """The pretrained towers and what is learnt on top of them."""
 
-    `heads` are `residual` (corrections of the pretrained text space) or `plain` (the paper's). Towers that learn
-    themselves always have plain ones.
-    """
-
-    tower: str = "ViT-B-32"
-    pretrained: str | None = "laion2b_s34b_b79k"
-    tower_config: Path | None = None
-    modalities: str = "ITA"
-    heads: Literal["residual", "plain"] = "residual"
-    dim: int = 384
-    hidden: int = 512
-    dropout: float = 0.1
+    tower: str = option(
+        "ViT-B-32", "Image and text tower: a model name of open_clip, local-dir:/path or hf-hub:org/name."
+    )
+    pretrained: str | None = option(
+        "laion2b_s34b_b79k", "The tower's weights: a tag that open_clip knows for this tower, or a checkpoint file."
+    )
+    tower_config: Path | None = option(
+        None, "An open_clip model configuration (JSON) of your own; takes the place of tower.", example="tower.json"
+    )
+    modalities: str = option("ITA", "What a product's vector is made of: I (image), T (title), A (attributes).")
+    heads: Literal["residual", "plain"] = option(
+        "residual",
+        "residual: corrections of the pretrained text space, which keep new categories searchable. plain: the "
+        "heads of the CLIP-ITA paper. Towers that learn (unfreeze, lora_rank) always have plain ones.",
+    )
+    dim: int = option(
+        384, "Length of the vectors. Those of residual heads can be cut to 256, 128 or 64 at the export.", ge=8, le=4096
+    )
+    hidden: int = option(512, "Width of the hidden layer on top of the towers.", ge=1)
+    dropout: float = option(0.1, "Share of hidden units left out in a training step.", ge=0, le=1)
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How the model is trained. With `unfreeze` or `lora_rank` the towers learn too, and nothing is cached.
+    """How the model is trained: clipita train."""
 
-    `device` is `cpu`, `cuda` or `cuda:N`; the result does not depend on it but for rounding.
-
-    `setup` says which categories of its path a product is labelled with, as the CLIP-ITA paper has it.
-    """
-
-    setup: Literal["all", "general", "specific"] = "all"
-    loss: Literal["tree", "infonce"] = "tree"
-    epochs: int = 15
-    batch_size: int = 512
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-3
-    modality_dropout: float = 0.3
-    balance: float = 0.5
-    distillation: float = 0.1
-    query_templates: tuple[str, ...] = QUERY_TEMPLATES
-    patience: int = 6
-    seed: int = 0
-    unfreeze: bool = False
-    device: str = "cpu"
-    lora_rank: int = 0
-    lora_alpha: float = 16.0
-    run: Path = Path("runs/clip-ita")
-    cache: Path = Path(".clipita/features")
+    setup: Literal["all", "general", "specific"] = option(
+        "all",
+        "Which categories of its path a product is labelled with: all; general (the root alone) or specific (the "
+        "last one alone), which the CLIP-ITA paper trains apart.",
+    )
+    loss: Literal["tree", "infonce"] = option(
+        "tree", "tree: every product against every category of the tree. infonce: the loss of the CLIP-ITA paper."
+    )
+    epochs: int = option(15, "Largest number of passes over the catalogue.", ge=1)
+    batch_size: int = option(512, "Products per step.", ge=2)
+    learning_rate: float = option(0.001, "Step size of AdamW at its peak.", gt=0)
+    weight_decay: float = option(0.001, "Weight decay of AdamW.", ge=0)
+    modality_dropout: float = option(
+        0.3,
+        "Share of products whose image or attributes are hidden in a step, so that products which lack one still "
+        "get good vectors. Plain heads hide titles too, half as often.",
+        ge=0,
+        le=1,
+    )
+    balance: float = option(
+        0.5,
+        "How much more often products of small categories are drawn: 0 as they come, 1 all categories equally often.",
+        ge=0,
+        le=1,
+    )
+    distillation: float = option(
+        0.1, "Weight of the loss that keeps words which name no category in their place; residual heads only.", ge=0
+    )
+    query_templates: tuple[str, ...] = option(
+        QUERY_TEMPLATES,
+        "What people put around a category's name, which stands for {}. Write your customers' own language here.",
+    )
+    patience: int = option(6, "Epochs without progress on the valid products after which training stops.", ge=1)
+    seed: int = option(0, "Makes a training repeatable.")
+    unfreeze: bool = option(
+        False, "Train the towers too: much slower, requires a GPU or a small tower, and nothing is cached."
+    )
+    device: str = option("cpu", "cpu, cuda or cuda:N. With torchrun, cuda gives each process a GPU.")
+    lora_rank: int = option(
+        0,
+        "Rank of adapters on the towers' linear layers, 8 for instance: the towers learn by them while their own "
+        "weights stay (LoRA), and they are merged at the end. 0: none. Requires a GPU, and nothing is cached.",
+        ge=0,
+    )
+    lora_alpha: float = option(16.0, "An adapter's update counts lora_alpha / lora_rank times.", gt=0)
+    run: Path = option(Path("runs/clip-ita"), "Folder of the training: checkpoint, metrics, split.")
+    cache: Path = option(Path(".clipita/features"), "Folder in which the towers' outputs are kept between trainings.")
 
     @property
     def learns_towers(self) -> bool:
@@ -130,113 +172,183 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class ExportConfig:
-    """The ONNX bundle.
+    """The ONNX bundle: clipita export-onnx."""
 
-    `parity` is the lowest cosine between PyTorch and ONNX that passes in fp32; `max_loss` is how many points of
-    R-precision an export may lose. Lower precisions are compared on `retrieval_products` products.
-    """
-
-    bundle: Path = Path("model")
-    precision: Literal["fp32", "fp16", "bf16", "int8", "int8-static"] = "fp32"
-    parity: float = 0.9999
-    parity_products: int = 256
-    max_loss: float = 0.5
-    retrieval_products: int = 2000
+    bundle: Path = option(Path("model"), "Folder of the exported model, which ingest and search load.")
+    precision: Literal["fp32", "fp16", "bf16", "int8", "int8-static"] = option(
+        "fp32",
+        "fp32, fp16 (GPUs), bf16 (half the size, no faster), int8 (fast on CPUs) or int8-static (calibrated on "
+        "your products).",
+    )
+    parity: float = option(
+        0.9999, "Lowest cosine between PyTorch's and ONNX's vectors with which an fp32 export passes.", ge=0, le=1
+    )
+    parity_products: int = option(256, "Products on which the two are compared.", ge=1)
+    max_loss: float = option(0.5, "Points of R-precision that an export may lose against PyTorch.", ge=0)
+    retrieval_products: int = option(2000, "Products on which precisions below fp32 are compared.", ge=1)
 
 
 @dataclass(frozen=True)
 class OpenSearchConfig:
-    """The cluster. Without `url` the local node that `clipita opensearch start` started is used.
+    """The cluster.
 
-    The password is read from the environment variable CLIPITA_OPENSEARCH_PASSWORD, a `password_file` or the system's
-    keyring (`password_keyring` names the service), never from the command line, which other users of a machine can
-    see. `aws_region` has requests signed with AWS credentials instead. `allowed_hosts` lists the only hosts to connect
-    to. `require_tls` keeps passwords from travelling unencrypted to another machine.
+    The password is never read from this file: set CLIPITA_OPENSEARCH_PASSWORD, or name a password_file.
     """
 
     # Not in the repr: it may hold a user and a password.
-    url: str | None = field(default=None, repr=False)
-    index: str = "products"
-    username: str | None = None
-    password: str | None = field(default=None, repr=False)
-    password_file: Path | None = None
-    password_keyring: str | None = None
-    aws_region: str | None = None
-    ca_certs: Path | None = None
-    verify_certs: bool = True
-    client_cert: Path | None = None
-    client_key: Path | None = None
-    client_key_password: str | None = field(default=None, repr=False)
-    allowed_hosts: tuple[str, ...] = ()
-    require_tls: bool = True
-    timeout: float = 30.0
-    home: Path = Path(".clipita/opensearch")
+    url: str | None = option(
+        None,
+        "Address of the cluster; without it, the local node of `clipita opensearch start`.",
+        example="https://search.internal:9200",
+        repr=False,
+    )
+    index: str = option("products", "Alias under which the index is searched; ingest makes the index behind it.")
+    username: str | None = option(None, "User for HTTP basic authentication.", example="clipita")
+    password: str | None = option(
+        None, "Only from the environment: CLIPITA_OPENSEARCH_PASSWORD.", secret=True, repr=False
+    )
+    password_file: Path | None = option(
+        None, "File that holds the password on its first line.", example="/run/secrets/opensearch"
+    )
+    password_keyring: str | None = option(
+        None,
+        "Service in the system's keyring under which the user's password is kept (pip install 'clipita[keyring]').",
+        example="opensearch",
+    )
+    aws_region: str | None = option(
+        None,
+        "Sign requests with AWS credentials, for Amazon OpenSearch Service (pip install 'clipita[aws]').",
+        example="eu-central-1",
+    )
+    ca_certs: Path | None = option(
+        None, "Certificates (PEM) of an authority that the system does not know.", example="ca.pem"
+    )
+    verify_certs: bool = option(True, "Check the cluster's certificate.")
+    client_cert: Path | None = option(
+        None, "Client certificate (PEM), where the cluster or a proxy before it requires one.", example="client.pem"
+    )
+    client_key: Path | None = option(None, "Its private key (PEM), where that is another file.", example="client.key")
+    client_key_password: str | None = option(
+        None, "Only from the environment: CLIPITA_OPENSEARCH_CLIENT_KEY_PASSWORD.", secret=True, repr=False
+    )
+    allowed_hosts: tuple[str, ...] = option(
+        (), "The only hosts to connect to, as host or host:port, * for any characters; empty allows all."
+    )
+    require_tls: bool = option(True, "Refuse to send a password unencrypted to another machine.")
+    timeout: float = option(30.0, "Seconds to wait for an answer.", gt=0)
+    home: Path = option(Path(".clipita/opensearch"), "Folder of the local node: its programs, data and log.")
 
 
 @dataclass(frozen=True)
 class IngestConfig:
-    """How products are written.
+    """How products are written to the index: clipita ingest."""
 
-    `thumbnails` keeps a small JPEG in documents whose image came as bytes. `bulk_documents` is the most that one bulk
-    request holds, `bulk_threads` how many are sent at once, `fetch_threads` how many pictures are fetched at once.
-    `patience` is how many seconds in a row a busy or absent cluster is waited for. `prune_limit` is the largest share
-    of an index that is removed without being forced.
-    `runner` says where products are encoded: in this process, or by `ray_encoders` on the machines of a Ray cluster.
-    """
-
-    batch_size: int = 64
-    device: str = "cpu"
-    engine: Literal["auto", "lucene", "faiss"] = "auto"
-    precision: Literal["fp32", "fp16", "byte", "binary"] = "fp32"
-    m: int | None = None
-    ef_construction: int | None = None
-    shards: int = 1
-    replicas: int = 0
-    thumbnails: bool = True
-    bulk_documents: int = 500
-    bulk_threads: int = 2
-    fetch_threads: int = 32
-    patience: float = 120.0
-    prune_limit: float = 0.1
-    runner: Literal["local", "ray"] = "local"
-    ray_encoders: int | None = None
-    rejected: Path = Path("rejected.jsonl")
+    batch_size: int = option(
+        64, "Products encoded at once; 0 measures on the first of them which number is fastest.", ge=0
+    )
+    device: str = option("cpu", "cpu, cuda, cuda:N or tensorrt.")
+    engine: Literal["auto", "lucene", "faiss"] = option(
+        "auto", "k-NN engine of the vector field: auto, lucene or faiss."
+    )
+    precision: Literal["fp32", "fp16", "byte", "binary"] = option(
+        "fp32",
+        "How the cluster keeps vectors: fp32; byte (a quarter of the memory, lucene); fp16 (half) or binary (a "
+        "thirty-second, re-scored from disk), both faiss.",
+    )
+    m: int | None = option(
+        None,
+        "Links per product in the k-NN graph; without it by the size of the catalogue: 16, from 1 million on 24, "
+        "from 10 million on 32.",
+        ge=2,
+        example=16,
+    )
+    ef_construction: int | None = option(
+        None, "Candidates considered for each link while the graph is built; without it 512.", ge=1, example=512
+    )
+    shards: int = option(1, "Primary shards of a new index.", ge=1)
+    replicas: int = option(0, "Copies of each shard; 0 for one node, at least 1 for a cluster.", ge=0)
+    thumbnails: bool = option(
+        True, "Keep a small JPEG in documents whose image came as bytes, to show it in search results."
+    )
+    bulk_documents: int = option(
+        500, "Largest number of documents per bulk request; fewer are sent while the cluster is busy.", ge=1
+    )
+    bulk_threads: int = option(2, "Bulk requests that are sent at once.", ge=1)
+    fetch_threads: int = option(32, "Images by URL that are fetched at once; one host gets at most 16.", ge=1)
+    patience: float = option(
+        120.0,
+        "Seconds to wait for a cluster that is busy or away before giving up; the same command then goes on later.",
+        ge=0,
+    )
+    prune_limit: float = option(0.1, "Largest share of the index that --prune removes without --force.", ge=0, le=1)
+    runner: Literal["local", "ray"] = option(
+        "local",
+        "Where products are encoded: local (in this process) or ray (on the machines of a Ray cluster); see "
+        "docs/scale.md.",
+    )
+    ray_encoders: int | None = option(
+        None,
+        "Encoders on the Ray cluster; without it one per GPU, or one per machine where there are none.",
+        ge=1,
+        example=2,
+    )
+    rejected: Path = option(Path("rejected.jsonl"), "File for products that could not be written, with the reasons.")
 
 
 @dataclass(frozen=True)
 class SearchConfig:
-    """Category search. score = (1 - weight) * bm25 / (bm25 + pivot) + weight * cosine."""
+    """Category search.
 
-    mode: Literal["lexical", "vector", "hybrid"] = "hybrid"
-    fusion: Literal["saturation", "min_max", "rrf"] = "saturation"
-    weight: float = 0.8
-    pivot: float = 10.0
-    k: int = 400
-    size: int = 24
-    fields: tuple[str, ...] = ("title",)
-    boosts: tuple[str, ...] = ()
+    score = (1 - weight) * bm25 / (bm25 + pivot) + weight * cosine
+    """
+
+    mode: Literal["lexical", "vector", "hybrid"] = option(
+        "hybrid", "lexical (BM25 alone), vector (the model alone) or hybrid (both)."
+    )
+    fusion: str = option(
+        "saturation",
+        "How hybrid makes one score of two: saturation (any cluster), or min_max or rrf (neural-search plugin).",
+    )
+    weight: float = option(0.8, "Share of the vector's score in hybrid.", ge=0, le=1)
+    pivot: float = option(10.0, "The BM25 score that counts one half in hybrid.", gt=0)
+    k: int = option(
+        400, "Nearest products that each shard contributes; at least `size`, the same on every page.", ge=1, le=10000
+    )
+    size: int = option(24, "Products per page.", ge=0, le=10000)
+    fields: tuple[str, ...] = option(
+        ("title",), "Text fields that BM25 searches, each with an optional boost (title^3).", one="field"
+    )
+    boosts: tuple[str, ...] = option(
+        (),
+        "Business signals that multiply the score by 1 + weight * signal: popularity:sales:0.2:100, "
+        "stock:in_stock:0.3, recency:added:0.2:30, margin:margin:0.1:0:0.5.",
+        one="boost",
+    )
 
 
 @dataclass(frozen=True)
 class ServeConfig:
-    """`clipita serve`. The key is read from CLIPITA_SERVE_API_KEY or `api_key_file`.
+    """The server: clipita serve.
 
-    `queue` is how many texts or products may wait for the model, and `max_requests` how many requests may be under
-    way; what comes on top is answered with 503. `request_timeout` and `drain` (for what runs at a stop) are seconds,
-    and so is `fresh_seconds`: how long a search's answer is given again to the same request; 0 asks the cluster always.
+    The API key is never read from this file: set CLIPITA_SERVE_API_KEY, or name an api_key_file.
     """
 
-    host: str = "127.0.0.1"
-    port: int = 8080
-    api_key: str | None = field(default=None, repr=False)
-    api_key_file: Path | None = None
-    cors_origins: tuple[str, ...] = ()
-    batch_size: int = 32
-    queue: int = 256
-    max_requests: int = 256
-    request_timeout: float = 30.0
-    drain: float = 30.0
-    fresh_seconds: float = 0.0
+    host: str = option("127.0.0.1", "Address to listen on; 127.0.0.1 is this machine alone.")
+    port: int = option(8080, "Port to listen on; 0 takes any free one.", ge=0, le=65535)
+    api_key: str | None = option(None, "Only from the environment: CLIPITA_SERVE_API_KEY.", secret=True, repr=False)
+    api_key_file: Path | None = option(
+        None,
+        "File that holds the key which callers must send; without a key, everybody may call.",
+        example="/run/secrets/clipita",
+    )
+    cors_origins: tuple[str, ...] = option(
+        (), "Pages of other origins that may call, such as https://shop.example; default none.", one="cors_origin"
+    )
+    batch_size: int = option(32, "Texts or products encoded at once.", ge=1)
+    queue: int = option(256, "Texts or products that may wait for the model; more are answered with 503.", ge=1)
+    max_requests: int = option(256, "Requests under way at a time; more are answered with 503.", ge=1)
+    request_timeout: float = option(30.0, "Seconds from a request to the end of its answer.", gt=0)
+    drain: float = option(30.0, "Seconds that running requests have when the server is stopped.", ge=0)
 
 
 @dataclass(frozen=True)
@@ -252,6 +364,8 @@ class Config:
     ingest: IngestConfig = IngestConfig()
     search: SearchConfig = SearchConfig()
     serve: ServeConfig = ServeConfig()
+    given: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict, repr=False, compare=False)
+    """What the file and the environment set, by section."""
 
 
 def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Config:
@@ -267,22 +381,25 @@ def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> 
     tables = _read_tables(path)
     base = (path or Path(CONFIG_FILE)).parent
     environ = os.environ if environ is None else environ
-    known: dict[str, type] = typing.get_type_hints(Config)
+    known = sections()
     where = str(path or CONFIG_FILE)
     for name in tables:
-        _check_known(name, known, f"{where}: unknown section [{name}]")
-    sections = {}
-    for name, section_type in known.items():
-        values = _section_from_file(section_type, tables.get(name, {}), f"{where} [{name}]", base)
-        values |= _section_from_environment(section_type, name, environ)
-        sections[name] = section_type(**values)
-    return Config(**sections)
+        check_known(name, known, f"{where}: unknown section [{name}]")
+    given = {
+        name: read_table(kind, tables.get(name, {}), f"{where} [{name}]", base) | read_environment(kind, name, environ)
+        for name, kind in known.items()
+    }
+    return Config(**{name: kind(**given[name]) for name, kind in known.items()}, given=given)
 
 
 def override(section: Any, **flags: Any) -> Any:
-    """A copy of a section in which every flag that was given (is not None) takes the value's place."""
-    given = {name: value for name, value in flags.items() if value is not None}
-    return dataclasses.replace(section, **given)
+    """A copy of a settings object in which every flag that is neither None nor empty takes the value's place."""
+    return dataclasses.replace(section, **{name: value for name, value in flags.items() if value not in (None, ())})
+
+
+def sections() -> dict[str, type]:
+    """The sections of clipita.toml and their classes."""
+    return {name: kind for name, kind in typing.get_type_hints(Config).items() if name != "given"}
 
 
 def _read_tables(path: Path | None) -> dict[str, Any]:
@@ -297,89 +414,3 @@ def _read_tables(path: Path | None) -> dict[str, Any]:
         raise ConfigError(f"{file} cannot be read: {error}.") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{file} is not valid TOML: {error}.") from error
-
-
-def _check_known(name: str, known: Mapping[str, Any], complaint: str) -> None:
-    if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        raise ConfigError(f"{complaint}.", hint=f"Did you mean {near[0]}?" if near else f"Known: {', '.join(known)}.")
-
-
-def _section_from_file(section_type: type, table: Any, where: str, base: Path) -> dict[str, Any]:
-    if not isinstance(table, dict):
-        raise ConfigError(f"{where} must be a table.")
-    hints = typing.get_type_hints(section_type)
-    values = {}
-    for key, value in table.items():
-        _check_known(key, hints, f"{where}: unknown key {key}")
-        if key in SECRETS:
-            raise ConfigError(f"{where}: a {key} does not belong in this file.", hint=SECRETS[key])
-        if key == "url" and _has_password(value):
-            raise ConfigError(f"{where} url: a password does not belong in this file.", hint=SECRETS["password"])
-        converted = _convert(value, hints[key], f"{where} {key}")
-        values[key] = base / converted if isinstance(converted, Path) else converted
-    return values
-
-
-def _has_password(url: Any) -> bool:
-    return isinstance(url, str) and "@" in url and ":" in url.rpartition("@")[0].partition("://")[2]
-
-
-def _section_from_environment(section_type: type, name: str, environ: Mapping[str, str]) -> dict[str, Any]:
-    values = {}
-    for key, hint in typing.get_type_hints(section_type).items():
-        variable = f"CLIPITA_{name}_{key}".upper()
-        if variable in environ:
-            values[key] = _convert(_parse_text(environ[variable], hint), hint, variable)
-    return values
-
-
-def _parse_text(text: str, hint: Any) -> Any:
-    """An environment variable's text as the type that the setting has; unusable text is left for _convert to refuse."""
-    options = _options(hint)
-    if bool in options and text.lower() in {"1", "true", "yes", "on", "0", "false", "no", "off"}:
-        return text.lower() in {"1", "true", "yes", "on"}
-    if tuple in {typing.get_origin(option) for option in options}:
-        return [part.strip() for part in text.split(",") if part.strip()]
-    for number in (int, float):
-        if number in options:
-            try:
-                return number(text)
-            except ValueError:
-                continue
-    return text
-
-
-def _options(hint: Any) -> tuple[Any, ...]:
-    return typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-
-
-def _convert(value: Any, hint: Any, where: str) -> Any:
-    for option in _options(hint):
-        if typing.get_origin(option) is Literal:
-            if value in typing.get_args(option):
-                return value
-            raise ConfigError(f"{where} is {value!r}.", hint=f"Use one of: {', '.join(typing.get_args(option))}.")
-        if typing.get_origin(option) is tuple and isinstance(value, list) and all(isinstance(v, str) for v in value):
-            return tuple(value)
-        if option is Path and isinstance(value, str):
-            return Path(value).expanduser()
-        if option is float and isinstance(value, int) and not isinstance(value, bool):
-            return float(value)
-        if isinstance(option, type) and isinstance(value, option) and not (option is int and isinstance(value, bool)):
-            return value
-    raise ConfigError(f"{where} is {value!r}, which has the wrong type.", hint=f"Expected: {_describe(hint)}.")
-
-
-def _describe(hint: Any) -> str:
-    names = []
-    for option in _options(hint):
-        if option is type(None):
-            continue
-        if option is Path:
-            names.append("a path")
-        elif typing.get_origin(option) is tuple:
-            names.append("a list of strings")
-        else:
-            names.append(getattr(option, "__name__", str(option)))
-    return " or ".join(names)

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
-import tomllib
-from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import click
 from mkdocs.config.defaults import MkDocsConfig
@@ -16,7 +12,9 @@ from mkdocs.structure.files import File, Files
 
 from clipita import errors
 from clipita.cli import group
-from clipita.config import Config
+from clipita.config import sections
+from clipita.opensearch.search.options import SEARCH
+from clipita.options import about, options
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "build" / "docs-source" / "clipita"
@@ -37,6 +35,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the generated pages."""
     for name, content in (
         ("reference/settings.md", settings()),
+        ("reference/search-options.md", search_options()),
         ("reference/errors.md", error_tree()),
         ("reference/commands.md", commands()),
     ):
@@ -63,24 +62,28 @@ def commands() -> str:
 
 def settings() -> str:
     """Every setting with its meaning, default and environment variable."""
-    texts = tomllib.loads(resources.files("clipita.cli").joinpath("template.toml").read_text(encoding="utf-8"))
     parts = [
         "# Settings\n\nA flag comes before the environment, the environment before clipita.toml, and that before the "
         "default. `clipita init` writes a clipita.toml with all of this in it.\n"
     ]
-    for section in dataclasses.fields(Config):
-        meanings: dict[str, Any] = texts[section.name]
+    for section, kind in sections().items():
         parts.append(
-            f"\n## [{section.name}]\n\n{meanings['_']}\n\n"
-            "| setting | default | environment | meaning |\n|---|---|---|---|\n"
+            f"\n## [{section}]\n\n{about(kind)}\n\n| setting | default | environment | meaning |\n|---|---|---|---|\n"
         )
-        for key in dataclasses.fields(section.default):
-            meaning = meanings[key.name]
-            text = meaning["meaning"] if isinstance(meaning, dict) else meaning
-            default = getattr(section.default, key.name)
-            variable = f"CLIPITA_{section.name}_{key.name}".upper()
-            parts.append(f"| `{key.name}` | {_shown(default)} | `{variable}` | {text.replace('|', '&#124;')} |\n")
+        for entry in options(kind).values():
+            variable = f"CLIPITA_{section}_{entry.name}".upper()
+            text = entry.help.replace("|", "&#124;")
+            parts.append(f"| `{entry.name}` | {_shown(entry.default)} | `{variable}` | {text} |\n")
     return "".join(parts)
+
+
+def search_options() -> str:
+    """Every option of a search: as a keyword, a flag and an HTTP parameter."""
+    parts = ["| option | default | HTTP | meaning |\n|---|---|---|---|\n"]
+    for name, entry in SEARCH.items():
+        parameter = "" if entry.inside else f"`{entry.one or name}`"
+        parts.append(f"| `{name}` | {_shown(entry.default)} | {parameter} | {entry.help.replace('|', '&#124;')} |\n")
+    return "# Search options\n\nWhat `ProductSearch`, `clipita search` and `/v1/search` take.\n\n" + "".join(parts)
 
 
 def error_tree() -> str:

@@ -21,11 +21,11 @@ from clipita.config import OpenSearchConfig, ServeConfig
 from clipita.errors import ClipItaError, RequestError
 from clipita.opensearch.cluster.errors import guarded
 from clipita.opensearch.search.client import ProductSearch
-from clipita.serve import query_string as parameters
 from clipita.serve.embedding import MAX_BODY, json_in, products_in, texts_in
 from clipita.serve.metrics import Metrics
 from clipita.serve.middleware import Gate, Limits
 from clipita.serve.problems import current_request, describe
+from clipita.serve.query_string import from_json, from_query_string
 from clipita.serve.schema import description
 from clipita.serve.service import Models, Service
 
@@ -87,14 +87,10 @@ def create_app(
 async def search_products(request: Request) -> Response:
     """`/v1/search`."""
     if request.method == "POST":
-        body = await request.body()
-        found = await _service(request).find(b"POST " + body, lambda: parameters.from_json(json_in(body)))
+        given = from_json(json_in(await request.body()))
     else:
-        pairs = request.query_params.multi_items
-        found = await _service(request).find(
-            b"GET " + request.scope["query_string"], lambda: parameters.from_query_string(pairs())
-        )
-    return _sent(found)
+        given = from_query_string(request.query_params.multi_items())
+    return _sent(await _service(request).find(given))
 
 
 async def categories(request: Request) -> Response:

@@ -1,32 +1,22 @@
-"""The interface's description, OpenAPI 3.1; what searches take comes from the table that reads them."""
+"""The interface's description, OpenAPI 3.1, made from the types and the table that read requests and write answers."""
 
 from __future__ import annotations
 
 import functools
 from typing import Any
 
-from clipita import __version__
-from clipita.serve.embedding import MAX_PRODUCTS, MAX_TEXTS
-from clipita.serve.query_string import CONDITIONS, SEARCH, Parameter
+import msgspec
 
-_TYPES: dict[str, dict[str, Any]] = {
-    "text": {"type": "string"},
-    "path": {"type": "string"},
-    "integer": {"type": "integer"},
-    "number": {"type": "number"},
-    "boolean": {"type": "boolean"},
-    "list": {"type": "array", "items": {"type": "string"}},
-    "flag_or_list": {"type": "array", "items": {"type": "string"}},
-}
-_IN_JSON: dict[str, dict[str, Any]] = {
-    "path": {"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]},
-    "flag_or_list": {"oneOf": [{"type": "boolean"}, {"type": "array", "items": {"type": "string"}}]},
-}
+from clipita import __version__
+from clipita.opensearch.search.results import FacetValue, Hit, SearchPage
+from clipita.options import Option
+from clipita.serve.embedding import ProductBody, Products, Texts
+from clipita.serve.query_string import CONDITIONS, OPTIONS, PARAMETERS
+
 _VALUE: dict[str, Any] = {"type": ["string", "number", "boolean"]}
 _FILTERS: dict[str, Any] = {
     "type": "object",
-    "description": "Field to a value, a list, or conditions. A filter on a field that is also a facet narrows "
-    "everything but that facet.",
+    "description": OPTIONS["filters"].help,
     "examples": [{"brand": ["Nike"], "price": {"lte": 80}}],
     "additionalProperties": {
         "oneOf": [
@@ -36,63 +26,8 @@ _FILTERS: dict[str, Any] = {
         ]
     },
 }
-_HIT: dict[str, Any] = {
-    "id": {"type": "string"},
-    "score": {"type": ["number", "null"]},
-    "title": {"type": ["string", "null"]},
-    "source": {"type": "object", "description": "The shop's own fields."},
-    "image": {
-        "type": ["string", "null"],
-        "description": "What the product says of its picture, most often an address.",
-    },
-    "category_path": {"type": "array", "items": {"type": "string"}, "description": "From the root on."},
-    "thumbnail": {"type": ["string", "null"], "description": "A JPEG in base64, if asked for."},
-    "highlights": {"type": "object", "description": "Field to its text as HTML, matching words in <em>."},
-    "explanation": {
-        "type": ["object", "null"],
-        "description": "score = (lexical + vector) times every boost.",
-        "properties": {
-            "bm25": {"type": ["number", "null"]},
-            "lexical": {"type": "number"},
-            "cosine": {"type": ["number", "null"]},
-            "vector": {"type": "number"},
-            "boosts": {"type": "object"},
-        },
-    },
-    "variants": {"type": "array", "items": {"$ref": "#/components/schemas/Hit"}},
-    "group_size": {"type": ["integer", "null"]},
-}
-_PAGE: dict[str, Any] = {
-    "query": {"type": "string"},
-    "hits": {"type": "array", "items": {"$ref": "#/components/schemas/Hit"}},
-    "total": {"type": "integer"},
-    "facets": {
-        "type": "object",
-        "additionalProperties": {"type": "array", "items": {"$ref": "#/components/schemas/FacetValue"}},
-    },
-    "took_ms": {"type": "integer"},
-    "mode": {"type": "string"},
-    "page": {"type": "integer"},
-    "size": {"type": "integer"},
-    "remarks": {"type": "array", "items": {"type": "string"}},
-    "cursor": {"type": ["string", "null"]},
-    "groups": {"type": ["integer", "null"]},
-}
-_VECTORS: dict[str, Any] = {
-    "vectors": {"type": "array", "items": {"type": "array", "items": {"type": "number"}}},
-    "dim": {"type": "integer"},
-    "fingerprint": {"type": "string"},
-}
-_PRODUCT: dict[str, Any] = {
-    "type": "object",
-    "properties": {
-        "title": {"type": "string"},
-        "attributes": {"type": "object", "additionalProperties": {"type": "string"}},
-        "image": {"type": "string", "contentEncoding": "base64", "description": "The picture's bytes, no address."},
-    },
-}
 _ERRORS = {
-    "400": "The request is off.",
+    "400": "The request is not valid.",
     "401": "The API key is missing or wrong.",
     "413": "The request is too large.",
     "501": "This server or its cluster cannot do that.",
@@ -102,124 +37,132 @@ _ERRORS = {
 }
 
 
+class Problem(msgspec.Struct):
+    """An HTTP error response."""
+
+    error: str
+    hint: str | None
+    request_id: str
+
+
+class Vectors(msgspec.Struct):
+    """Unit vectors, in the order of the request."""
+
+    vectors: list[list[float]]
+    dim: int
+    fingerprint: str
+
+
+class Category(msgspec.Struct):
+    """A node of the category tree."""
+
+    name: str
+    path: list[str]
+    count: int
+    children: list[Category]
+
+
+class Tree(msgspec.Struct):
+    """The category tree."""
+
+    total: int
+    categories: list[Category]
+
+
 @functools.cache
 def description() -> dict[str, Any]:
     """The document."""
+    types = [SearchPage, Hit, FacetValue, Problem, Vectors, Tree, Texts, Products, ProductBody]
+    _, schemas = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
+    form = {**schemas["ProductBody"]["properties"], "image": {"type": "string", "format": "binary"}}
+    search = {
+        "type": "object",
+        "properties": {name: _FILTERS if name == "filters" else _schema(entry) for name, entry in OPTIONS.items()},
+    }
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "clipita",
             "version": __version__,
-            "description": "Category search over product pictures. Every answer carries X-Request-Id; a caller's own "
+            "description": "Category search over product images. Every answer carries X-Request-Id; a caller's own "
             "X-Opaque-Id or X-Request-Id is kept and passed on to OpenSearch.",
         },
         "security": [{}, {"key": []}, {"bearer": []}],
-        "paths": _paths(),
+        "paths": {
+            "/v1/search": {
+                "get": _operation("Search by category or free text", "SearchPage", parameters=_parameters()),
+                "post": _operation("The same, as JSON", "SearchPage", json=search),
+            },
+            "/v1/categories": {"get": _operation("The category tree with its counts", "Tree")},
+            "/v1/index": {"get": _operation("The index, and the fields to filter and count by", None)},
+            "/v1/embed/text": {"post": _operation("Vectors of texts", "Vectors", json=_reference("Texts"))},
+            "/v1/embed/product": {
+                "post": _operation("Vectors of products", "Vectors", json=_reference("Products"), form=form)
+            },
+            "/healthz": {"get": _operation("Whether the process lives", None, open_to_all=True)},
+            "/readyz": {"get": _operation("Whether a search would get an answer", None, open_to_all=True)},
+            "/metrics": {"get": _operation("Numbers for Prometheus", None, text=True)},
+        },
         "components": {
             "securitySchemes": {
                 "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
                 "bearer": {"type": "http", "scheme": "bearer"},
             },
-            "schemas": {
-                "Hit": _object(_HIT),
-                "FacetValue": _object({"value": _VALUE, "count": {"type": "integer"}, "selected": {"type": "boolean"}}),
-                "SearchPage": _object(_PAGE),
-                "Vectors": _object(_VECTORS),
-                "Category": _object(
-                    {
-                        "name": {"type": "string"},
-                        "path": {"type": "array", "items": {"type": "string"}},
-                        "count": {"type": "integer"},
-                        "children": {"type": "array", "items": {"$ref": "#/components/schemas/Category"}},
-                    }
-                ),
-                "Problem": _object(
-                    {
-                        "error": {"type": "string"},
-                        "hint": {"type": ["string", "null"]},
-                        "request_id": {"type": "string"},
-                    }
-                ),
-            },
+            "schemas": schemas,
         },
     }
 
 
-def _paths() -> dict[str, Any]:
-    texts = _object({"texts": {"type": "array", "items": {"type": "string"}, "maxItems": MAX_TEXTS}})
-    products = _object({"products": {"type": "array", "items": _PRODUCT, "maxItems": MAX_PRODUCTS}})
-    form = {"type": "object", "properties": {**_PRODUCT["properties"], "image": {"type": "string", "format": "binary"}}}
-    wanted = {"type": "object", "properties": {p.option: _schema(p, _IN_JSON) for p in SEARCH} | {"filters": _FILTERS}}
-    tree = _object(
-        {
-            "total": {"type": "integer"},
-            "categories": {"type": "array", "items": {"$ref": "#/components/schemas/Category"}},
-        }
-    )
-    return {
-        "/v1/search": {
-            "get": _operation("Search by category or free text", "SearchPage", parameters=_query_parameters()),
-            "post": _operation("The same, as JSON", "SearchPage", body={"application/json": wanted}),
-        },
-        "/v1/categories": {"get": _operation("The category tree with its counts", tree)},
-        "/v1/index": {"get": _operation("The index, and the fields one can choose by", {"type": "object"})},
-        "/v1/embed/text": {
-            "post": _operation("Vectors of texts", "Vectors", body={"application/json": texts}),
-        },
-        "/v1/embed/product": {
-            "post": _operation(
-                "Vectors of products", "Vectors", body={"application/json": products, "multipart/form-data": form}
-            ),
-        },
-        "/healthz": {"get": _operation("Whether the process lives", {"type": "object"}, open_to_all=True)},
-        "/readyz": {"get": _operation("Whether a search would get an answer", {"type": "object"}, open_to_all=True)},
-        "/metrics": {"get": _operation("Numbers for Prometheus", None)},
-    }
-
-
-def _query_parameters() -> list[dict[str, Any]]:
-    plain = [{"name": p.name, "in": "query", "description": p.about, "schema": _schema(p, {})} for p in SEARCH]
+def _parameters() -> list[dict[str, Any]]:
+    plain = [
+        {"name": name, "in": "query", "description": entry.help, "schema": _schema(entry, single=not entry.one)}
+        for name, entry in PARAMETERS.items()
+    ]
     filters = {"name": "filter", "in": "query", "style": "deepObject", "explode": True, "schema": _FILTERS}
     about = "`filter[brand]=Nike`, repeated for alternatives; `filter[price][lte]=80`; `filter[brand][exists]=true`."
     return [*plain, {**filters, "description": about}]
 
 
-def _schema(parameter: Parameter, other: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    schema = dict(other.get(parameter.kind, _TYPES[parameter.kind]))
-    if parameter.choices:
-        schema["enum"] = list(parameter.choices)
-    return {**schema, "description": parameter.about}
+def _schema(entry: Option, *, single: bool | None = None) -> dict[str, Any]:
+    """Of an option in JSON, or in a query string: of one text, or of repeated ones."""
+    if single is False:
+        schema: dict[str, Any] = {"type": "array", "items": {"type": "string"}}
+    else:
+        schema = msgspec.json.schema(str if single and entry.is_list else entry.bounded)
+    if entry.choices:
+        schema = {"type": "string", "enum": list(entry.choices)}
+    return {**schema, "description": entry.help}
 
 
-def _object(properties: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "object", "properties": properties}
+def _reference(name: str) -> dict[str, Any]:
+    return {"$ref": f"#/components/schemas/{name}"}
 
 
 def _operation(
     summary: str,
-    answer: str | dict[str, Any] | None,
+    answer: str | None,
     *,
     parameters: list[dict[str, Any]] | None = None,
-    body: dict[str, Any] | None = None,
+    json: dict[str, Any] | None = None,
+    form: dict[str, Any] | None = None,
+    text: bool = False,
     open_to_all: bool = False,
 ) -> dict[str, Any]:
-    schema = {"$ref": f"#/components/schemas/{answer}"} if isinstance(answer, str) else answer
-    content = {"text/plain": {}} if schema is None else {"application/json": {"schema": schema}}
-    problem = {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    schema = _reference(answer) if answer else {"type": "object"}
+    content: dict[str, Any] = {"text/plain": {}} if text else {"application/json": {"schema": schema}}
+    problem = {"application/json": {"schema": _reference("Problem")}}
+    errors = {status: {"description": words, "content": problem} for status, words in _ERRORS.items()}
     operation: dict[str, Any] = {
         "summary": summary,
-        "responses": {
-            "200": {"description": "The answer.", "content": content},
-            **{status: {"description": text, "content": problem} for status, text in _ERRORS.items()},
-        },
+        "responses": {"200": {"description": "The answer.", "content": content}, **errors},
     }
     if parameters is not None:
         operation["parameters"] = parameters
-    if body is not None:
-        operation["requestBody"] = {
-            "required": True,
-            "content": {kind: {"schema": schema} for kind, schema in body.items()},
-        }
+    if json is not None:
+        bodies = {"application/json": {"schema": json}}
+        if form is not None:
+            bodies["multipart/form-data"] = {"schema": {"type": "object", "properties": form}}
+        operation["requestBody"] = {"required": True, "content": bodies}
     if open_to_all:
         operation["security"] = []
     return operation

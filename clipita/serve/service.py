@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,14 +16,9 @@ from clipita.errors import RequestError
 from clipita.opensearch.cluster.errors import address_of
 from clipita.opensearch.search.async_client import AsyncProductSearch
 from clipita.opensearch.search.client import ProductSearch
-from clipita.opensearch.search.options import given_options
-from clipita.opensearch.search.request import search_body
-from clipita.opensearch.search.results import SearchPage
-from clipita.serve.answers import RecentAnswers
 from clipita.serve.batching import Batcher, Vectors
 from clipita.serve.client import equip
 from clipita.serve.metrics import Metrics
-from clipita.serve.prepared import Prepared, PreparedSearches
 from clipita.serve.storefront import Shop
 
 if TYPE_CHECKING:
@@ -88,8 +83,6 @@ class Service:
         self.where = address_of(search.client)
         equip(self.client)
         self.shop = Shop(self.client, search)
-        self._prepared = PreparedSearches()
-        self._recent = RecentAnswers(config.fresh_seconds) if config.fresh_seconds > 0 else None
         self._decoders = ThreadPoolExecutor(DECODERS, thread_name_prefix="decode")
         self._texts: Batcher[str] | None = None
         self._products: Batcher[ProductInput] | None = None
@@ -105,45 +98,19 @@ class Service:
             metrics.watch("text", lambda: texts.waiting)
             metrics.watch("product", lambda: products.waiting)
 
-    async def find(self, request: bytes, read: Callable[[], dict[str, Any]]) -> bytes:
+    async def find(self, options: dict[str, Any]) -> bytes:
         """One page of a search, as JSON; a text that is new is encoded together with those of other requests.
 
         Args:
-            request: what was asked, word by word: the same is planned once only.
-            read: the options in it.
+            options: of `ProductSearch`, `query` among them.
         """
-        if self._recent is None:
-            return await self._find(request, read)
-        return await self._recent.get(request, lambda: self._find(request, read))
-
-    async def _find(self, request: bytes, read: Callable[[], dict[str, Any]]) -> bytes:
-        page = await self._again(request)
-        if page is None:
-            page = await self._plan_and_find(request, read())
+        query = options.pop("query", None)
+        if self._needs_vector(query, options):
+            self.planner.keep_vector(query, tuple((await self.embed_texts([query]))[0].tolist()))
+        page = await self.search(query, **options)
         self.metrics.searched(page.took_ms)
         # orjson reads dataclasses as they are, where a copy to dictionaries would take longer than the planning.
         return orjson.dumps(page, option=orjson.OPT_NON_STR_KEYS)
-
-    async def _again(self, request: bytes) -> SearchPage | None:
-        index = self.planner.index
-        prepared = self._prepared.get(request, index)
-        return None if prepared is None else await self.search.send(prepared.arguments, prepared.body, index)
-
-    async def _plan_and_find(self, request: bytes, options: dict[str, Any]) -> SearchPage:
-        query = options.pop("query", None)
-        if self._needs_vector(query, options):
-            self.planner.vectors.keep(query, tuple((await self.embed_texts([query]))[0].tolist()))
-        index = self.planner.index
-        arguments = await self.search.arguments(query, given_options(options))
-        if not arguments.native:
-            prepared = Prepared(arguments, orjson.dumps(search_body(arguments)))
-            page = await self.search.send(arguments, prepared.body, index)
-            if page is not None:
-                self._prepared.get(request, index)
-                self._prepared.keep(request, options, prepared, index)
-                return page
-        # Two rankings are fused, or the index was read anew on the way: the call that plans and sends looks after both.
-        return await self.search(query, **options)
 
     async def embed_texts(self, texts: Sequence[str]) -> Vectors:
         """Unit vectors, [len(texts), dim].
@@ -185,7 +152,7 @@ class Service:
             and bool(query.strip())
             and "category" not in options
             and not lexical
-            and self.planner.vectors.peek(query) is None
+            and self.planner.kept_vector(query) is None
         )
 
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
 import re
 import tomllib
 from pathlib import Path
@@ -14,6 +13,7 @@ from clipita.catalogue import CatalogueFile
 from clipita.cli import group
 from clipita.cli.failure import run_guarded
 from clipita.cli.init import render
+from clipita.options import about, options
 
 
 @pytest.fixture(autouse=True)
@@ -38,20 +38,19 @@ def test_as_written_all_defaults_hold() -> None:
 def test_every_setting_uncommented_gives_its_default(here: Path) -> None:
     text = re.sub(r"(?m)^# (?=[a-z_]+ = )", "", render({}))
     tables = tomllib.loads(text)
-    for section in dataclasses.fields(config.Config):
-        settings = getattr(config.Config(), section.name)
-        with_default = {name for name, value in dataclasses.asdict(settings).items() if value is not None}
-        assert set(tables[section.name]) == with_default
+    for section, kind in config.sections().items():
+        assert set(tables[section]) == {name for name, entry in options(kind).items() if entry.default is not None}
     (here / "all.toml").write_text(text)
     assert config.load(Path("all.toml"), environ={}) == config.Config()
 
 
-def test_every_setting_has_a_meaning_and_no_text_is_left_over() -> None:
-    meanings = tomllib.loads((Path(__file__).parents[2] / "cli/template.toml").read_text())
-    assert set(meanings) == {section.name for section in dataclasses.fields(config.Config)}
-    for section in dataclasses.fields(config.Config):
-        settings = getattr(config.Config(), section.name)
-        assert set(meanings[section.name]) - {"_"} == {setting.name for setting in dataclasses.fields(settings)}
+def test_every_setting_has_a_meaning_and_a_default_within_its_bounds() -> None:
+    for section, kind in config.sections().items():
+        assert about(kind)
+        for name, entry in options(kind).items():
+            assert entry.help.endswith((".", "?", "sentence")), f"{section}.{name}"
+            if not isinstance(entry.default, Path):
+                assert entry.convert(entry.default) == entry.default, f"{section}.{name}"
 
 
 def test_examples_of_settings_without_default_are_valid() -> None:

@@ -74,19 +74,31 @@ def test_products_as_json_and_as_a_form(server: Server, tiny_bundle: Path, produ
 @pytest.mark.parametrize(
     ("path", "body", "words"),
     [
-        ("/v1/embed/text", {"texts": []}, "1 to 256"),
-        ("/v1/embed/text", {"texts": [""]}, "Text 0"),
-        ("/v1/embed/text", {"texts": ["a", 7]}, "Text 1"),
-        ("/v1/embed/text", {"words": ["a"]}, "no texts"),
-        ("/v1/embed/text", {"texts": ["a"] * 257}, "1 to 256"),
-        ("/v1/embed/product", {"products": []}, "1 to 32"),
-        ("/v1/embed/product", {"products": [{}]}, "Product 0"),
+        ("/v1/embed/text", {"texts": []}, "texts: expected array of length >= 1"),
+        ("/v1/embed/text", {"texts": [""]}, "texts[0] is empty"),
+        ("/v1/embed/text", {"texts": ["a", 7]}, "texts[1]: expected str, got int"),
+        ("/v1/embed/text", {"words": ["a"]}, "unknown field words"),
+        ("/v1/embed/text", {"texts": ["a"] * 257}, "texts: expected array of length <= 256"),
+        ("/v1/embed/product", {"products": []}, "products: expected array of length >= 1"),
+        ("/v1/embed/product", {"products": [{}]}, "products[0] has neither title nor attributes nor image"),
         ("/v1/embed/product", {"products": [{"title": "  "}]}, "no vector"),
-        ("/v1/embed/product", {"title": "a", "image": "/etc/passwd"}, "no address"),
-        ("/v1/embed/product", {"title": "a", "image": "http://127.0.0.1/"}, "no address"),
+        (
+            "/v1/embed/product",
+            {"title": "a", "image": "/etc/passwd"},
+            "image: invalid base64",
+        ),
+        (
+            "/v1/embed/product",
+            {"title": "a", "image": "http://127.0.0.1/"},
+            "image: invalid base64",
+        ),
         ("/v1/embed/product", {"title": "a", "image": base64.b64encode(b"no picture").decode()}, "picture"),
-        ("/v1/embed/product", {"title": "a", "attributes": {"colour": {"x": 1}}}, "object of texts"),
-        ("/v1/embed/product", {"title": ["a"]}, "title of product 0"),
+        (
+            "/v1/embed/product",
+            {"title": "a", "attributes": {"colour": {"x": 1}}},
+            "attributes[...]: expected str, got",
+        ),
+        ("/v1/embed/product", {"title": ["a"]}, "title: expected str"),
     ],
 )
 def test_what_is_off_is_told(server: Server, path: str, body: Any, words: str) -> None:
