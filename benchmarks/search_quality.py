@@ -96,7 +96,7 @@ def zero_shot(client: OpenSearch, bundle: Bundle, protocols: list[TreeProtocol])
         assert not answer["errors"]
     client.indices.refresh(index=f"{ZERO_SHOT}-1")
     search = ProductSearch(client, ZERO_SHOT, None, SearchConfig())
-    search.vectors = _Features(encoder)  # type: ignore[assignment]
+    search.vector = _Features(encoder)  # type: ignore[method-assign]
     return search
 
 
