@@ -156,7 +156,7 @@ def command(
                 if metrics_file is not None and ingest.report is not None:
                     save_metrics(metrics_file, ingest.report)
         try:
-            _publish_categories(client, bundle, report, [source] if source else catalogues)
+            _publish_categories(client, bundle, report, [source] if source else catalogues, chosen.patience)
             _put_templates(client, cluster.index, settings.search)
         except ClipItaError:
             # What was done must not be hidden by what could not be.
@@ -234,13 +234,19 @@ def _run(ingest: Ingest, source: Any) -> IngestReport:
 
 
 def _publish_categories(
-    client: OpenSearch, bundle: Bundle, report: IngestReport, sources: Sequence[WatchedCatalogue | IndexSource]
+    client: OpenSearch,
+    bundle: Bundle,
+    report: IngestReport,
+    sources: Sequence[WatchedCatalogue | IndexSource],
+    patience: float,
 ) -> None:
     """Write the vectors with which a category page needs no model."""
+    from clipita.opensearch.cluster.retry import Backoff
     from clipita.opensearch.index import categories
 
     paths = {path for source in sources for path in source.paths}
-    written = categories.publish(client, report.alias, report.index, bundle, paths)
+    backoff = Backoff(console.note, patience)
+    written = categories.publish(client, report.alias, report.index, bundle, paths, backoff)
     console.note(f"{written:,} categories have their vectors in {report.alias}{categories.SUFFIX}.")
 
 

@@ -19,7 +19,9 @@ from opensearchpy import OpenSearch
 from clipita.catalogue.product import CategoryPath, CategoryTree, Product
 from clipita.catalogue.reader import CatalogueFile, OnReject
 from clipita.errors import ClusterError, UsageError
+from clipita.opensearch.cluster.bulk import Document, write_all
 from clipita.opensearch.cluster.errors import guarded
+from clipita.opensearch.cluster.retry import Backoff
 
 if TYPE_CHECKING:
     from clipita.runtime import Bundle
@@ -114,42 +116,46 @@ class WatchedCatalogue(CatalogueFile):
             yield row, product
 
 
-def publish(client: OpenSearch, alias: str, index: str, bundle: Bundle, paths: Iterable[CategoryPath]) -> int:
+def publish(
+    client: OpenSearch,
+    alias: str,
+    index: str,
+    bundle: Bundle,
+    paths: Iterable[CategoryPath],
+    backoff: Backoff | None = None,
+) -> int:
     """Write the vectors of categories beside an index, and point `<alias>-categories` at them.
 
     Categories of earlier runs stay; those that training saw are written too.
 
     Args:
-        client: the cluster.
+        client: connected.
         alias: of the products.
         index: behind it.
         bundle: the model that made the index's vectors.
         paths: of products; every node above them is a category too.
+        backoff: how to wait for a busy cluster.
 
     Returns:
         How many categories were written.
 
     Raises:
-        ClusterError: the cluster refuses, or `<alias>-categories` is an index of somebody else.
+        ClusterError: the cluster refuses, or stays busy or away for too long; or `<alias>-categories` is an index that
+            clipita did not make.
     """
     from clipita.runtime import TextEncoder
 
+    backoff = backoff or Backoff()
     categories = CategoryTree([*paths, *bundle.categories]).categories
     names = sorted({category.name for category in categories})
     vectors = dict(zip(names, TextEncoder(bundle).encode(names).tolist(), strict=True))
     target = index + SUFFIX
-    with guarded(client):
-        if not client.indices.exists(index=target):
-            body = {
-                "settings": {"index": {"number_of_shards": 1, "auto_expand_replicas": "0-1"}},
-                "mappings": {**MAPPING, "_meta": {"clipita": {"fingerprint": bundle.fingerprint}}},
-            }
-            client.indices.create(index=target, body=body)
-        documents = [_document(category.path, vectors[category.name]) for category in categories]
-        for start in range(0, len(documents), PAGE):
-            _write(client, target, documents[start : start + PAGE])
-        client.indices.refresh(index=target)
-        _point(client, alias + SUFFIX, target)
+    backoff.call(client, lambda: _create(client, target, bundle.fingerprint))
+    documents = [_document(category.path, vectors[category.name]) for category in categories]
+    refused = write_all(client, target, documents, backoff, require_alias=False)
+    if refused:
+        raise ClusterError(f"{len(refused)} categories were refused by {target}; the first: {refused[0]}.")
+    backoff.call(client, lambda: _point(client, alias + SUFFIX, target))
     return len(documents)
 
 
@@ -183,7 +189,16 @@ def category_id(path: CategoryPath) -> str:
     return text if len(text.encode()) <= MAX_ID_BYTES else hashlib.sha256(text.encode()).hexdigest()
 
 
-def _document(path: CategoryPath, vector: list[float]) -> bytes:
+def _create(client: OpenSearch, target: str, fingerprint: str) -> None:
+    if not client.indices.exists(index=target):
+        body = {
+            "settings": {"index": {"number_of_shards": 1, "auto_expand_replicas": "0-1"}},
+            "mappings": {**MAPPING, "_meta": {"clipita": {"fingerprint": fingerprint}}},
+        }
+        client.indices.create(index=target, body=body)
+
+
+def _document(path: CategoryPath, vector: list[float]) -> Document:
     identifier = category_id(path)
     source = {
         "id": identifier,
@@ -193,15 +208,7 @@ def _document(path: CategoryPath, vector: list[float]) -> bytes:
         "level": len(path),
         "vector": vector,
     }
-    return orjson.dumps({"index": {"_id": identifier}}) + b"\n" + orjson.dumps(source) + b"\n"
-
-
-def _write(client: OpenSearch, target: str, documents: list[bytes]) -> None:
-    answer = client.bulk(index=target, body=b"".join(documents))
-    refused = [item["index"] for item in answer["items"] if item["index"]["status"] >= 300]
-    if refused:
-        reason = refused[0]["error"]["reason"]
-        raise ClusterError(f"{len(refused)} categories were refused by {target}, the first because: {reason}.")
+    return Document(identifier, orjson.dumps(source))
 
 
 def _point(client: OpenSearch, alias: str, target: str) -> None:

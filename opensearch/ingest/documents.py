@@ -20,8 +20,8 @@ from clipita.catalogue.images.decode import MAX_BYTES, load_image
 from clipita.catalogue.images.download import download
 from clipita.catalogue.product import ImageSource, Product, Rejection
 from clipita.errors import ImageError, ProductError
+from clipita.opensearch.cluster.bulk import Document
 from clipita.opensearch.index.mapping import ID_FIELD, VECTOR_FIELD, attribute_key
-from clipita.opensearch.ingest.bulk import Document
 
 OnReject = Callable[[Rejection], None]
 

@@ -24,9 +24,9 @@ from opensearchpy import OpenSearch
 
 from clipita.catalogue.product import Rejection
 from clipita.config import IngestConfig
+from clipita.opensearch.cluster.bulk import BulkWriter
 from clipita.opensearch.cluster.retry import Backoff, Remark
 from clipita.opensearch.index.lock import AliasLock
-from clipita.opensearch.ingest.bulk import BulkWriter
 from clipita.opensearch.ingest.compare import Comparison, Drafting
 from clipita.opensearch.ingest.documents import Item, Layout, ProductSource
 from clipita.opensearch.ingest.outcomes import Ledger, Outcome

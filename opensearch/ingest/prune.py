@@ -9,9 +9,9 @@ from opensearchpy import OpenSearch
 
 from clipita.catalogue.ids import IdTable
 from clipita.errors import ClusterError, UsageError
+from clipita.opensearch.cluster.bulk import Document, write_all
 from clipita.opensearch.cluster.reads import addresses, count, get_documents, refresh
 from clipita.opensearch.cluster.retry import Backoff
-from clipita.opensearch.ingest.bulk import BulkWriter, Document
 from clipita.opensearch.ingest.index_source import scan
 
 LOOKUP = 1_000
@@ -81,10 +81,7 @@ def drop_deleted(client: OpenSearch, original: str, name: str, backoff: Backoff,
 
 
 def _remove(client: OpenSearch, name: str, gone: list[Document], backoff: Backoff) -> int:
-    refused: list[str] = []
-    writer = BulkWriter(client, name, lambda _, reason: refused.append(reason) if reason else None, backoff)
-    writer.write(gone)
-    backoff.call(client, lambda: client.indices.refresh(index=name))
+    refused = write_all(client, name, gone, backoff)
     if refused:
         raise ClusterError(f"{len(refused)} products could not be removed: {refused[0]}.")
     return len(gone)

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from clipita.catalogue.product import Product
 from clipita.config import IngestConfig
 from clipita.errors import ProductError
-from clipita.opensearch.ingest.bulk import CONFLICT, MAX_BYTES, BulkWriter, Document, OnDone
+from clipita.opensearch.cluster.bulk import CONFLICT, MAX_BYTES, BulkWriter, Document, OnDone
 from clipita.opensearch.ingest.documents import Draft, Item, Layout, make_thumbnail
 from clipita.opensearch.ingest.outcomes import Ledger, Outcome
 from clipita.opensearch.ingest.timing import Clock
