@@ -16,7 +16,7 @@ from clipita.cli.common import config_option, device_option, index_option, json_
 if TYPE_CHECKING:
     from opensearchpy import OpenSearch
 
-    from clipita.opensearch.index.aliases import Version
+    from clipita.opensearch.index.versions import Version
 
 
 @click.group(name="index")
@@ -49,7 +49,7 @@ def list_command(index: str | None, url: str | None, as_json: bool, config_file:
       clipita index list --index products
       clipita index list --json | jq -r '.[] | select(.current) | .name'
     """
-    from clipita.opensearch.index.aliases import list_versions
+    from clipita.opensearch.index.versions import list_versions
 
     client, alias = _connected(config_file, url, index)
     versions = list_versions(client, alias)
@@ -76,7 +76,7 @@ def rollback(to: str | None, index: str | None, url: str | None, config_file: Pa
       clipita index rollback --index products
       clipita index rollback --to products-1a2b3c4d-1
     """
-    from clipita.opensearch.index.aliases import roll_back
+    from clipita.opensearch.index.versions import roll_back
 
     client, alias = _connected(config_file, url, index)
     before, now = roll_back(client, alias, to)
@@ -101,7 +101,7 @@ def prune(keep: int, yes: bool, index: str | None, url: str | None, config_file:
       clipita index prune --keep 2
       clipita index prune --keep 0 --yes
     """
-    from clipita.opensearch.index.aliases import prune_versions, remove_versions
+    from clipita.opensearch.index.versions import prune_versions, remove_versions
 
     client, alias = _connected(config_file, url, index)
     stay, go = prune_versions(client, alias, keep)

@@ -22,6 +22,7 @@ from clipita.errors import ClusterError, UsageError
 from clipita.opensearch.cluster.bulk import Document, write_all
 from clipita.opensearch.cluster.errors import guarded
 from clipita.opensearch.cluster.retry import Backoff
+from clipita.opensearch.index.aliases import indices_behind, swap_alias
 
 if TYPE_CHECKING:
     from clipita.runtime import Bundle
@@ -155,7 +156,8 @@ def publish(
     refused = write_all(client, target, documents, backoff, require_alias=False)
     if refused:
         raise ClusterError(f"{len(refused)} categories were refused by {target}; the first: {refused[0]}.")
-    backoff.call(client, lambda: _point(client, alias + SUFFIX, target))
+    moved = alias + SUFFIX
+    backoff.call(client, lambda: swap_alias(client, moved, target, indices_behind(client, moved)))
     return len(documents)
 
 
@@ -209,18 +211,3 @@ def _document(path: CategoryPath, vector: list[float]) -> Document:
         "vector": vector,
     }
     return Document(identifier, orjson.dumps(source))
-
-
-def _point(client: OpenSearch, alias: str, target: str) -> None:
-    """Point the alias at an index, in one step."""
-    if client.indices.exists_alias(name=alias):
-        behind = sorted(client.indices.get_alias(name=alias))
-    elif client.indices.exists(index=alias):
-        raise ClusterError(
-            f"{alias} is an index of its own, not an alias that clipita made.",
-            hint="Choose another name with --index; your index stays as it is.",
-        )
-    else:
-        behind = []
-    actions: list[dict[str, Any]] = [{"remove": {"index": name, "alias": alias}} for name in behind if name != target]
-    client.indices.update_aliases(body={"actions": [*actions, {"add": {"index": target, "alias": alias}}]})

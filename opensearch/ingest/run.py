@@ -277,7 +277,8 @@ class _Run:
         client, name, behind = self._client, self._target.name, self._target.behind
         replaced = behind if behind != name else None
         self._backoff.call(client, lambda: update_meta(client, name, state="complete", replaced=replaced))
-        self._replaced = self._backoff.call(client, lambda: swap_alias(client, self._alias, name, behind, carried))
+        expected = [] if behind is None else [behind]
+        self._replaced = self._backoff.call(client, lambda: swap_alias(client, self._alias, name, expected, carried))
 
     def describe(self, finished: bool) -> IngestReport:
         """What was done so far."""
