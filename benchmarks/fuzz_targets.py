@@ -20,10 +20,11 @@ from clipita.catalogue.images.decode import load_image
 from clipita.catalogue.product import ImageSource
 from clipita.catalogue.reader import CatalogueFile
 from clipita.config import FieldsConfig
+from clipita.files import sha256
 from clipita.opensearch.search.arguments import SearchArguments
 from clipita.opensearch.search.cursor import Cursor
 from clipita.opensearch.search.request import search_body
-from clipita.runtime.bundle import MANIFEST, REQUIRED_FILES, Bundle, fingerprint_of, hash_file
+from clipita.runtime.bundle import MANIFEST, REQUIRED_FILES, Bundle, fingerprint_of
 from clipita.runtime.preprocess import to_pixels
 from clipita.serve.query_string import SEARCH, from_json, from_query_string
 
@@ -125,7 +126,7 @@ def bundles(folder: Path) -> Target:
     for name in REQUIRED_FILES:
         (folder / name).write_bytes(name.encode())
     files = {
-        name: {"sha256": hash_file(folder / name), "bytes": (folder / name).stat().st_size} for name in REQUIRED_FILES
+        name: {"sha256": sha256(folder / name), "bytes": (folder / name).stat().st_size} for name in REQUIRED_FILES
     }
     image = {"height": 32, "width": 32, "mean": [0.5] * 3, "std": [0.5] * 3}
     text = {"clean": "lower", "context_length": 24, "pad_id": 0, "pad_to": "longest"}

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -20,6 +18,7 @@ from clipita.catalogue.reader import open_plain
 from clipita.catalogue.rows import FileSource
 from clipita.config import FieldsConfig
 from clipita.errors import ProductError, UsageError
+from clipita.files import replacing
 
 PARTS = ("train", "valid", "test")
 _SUFFIXES = {".gz", ".zst"}
@@ -75,17 +74,11 @@ def split_catalogue(
     present = [target for target in files.values() if target.exists()]
     if present and not force:
         raise UsageError(f"{present[0]} is there already.", hint="Replace it with --force.")
-    try:
-        draft = Path(tempfile.mkdtemp(prefix=".splitting-", dir=file.parent))
-    except OSError as error:
-        raise UsageError(
-            f"{file.parent} cannot be written: {error.strerror}.", hint="Copy the catalogue elsewhere."
-        ) from error
-    drafts = {part: draft / target.name for part, target in files.items()}
     counts = dict.fromkeys(PARTS, 0)
     rejected: list[Rejection] = []
     try:
         with ExitStack() as stack:
+            drafts = {part: stack.enter_context(replacing(target)) for part, target in files.items()}
             sinks = _sinks(source, drafts, stack)
             for done, (number, part, row) in enumerate(_placed(source, fields), start=1):
                 on_rows(done, source.rows)
@@ -94,12 +87,8 @@ def split_catalogue(
                 else:
                     sinks[part](row)
                     counts[part] += 1
-        for part, target in files.items():
-            drafts[part].replace(target)
     except OSError as error:
-        raise UsageError(f"{file.parent} cannot be written: {error}.", hint="Is the disk full?") from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        raise UsageError(f"{file.parent} cannot be written: {error}.", hint="Copy the catalogue elsewhere.") from error
     return SplitReport(files, counts, tuple(rejected))
 
 

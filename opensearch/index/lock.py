@@ -20,6 +20,7 @@ from typing import Any
 from opensearchpy import OpenSearch, OpenSearchException
 
 from clipita.errors import IndexLockedError
+from clipita.files import boot_id, start_ticks
 from clipita.opensearch.cluster.errors import address_of, translate
 from clipita.opensearch.cluster.retry import Backoff
 
@@ -62,7 +63,7 @@ class Holder:
     def here(cls) -> Holder:
         """The present process, with a new token."""
         pid = os.getpid()
-        return cls(secrets.token_hex(8), socket.gethostname(), pid, _place(), _start_ticks(pid) or 0)
+        return cls(secrets.token_hex(8), socket.gethostname(), pid, _place(), start_ticks(pid) or 0)
 
     @property
     def dead(self) -> bool:
@@ -70,7 +71,7 @@ class Holder:
         if self.place != _place():
             return False
         given_back = self.pid == os.getpid() and self.token not in _HELD
-        return given_back or _start_ticks(self.pid) != self.started
+        return given_back or start_ticks(self.pid) != self.started
 
 
 class AliasLock:
@@ -203,20 +204,8 @@ def _clock(milliseconds: Any) -> str:
 
 
 def _place() -> str:
-    boot = Path("/proc/sys/kernel/random/boot_id")
     try:
-        return f"{boot.read_text().strip()} {Path('/proc/self/ns/pid').readlink()}"
+        return f"{boot_id()} {Path('/proc/self/ns/pid').readlink()}"
     except OSError:
         # Without /proc no process can be looked at; a random place makes every other one a foreign one.
         return secrets.token_hex(8)
-
-
-def _start_ticks(pid: int) -> int | None:
-    """When the process started (proc_pid_stat(5), field 22); None when there is none, or only its remains."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return None
-    # The second field is the program's name in brackets and may itself hold blanks and brackets.
-    fields = text.rpartition(")")[2].split()
-    return None if fields[0] in "ZX" else int(fields[19])

@@ -15,6 +15,7 @@ import orjson
 
 from clipita.catalogue.product import ImageSource, Product
 from clipita.errors import UsageError
+from clipita.files import replacing
 from clipita.opensearch.ingest.index_source import IndexSource
 
 SHARES = {"train": 0.8, "valid": 0.1, "test": 0.1}
@@ -73,11 +74,10 @@ def export_catalogue(
     total = source.total
     share = 1.0 if products is None else min(1.0, products / max(1, total))
     found = ExportReport(source.name, 0, 0, 0, None, dict.fromkeys(SHARES, 0))
-    parts = {split: file.with_name(f"{file.name}.part") for split, file in files.items()}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with ExitStack() as stack:
-            streams = {split: stack.enter_context(gzip.open(part, "wb", 3)) for split, part in parts.items()}
+            streams = {split: stack.enter_context(_compressed(file, stack)) for split, file in files.items()}
             for item in source.items(lambda _: None):
                 found.documents += 1
                 report(found.documents, total)
@@ -90,14 +90,15 @@ def export_catalogue(
                     split = _split(_fraction(item.product.id, f"split {seed}"))
                     streams[split].write(orjson.dumps(_row(item.product)) + b"\n")
                     found.written[split] += 1
-        for split, part in parts.items():
-            part.replace(files[split])
     except OSError as error:
         raise UsageError(f"{folder} cannot be written: {error.strerror}.", hint="Name another folder.") from error
-    finally:
-        for part in parts.values():
-            part.unlink(missing_ok=True)
     return found
+
+
+def _compressed(file: Path, stack: ExitStack) -> gzip.GzipFile:
+    """A draft of the file as a gzip stream without name and time, so that equal products give equal files."""
+    draft = stack.enter_context(replacing(file))
+    return gzip.GzipFile("", "wb", 3, stack.enter_context(draft.open("wb")), mtime=0)
 
 
 def _row(product: Product) -> dict[str, Any]:

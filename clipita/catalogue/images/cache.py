@@ -11,6 +11,8 @@ from pathlib import Path
 
 import orjson
 
+from clipita.files import write_atomically
+
 MAX_BYTES = 10 * 10**9
 _SPARED = 0.9
 """Share of the limit that is left after old pictures were removed."""
@@ -73,14 +75,10 @@ class PictureCache:
             "last_modified": picture.last_modified,
         }
         file = self._file(url)
-        draft = file.with_name(f"{file.name}.{os.getpid()}-{threading.get_ident()}")
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            draft.write_bytes(orjson.dumps(facts) + b"\n" + picture.data)
-            draft.replace(file)
+            write_atomically(file, orjson.dumps(facts) + b"\n" + picture.data)
         except OSError:
-            with contextlib.suppress(OSError):
-                draft.unlink(missing_ok=True)
             return
         self._make_room(len(picture.data))
 
