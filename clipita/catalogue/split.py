@@ -41,13 +41,22 @@ class SplitReport:
     rejected: tuple[Rejection, ...]
 
 
-def part_of(product_id: str) -> str:
+def part_of(product_id: str, seed: int = 0) -> str:
     """The part of a product by its id alone: train (80 %), valid or test (10 % each).
 
-    A product stays in its part however the catalogue grows, is sorted or comes in several files.
+    A product stays in its part however the catalogue grows, is sorted or comes in several files, and whichever command
+    splits it. Another seed gives other parts.
     """
-    bucket = int.from_bytes(hashlib.sha256(product_id.encode()).digest()[:4], "big") % 10
+    key = product_id if seed == 0 else f"{seed} {product_id}"
+    bucket = int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "big") % 10
     return "train" if bucket < 8 else PARTS[bucket - 7]
+
+
+def in_sample(product_id: str, share: float, seed: int = 0) -> bool:
+    """Whether a product is in a sample of this share; a larger share keeps all products of a smaller one."""
+    salt = hashlib.blake2b(f"sample {seed}".encode(), digest_size=16).digest()
+    digest = hashlib.blake2b(product_id.encode(), digest_size=8, salt=salt).digest()
+    return int.from_bytes(digest, "big") < share * 2**64
 
 
 def split_catalogue(

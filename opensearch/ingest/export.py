@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import gzip
-import hashlib
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -14,12 +13,10 @@ from typing import Any
 import orjson
 
 from clipita.catalogue.product import ImageSource, Product
+from clipita.catalogue.split import PARTS, in_sample, part_of
 from clipita.errors import UsageError
 from clipita.files import replacing
 from clipita.opensearch.ingest.index_source import IndexSource
-
-SHARES = {"train": 0.8, "valid": 0.1, "test": 0.1}
-_STEPS = 2**64
 
 
 @dataclass
@@ -67,17 +64,17 @@ def export_catalogue(
         UsageError: the files are there already, or the folder cannot be written.
         ClusterError: the cluster refused it, or stayed away for too long.
     """
-    files = {split: folder / f"{split}.jsonl.gz" for split in SHARES}
+    files = {part: folder / f"{part}.jsonl.gz" for part in PARTS}
     present = [file for file in files.values() if file.exists()]
     if present and not force:
         raise UsageError(f"{present[0]} is there already.", hint="Name another folder, or replace it with --force.")
     total = source.total
     share = 1.0 if products is None else min(1.0, products / max(1, total))
-    found = ExportReport(source.name, 0, 0, 0, None, dict.fromkeys(SHARES, 0))
+    found = ExportReport(source.name, 0, 0, 0, None, dict.fromkeys(PARTS, 0))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with ExitStack() as stack:
-            streams = {split: stack.enter_context(_compressed(file, stack)) for split, file in files.items()}
+            streams = {part: stack.enter_context(_compressed(file, stack)) for part, file in files.items()}
             for item in source.items(lambda _: None):
                 found.documents += 1
                 report(found.documents, total)
@@ -86,10 +83,10 @@ def export_catalogue(
                     found.first_problem = found.first_problem or f"{item.product.id}: {item.problem}"
                 elif not item.product.category_path:
                     found.without_category += 1
-                elif _fraction(item.product.id, f"sample {seed}") < share:
-                    split = _split(_fraction(item.product.id, f"split {seed}"))
-                    streams[split].write(orjson.dumps(_row(item.product)) + b"\n")
-                    found.written[split] += 1
+                elif in_sample(item.product.id, share, seed):
+                    part = part_of(item.product.id, seed)
+                    streams[part].write(orjson.dumps(_row(item.product)) + b"\n")
+                    found.written[part] += 1
     except OSError as error:
         raise UsageError(f"{folder} cannot be written: {error.strerror}.", hint="Name another folder.") from error
     return found
@@ -116,16 +113,3 @@ def _cell(image: ImageSource) -> str | None:
         return image.location
     # Which format it is, is seen in the bytes when it is read.
     return f"data:image;base64,{base64.b64encode(image.data).decode()}"
-
-
-def _fraction(id_: str, salt: str) -> float:
-    digest = hashlib.blake2b(id_.encode(), digest_size=8, salt=hashlib.blake2b(salt.encode(), digest_size=16).digest())
-    return int.from_bytes(digest.digest(), "big") / _STEPS
-
-
-def _split(fraction: float) -> str:
-    for split, share in SHARES.items():
-        if fraction < share:
-            return split
-        fraction -= share
-    return "test"
