@@ -147,7 +147,7 @@ def command(
                 alias=cluster.index,
                 **ways,
                 progress=lambda done, total: bar.update(task, completed=done, total=total, note=_pace(ingest)),
-                remark=console.note,
+                warn=console.note,
             )
             source = _copied(client, from_index, fields, root) if from_index else None
             try:

@@ -13,7 +13,7 @@ import opensearchpy
 
 from clipita.opensearch.cluster.errors import address_of, translate
 
-Remark = Callable[[str], None]
+Warn = Callable[[str], None]
 T = TypeVar("T")
 
 RETRIABLE = frozenset({429, 502, 503, 504})
@@ -26,7 +26,7 @@ class Backoff:
     """Waits 0.5, 1, 2 … up to 15 seconds, each with jitter, and gives up after `patience` seconds without success.
 
     Args:
-        remark: is told of every wait.
+        warn: called with every wait, in a sentence.
         patience: seconds, counted from the first failure in a row.
         first_wait: seconds.
         ended: once set, there is no more waiting.
@@ -34,13 +34,13 @@ class Backoff:
 
     def __init__(
         self,
-        remark: Remark | None = None,
+        warn: Warn | None = None,
         patience: float = PATIENCE,
         first_wait: float = FIRST_WAIT,
         ended: threading.Event | None = None,
     ) -> None:
         self._ended = ended or threading.Event()
-        self._remark = remark
+        self._warn = warn
         self._first_wait = first_wait
         self._patience = patience
         self._failures = 0
@@ -67,8 +67,8 @@ class Backoff:
         longest = min(LONGEST_WAIT, self._first_wait * 2 ** min(self._failures, 10))
         self._failures += 1
         seconds = min(left, longest * self._random.uniform(0.5, 1.0))
-        if self._remark is not None:
-            self._remark(f"OpenSearch: {cause}; trying again in {seconds:.1f} s.")
+        if self._warn is not None:
+            self._warn(f"OpenSearch: {cause}; trying again in {seconds:.1f} s.")
         return not self._ended.wait(seconds)
 
     def call(self, client: opensearchpy.OpenSearch, request: Callable[[], T]) -> T:

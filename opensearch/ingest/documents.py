@@ -24,6 +24,7 @@ from clipita.opensearch.cluster.bulk import Document
 from clipita.opensearch.index.mapping import ID_FIELD, VECTOR_FIELD, attribute_key
 
 OnReject = Callable[[Rejection], None]
+Vector = npt.NDArray[np.float32] | Sequence[float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,9 +172,7 @@ def clashing_column(names: Iterable[str]) -> str | None:
     return next((name for name in names if name.split(".")[0] in OURS), None)
 
 
-def our_fields(
-    draft: Draft, vector: npt.NDArray[np.float32] | Sequence[float], fingerprint: str, thumbnail: str | None
-) -> bytes:
+def our_fields(draft: Draft, vector: Vector, fingerprint: str, thumbnail: str | None) -> bytes:
     """The fields that clipita adds, as a JSON object.
 
     Args:
@@ -297,15 +296,15 @@ def _attribute_fields(attributes: Mapping[str, str]) -> dict[str, str | list[str
     return fields
 
 
-Way = Literal["whole", "in place"]
+Way = Literal["replace", "update"]
 
 
 class Layout:
     """Lays out documents.
 
-    - `whole`: the document takes the place of what is stored.
-    - `in place`: only our fields are written into a document that is there, and where it was read from the index, only
-      as long as it is the version that was read.
+    - `replace`: the document replaces what is stored.
+    - `update`: only our fields are written into an existing document, and, where it was read from the index, only as
+      long as it is the version that was read.
 
     Args:
         way: one of the two.
@@ -313,22 +312,20 @@ class Layout:
     """
 
     def __init__(self, way: Way, fingerprint: str) -> None:
-        self.way = way
+        self._way = way
         self._fingerprint = fingerprint
 
-    def encoded(
-        self, item: Item, draft: Draft, vector: npt.NDArray[np.float32] | Sequence[float], thumbnail: str | None
-    ) -> Document:
+    def encoded(self, item: Item, draft: Draft, vector: Vector, thumbnail: str | None) -> Document:
         """With its vector, [dim]."""
         ours = our_fields(draft, vector, self._fingerprint, thumbnail)
-        if self.way == "whole":
+        if self._way == "replace":
             return Document(item.product.id, with_fields(draft.source, ours), item.routing)
         guard = None if item.stored is None else (item.stored.seq_no, item.stored.primary_term)
         return Document(item.product.id, b'{"doc":' + ours + b"}", item.routing, "update", guard)
 
     def without_vector(self, item: Item, draft: Draft) -> Document | None:
         """A document of the shop that can have no vector still belongs into its copy; None where nothing is lost."""
-        if self.way == "in place" or item.stored is None:
+        if self._way == "update" or item.stored is None:
             return None
         # Without hashes, so that the next run tries again.
         ours = orjson.dumps({"clipita": {"fingerprint": self._fingerprint}})

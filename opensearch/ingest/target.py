@@ -93,7 +93,7 @@ class Targets:
             )
         if present is not None and not new_index:
             check_fingerprint(present, self._bundle, self._alias)
-            return Target(present.name, present.name, "whole", not present.complete)
+            return Target(present.name, present.name, "replace", not present.complete)
         behind = None if present is None else present.name
         name = self._unfinished(copied_from=None)
         if name is None:
@@ -102,7 +102,7 @@ class Targets:
         elif behind is None:
             with guarded(self._client):
                 self._client.indices.put_alias(index=name, name=self._alias)
-        return Target(name, behind or name, "whole", building=True)
+        return Target(name, behind or name, "replace", building=True)
 
     def for_copy(self, source: IndexSource, new_index: bool) -> Target:
         """The index for a copy of the shop's own one.
@@ -122,7 +122,7 @@ class Targets:
             if behind == source.name:
                 return self.in_place()
             if present.meta.get("copied_from") == source.name:
-                return Target(present.name, behind, "whole", not present.complete)
+                return Target(present.name, behind, "replace", not present.complete)
         name = self._unfinished(copied_from=source.name)
         if name is None:
             body = carried_body(
@@ -130,7 +130,7 @@ class Targets:
                 products=source.total, copied_from=source.name,
             )  # fmt: skip
             name = self._create(body, visible=False)
-        return Target(name, behind, "whole", building=True)
+        return Target(name, behind, "replace", building=True)
 
     def in_place(self) -> Target:
         """The shop's own index, with our fields added to its mapping.
@@ -155,7 +155,7 @@ class Targets:
             if present is not None:
                 check_fingerprint(present, self._bundle, self._alias)
             self._add_fields(name, index["mappings"], present)
-        return Target(name, name, "in place", building=False)
+        return Target(name, name, "update", building=False)
 
     def keep_fields(self, name: str, fields: Mapping[str, str]) -> None:
         """Note in the index which of the shop's fields is the title, so that searches find it; see `ProductIndex`."""

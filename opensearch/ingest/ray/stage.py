@@ -28,12 +28,11 @@ from typing import TYPE_CHECKING, Any
 from clipita.catalogue.product import Product
 from clipita.config import IngestConfig
 from clipita.errors import ClipItaError, ClusterError, DeviceError, MissingExtraError
-from clipita.opensearch.cluster.retry import Remark
-from clipita.opensearch.ingest.documents import Draft, Item, Layout
-from clipita.opensearch.ingest.outcomes import Ledger
+from clipita.opensearch.cluster.retry import Warn
+from clipita.opensearch.ingest.context import RunContext
+from clipita.opensearch.ingest.documents import Draft, Item
 from clipita.opensearch.ingest.ray.actors import BatchEncoder, Desk, Encoded, Failure, batches
 from clipita.opensearch.ingest.stages import POLL_SECONDS, BatchStage, WriteStage
-from clipita.opensearch.ingest.timing import Clock
 
 if TYPE_CHECKING:
     from clipita.runtime import Bundle
@@ -55,7 +54,7 @@ class RayEncoders:
     Args:
         bundle: the model; every machine must have its folder under the same path.
         config: device (`auto`: a GPU each where the cluster has any, else CPU), number of encoders.
-        remark: told of encoders that come and go.
+        warn: called when encoders come and go.
 
     Attributes:
         bundle: the model.
@@ -68,9 +67,9 @@ class RayEncoders:
         ClusterError: Ray cannot be started or reached.
     """
 
-    def __init__(self, bundle: Bundle, config: IngestConfig, remark: Remark) -> None:
+    def __init__(self, bundle: Bundle, config: IngestConfig, warn: Warn) -> None:
         self.bundle = bundle
-        self.remark = remark
+        self.warn = warn
         self._started_here = _connect()
         import ray
 
@@ -85,7 +84,7 @@ class RayEncoders:
                 f"{self.count or 'Some'} encoders on {self.device} want a GPU each, and the Ray cluster has {gpus}.",
                 hint="Name fewer with --encoders, use --device cpu, or add machines with GPUs to the cluster.",
             )
-        remark(f"Ray: {self.count} encoders on {self.device}, {machines} machines.")
+        warn(f"Ray: {self.count} encoders on {self.device}, {machines} machines.")
 
     def close(self) -> None:
         """End a cluster that was started here, or leave the one that was there before."""
@@ -96,27 +95,16 @@ class RayEncoders:
 
 
 class RayStage(BatchStage[tuple[Item, Draft]]):
-    """Sends batches to the encoders of a Ray cluster and takes back what they made of them.
+    """Sends batches to the encoders of a Ray cluster and takes back their vectors.
 
     Args:
-        encoders: where they are.
-        write: see `BatchStage`, as all that follow.
-        ledger: likewise.
-        config: likewise.
-        layout: likewise.
-        clock: likewise.
+        context: of the run.
+        write: the next stage.
+        encoders: the cluster.
     """
 
-    def __init__(
-        self,
-        encoders: RayEncoders,
-        write: WriteStage,
-        ledger: Ledger,
-        config: IngestConfig,
-        layout: Layout,
-        clock: Clock,
-    ) -> None:
-        super().__init__(write, ledger, config, layout, clock)
+    def __init__(self, context: RunContext, write: WriteStage, encoders: RayEncoders) -> None:
+        super().__init__(context, write)
         self._encoders = encoders
         self._most = encoders.count * (1 + AHEAD_EACH)
         self._under_way: dict[int, list[tuple[Item, Draft]]] = {}
@@ -179,9 +167,9 @@ class RayStage(BatchStage[tuple[Item, Draft]]):
             raise ClipItaError(f"The encoder on {encoded.host} cannot work: {encoded.message}", hint=encoded.hint)
         for (item, draft), result in zip(self._under_way.pop(number, []), encoded, strict=False):
             if result.vector is None:
-                self._without_vector(item, draft, result.problem or "it has no vector")
+                self._write.put_without_vector(item, draft, result.problem or "it has no vector")
             else:
-                self._with_vector(item, draft, result.vector, result.thumbnail)
+                self._encoded(item, draft, result.vector, result.thumbnail)
         assert self._flow is not None
         self._flow.settle(number)
         return True
@@ -217,7 +205,7 @@ class _Flow:
         for key, (_, where) in self._ask(self._desk.encoders).items():
             if key not in self._known:
                 self._known.add(key)
-                self._encoders.remark(f"Ray: encoder {len(self._known)} works on {where}.")
+                self._encoders.warn(f"Ray: encoder {len(self._known)} works on {where}.")
 
     def close(self) -> None:
         """End the flow; what is under way is given up."""
@@ -255,7 +243,7 @@ class _Flow:
                 if starts > MAX_STARTS:
                     self._arrivals.put(_gone(error))
                     return
-                self._encoders.remark(f"Ray: {type(error).__name__}; what was under way is encoded again.")
+                self._encoders.warn(f"Ray: {type(error).__name__}; what was under way is encoded again.")
             except BaseException as error:  # noqa: BLE001 - raised again by the thread that takes the arrivals
                 self._arrivals.put(error)
                 return

@@ -54,15 +54,15 @@ def test_ledger_that_cannot_be_written(tmp_path: Path) -> None:
 
 
 def test_backoff_doubles_its_waits_until_its_patience_ends() -> None:
-    remarks: list[str] = []
-    backoff = Backoff(remarks.append, patience=0.5, first_wait=0.02)
+    warnings: list[str] = []
+    backoff = Backoff(warnings.append, patience=0.5, first_wait=0.02)
     started = time.monotonic()
     while backoff.wait("busy (status 429)"):
         pass
     assert 0.5 <= time.monotonic() - started < 1.5
-    waits = [float(remark.split("again in ")[1].split()[0]) for remark in remarks]
+    waits = [float(warning.split("again in ")[1].split()[0]) for warning in warnings]
     assert 4 <= len(waits) <= 8
-    assert all("busy (status 429)" in remark for remark in remarks)
+    assert all("busy (status 429)" in warning for warning in warnings)
 
 
 def test_success_makes_the_next_failure_a_first_one() -> None:

@@ -73,7 +73,7 @@ def test_cluster_that_stays_away_ends_the_run_and_the_same_call_finishes_it(
 
 def test_short_outage_is_waited_for(ingest: Run, shop: Path, proxied: Callable[..., tuple[Any, OpenSearch]]) -> None:
     proxy, through = proxied(0.0)
-    remarks: list[str] = []
+    warnings: list[str] = []
 
     def hiccup(bulk: int) -> None:
         if bulk == 6:
@@ -81,9 +81,9 @@ def test_short_outage_is_waited_for(ingest: Run, shop: Path, proxied: Callable[.
             threading.Timer(1.0, lambda: setattr(proxy, "down", False)).start()
 
     proxy.before_bulk = hiccup
-    report = ingest(shop / "train.parquet", client=through, remark=remarks.append, config={"bulk_documents": 8})
+    report = ingest(shop / "train.parquet", client=through, warn=warnings.append, config={"bulk_documents": 8})
     assert (report.products, report.left_out) == (120, 0)
-    assert any("no connection; trying again in" in remark for remark in remarks)
+    assert any("no connection; trying again in" in warning for warning in warnings)
 
 
 def test_nothing_answers(tmp_path: Path) -> None:
