@@ -68,7 +68,7 @@ class LazyGroup(click.Group):
     default="text",
     envvar="CLIPITA_LOG_FORMAT",
     show_default=True,
-    help="json: one object a line. Environment: CLIPITA_LOG_FORMAT.",
+    help="json: one object per line. Environment: CLIPITA_LOG_FORMAT.",
 )
 @click.version_option(__version__, "-V", "--version", prog_name="clipita")
 def group(log_level: str, log_format: LogFormat) -> None:
