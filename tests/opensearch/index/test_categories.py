@@ -22,7 +22,7 @@ PATHS = [("Home", f"Shelf {number}") for number in range(700)]
 def test_a_busy_cluster_gets_every_category_in_the_end(
     client: OpenSearch, bundle: Bundle, alias: str, proxied: Callable[..., tuple[Any, OpenSearch]], fault: str
 ) -> None:
-    proxy, through = proxied(0.6, seed=7, faults=(fault,))
+    proxy, through = proxied(0.35, seed=32, faults=(fault,))
     warnings: list[str] = []
     written = publish(through, alias, f"{alias}-1", bundle, PATHS, Backoff(warnings.append, first_wait=0.01))
     assert proxy.spoilt[fault] >= 2
