@@ -38,7 +38,7 @@ def command() -> None:
 @command.command("check")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--image-root", type=click.Path(path_type=Path), help="Folder of relative image paths; default: FILE's.")
-@click.option("--images/--no-images", default=True, help="Decode every picture (default), or leave them unopened.")
+@click.option("--images/--no-images", default=True, help="Decode every image (default), or leave them unopened.")
 @click.option("--rejected", "rejected_file", type=click.Path(path_type=Path), help="Write every unusable row here.")
 @fields_options
 @json_option
@@ -55,7 +55,7 @@ def check(
     """Read all of FILE and say what is missing, broken or odd.
 
     FILE is Parquet, JSON Lines (.jsonl, .ndjson, .json) or CSV (.csv, .tsv); the text formats also as .gz. Each row is
-    a product with an id and at least one of title, picture and attributes; a category path makes it fit for training.
+    a product with an id and at least one of title, image and attributes; a category path makes it fit for training.
 
     Nothing is written, except the rows that cannot be used, with the reasons, to --rejected.
     Exit code 3 says that there are such rows.
@@ -164,7 +164,7 @@ def _print(report: CheckReport) -> None:
     row("usable products", f"{report.usable:,}")
     for kind, count in report.rejected.items():
         row("rejected", f"{count:,}  {kind}")
-    row("broken pictures", "not looked at" if report.broken_images is None else f"{report.broken_images:,}")
+    row("broken images", "not checked" if report.broken_images is None else f"{report.broken_images:,}")
     for name, missing in report.missing.items():
         row(f"without {name}", f"{missing.count:,}  ({missing.percent} %)")
     if report.titles is not None:
