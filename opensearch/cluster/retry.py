@@ -1,4 +1,4 @@
-"""Waiting for a cluster that is busy or away for a moment: exponential back-off with jitter, bounded."""
+"""The back-off for a cluster that is busy (429, 503) or away: exponential, with jitter, bounded."""
 
 from __future__ import annotations
 
@@ -45,18 +45,18 @@ class Backoff:
         self._patience = patience
         self._failures = 0
         self._since = 0.0
-        # Two ingests that were turned away together must not come back together.
+        # Two ingests that were turned away together must not try again together.
         self._random = random.Random(os.getpid())
 
     def success(self) -> None:
-        """The cluster took something: the next failure is a first one again."""
+        """Reset: the next failure is a first one again."""
         self._failures = 0
 
     def wait(self, cause: str) -> bool:
         """Sleep after a failure.
 
         Returns:
-            False at once when the patience is at its end.
+            False at once when the patience is exhausted.
         """
         now = time.monotonic()
         if self._failures == 0:
@@ -72,7 +72,7 @@ class Backoff:
         return not self._ended.wait(seconds)
 
     def call(self, client: opensearchpy.OpenSearch, request: Callable[[], T]) -> T:
-        """Send a request that may safely be sent twice, again and again while the cluster is busy.
+        """Send a request that may safely be repeated, until the cluster is no longer busy.
 
         Raises:
             ClusterError: the cluster refused it, or stayed busy or away for too long.
@@ -92,7 +92,7 @@ def is_retriable(error: Exception) -> bool:
     """Whether the same request may succeed a moment later."""
     if isinstance(error, opensearchpy.SSLError | opensearchpy.AuthenticationException):
         return False
-    # A cut-off answer; that OpenSearch is at this address was seen when the connection was made.
+    # A truncated answer; the connection was checked to lead to OpenSearch when it was made.
     if isinstance(error, opensearchpy.ConnectionError | opensearchpy.SerializationError):
         return True
     return (
@@ -101,7 +101,7 @@ def is_retriable(error: Exception) -> bool:
 
 
 def is_block(error_type: Any) -> bool:
-    """Whether an error's type is a block on the index, which no waiting lifts; one for a full disk has status 429."""
+    """Whether an error is a block on the index, which waiting does not lift; one for a full disk has status 429."""
     return bool(error_type == "cluster_block_exception")
 
 
@@ -112,6 +112,6 @@ def describe(error: Exception) -> str:
     if isinstance(error, opensearchpy.ConnectionError):
         return "no connection"
     if isinstance(error, opensearchpy.SerializationError):
-        return "an answer that is cut off"
+        return "a truncated answer"
     status = getattr(error, "status_code", "?")
     return f"busy (status {status})" if status in RETRIABLE else f"status {status}"

@@ -1,8 +1,8 @@
-"""Category vectors in the cluster: `<alias>-categories`, one document a category of the shop's tree.
+"""Category vectors in the cluster: `<alias>-categories`, one document per category of the shop's tree.
 
 With them a category page needs no model: its vector is looked up by the category's path or name, from Python or by
-plain HTTP. They lie in `<index>-categories` beside the index whose products they are compared with, so that a search
-never mixes two models; the alias `<alias>-categories` moves along.
+plain HTTP. They are stored in `<index>-categories` beside the index with whose products they are compared, so that a
+search never mixes two models; the alias `<alias>-categories` moves along.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class CategoryVector:
 
     @property
     def name(self) -> str:
-        """Its own name, which is its text as a query."""
+        """The category's own name, which is its text as a query."""
         return self.path[-1]
 
 
@@ -76,7 +76,7 @@ class Categories:
         self._names: dict[str, CategoryVector] = {}
         for entry in sorted(entries, key=lambda entry: (len(entry.path), entry.path)):
             self._paths.setdefault(SEPARATOR.join(entry.path).casefold(), entry)
-            # Nodes of one name have one text, hence one vector: the uppermost stands for all.
+            # Categories of one name have one text, hence one vector: the uppermost stands for all.
             self._names.setdefault(entry.name.casefold(), entry)
 
     def __len__(self) -> int:
@@ -86,12 +86,12 @@ class Categories:
         return iter(self._paths.values())
 
     def find(self, wanted: str | Sequence[str]) -> CategoryVector | None:
-        """By its path (a sequence of names, or `A > B > C`) or its name; case does not count."""
+        """A category by its path (a sequence of names, or `A > B > C`) or its name, ignoring case."""
         key = (wanted if isinstance(wanted, str) else SEPARATOR.join(wanted)).strip().casefold()
         return self._paths.get(key) or (self._names.get(key) if isinstance(wanted, str) else None)
 
     def unknown(self, wanted: str | Sequence[str]) -> UsageError:
-        """The error for a category that is not there, with the nearest names."""
+        """The error for a category that does not exist, with the nearest names."""
         text = wanted if isinstance(wanted, str) else SEPARATOR.join(wanted)
         name = text.rpartition(SEPARATOR)[2].strip().casefold()
         near = difflib.get_close_matches(name, self._names, n=_NEAREST, cutoff=0.5)
@@ -101,10 +101,10 @@ class Categories:
 
 
 class WatchedCatalogue(CatalogueFile):
-    """A catalogue file that notes the category paths of the products that pass.
+    """A catalogue file that notes the category paths of its products while they are read.
 
     Attributes:
-        paths: what was seen so far.
+        paths: the paths so far.
     """
 
     paths: frozenset[CategoryPath] | set[CategoryPath] = frozenset()
@@ -162,7 +162,7 @@ def publish(
 
 
 def load(client: OpenSearch, index: str) -> Categories:
-    """The categories beside an index; none where ingest wrote none."""
+    """The categories beside an index; empty where ingest wrote none."""
     with guarded(client):
         if not client.indices.exists(index=index + SUFFIX):
             return Categories(())
@@ -175,7 +175,7 @@ def load(client: OpenSearch, index: str) -> Categories:
 
 
 def page_body(after: Sequence[Any] | None) -> dict[str, Any]:
-    """The request for the next categories, in the order of their ids."""
+    """The request for the next page of categories, by id."""
     body: dict[str, Any] = {"size": PAGE, "sort": [{"id": "asc"}], "_source": ["path", "vector"]}
     return body if after is None else {**body, "search_after": list(after)}
 
@@ -186,7 +186,7 @@ def read_entries(hits: Iterable[Mapping[str, Any]]) -> list[CategoryVector]:
 
 
 def category_id(path: CategoryPath) -> str:
-    """A category's `_id`: its path with ` > ` between the names; a hash where that is longer than an id may be."""
+    """A category's `_id`: its path with ` > ` between the names, or a hash of a path that is too long for an id."""
     text = SEPARATOR.join(path)
     return text if len(text.encode()) <= MAX_ID_BYTES else hashlib.sha256(text.encode()).hexdigest()
 

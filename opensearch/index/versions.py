@@ -22,12 +22,12 @@ class Version:
     Attributes:
         name: the index.
         current: whether the alias points at it.
-        model: the model's name, None for the shop's own index that was there first.
+        model: the model's name; None for the shop's own index.
         fingerprint: of the model, or None.
-        created: when, ISO 8601, or None.
+        created: ISO 8601, or None.
         state: complete, building, or shop for the shop's own.
-        documents: how many it holds.
-        bytes: its size on disk.
+        documents: their number.
+        bytes: size on disk.
     """
 
     name: str
@@ -41,10 +41,7 @@ class Version:
 
 
 def list_versions(client: OpenSearch, alias: str) -> list[Version]:
-    """All indices that ingest runs made for the alias, and the shop's own that one of them took the place of.
-
-    Returns:
-        The oldest first.
+    """All indices that ingest runs made for the alias, and the shop's own that one of them replaced; the oldest first.
 
     Raises:
         ClusterError: the cluster refused it.
@@ -92,7 +89,7 @@ def roll_back(client: OpenSearch, alias: str, to: str | None = None) -> tuple[st
     Raises:
         IndexLockedError: an ingest writes to the alias.
         IndexMissingError: there is no such alias.
-        UsageError: there is no earlier index, or the named one is none of this alias.
+        UsageError: there is no earlier index, or `to` is not one of this alias.
     """
     with AliasLock(client, alias):
         versions = list_versions(client, alias)
@@ -104,17 +101,17 @@ def roll_back(client: OpenSearch, alias: str, to: str | None = None) -> tuple[st
             aliases = client.indices.get(index=current.name)[current.name]["aliases"]
             carried = {name: options for name, options in aliases.items() if name != write_alias(current.name)}
             swap_alias(client, alias, target.name, [current.name], carried)
-            # The categories' vectors belong to the model of the index that they lie beside.
+            # Category vectors belong to the model of the index beside them.
             if client.indices.exists(index=target.name + SUFFIX):
                 swap_alias(client, alias + SUFFIX, target.name + SUFFIX, [current.name + SUFFIX])
     return current.name, target.name
 
 
 def prune_versions(client: OpenSearch, alias: str, keep: int) -> tuple[list[Version], list[Version]]:
-    """Which indices may go: all of ours but the present one and the `keep` newest complete ones beside it.
+    """Which indices may be deleted: all of ours except the present one and the `keep` newest complete ones beside it.
 
     Returns:
-        Those that stay, and those that may go; the shop's own index always stays.
+        Those that stay, and those to delete; the shop's own index always stays.
     """
     versions = list_versions(client, alias)
     beside = [version for version in versions if not version.current and version.state == "complete"]
@@ -128,7 +125,7 @@ def remove_versions(client: OpenSearch, alias: str, versions: Sequence[Version])
 
     Raises:
         IndexLockedError: an ingest writes to the alias, perhaps to one of them.
-        ClusterError: an alias came to point at one of them meanwhile.
+        ClusterError: an alias points at one of them by now.
     """
     with AliasLock(client, alias), guarded(client):
         for version in versions:
@@ -150,7 +147,7 @@ def _chosen(versions: Sequence[Version], current: Version, name: str | None) -> 
     earlier = [version for version in versions if not version.current and version.state != "building"]
     listed = ", ".join(version.name for version in earlier) or "none"
     if name is None:
-        # A first index took nobody's place; what was complete before it is the next best.
+        # The first index replaced none; the latest complete one before it is the next best.
         earlier = [version for version in earlier if (version.created or "") <= (current.created or "")]
         if not earlier:
             raise UsageError("There is no earlier index to go back to.", hint=f"Beside the present one: {listed}.")
@@ -158,6 +155,6 @@ def _chosen(versions: Sequence[Version], current: Version, name: str | None) -> 
     found = next((version for version in earlier if version.name == name), None)
     if found is None:
         raise UsageError(
-            f"{name} is no complete index of this alias beside the present one.", hint=f"There are: {listed}."
+            f"{name} is not a complete index of this alias beside the present one.", hint=f"There are: {listed}."
         )
     return found

@@ -18,7 +18,7 @@ from clipita.catalogue.product import CategoryPath, Product
 from clipita.config import FieldsConfig
 from clipita.errors import ClusterError, IndexMissingError, ProductError
 from clipita.opensearch.cluster.errors import guarded
-from clipita.opensearch.cluster.reads import count, get_documents, refresh, value_at, whole
+from clipita.opensearch.cluster.reads import all_shards, count, get_documents, refresh, value_at
 from clipita.opensearch.cluster.retry import Backoff
 from clipita.opensearch.index.index import resolve, write_alias
 from clipita.opensearch.index.mapping import VECTOR_FIELD
@@ -106,7 +106,7 @@ class IndexSource:
         """The highest sequence number of each shard; every later write there exceeds it."""
 
         def request() -> tuple[int, ...]:
-            stats = whole(self._client.indices.stats(index=self.name, params={"level": "shards"}), copies=True)
+            stats = all_shards(self._client.indices.stats(index=self.name, params={"level": "shards"}), copies=True)
             shards = stats["indices"].get(self.name, {}).get("shards", {}).values()
             found = [copy for copies in shards for copy in copies if copy["routing"]["primary"]]
             if len(found) < int(self.settings["number_of_shards"]):
@@ -182,7 +182,7 @@ def scan(
     # By default a point in time is made of the shards that happen to be there.
     params = {"keep_alive": KEEP_ALIVE, "allow_partial_pit_creation": "false"}
     while True:
-        opened = backoff.call(client, lambda: whole(client.create_pit(index=name, params=params)))
+        opened = backoff.call(client, lambda: all_shards(client.create_pit(index=name, params=params)))
         try:
             yield from _pages(client, opened["pit_id"], query, backoff, source)
         except ClusterError as error:
@@ -209,7 +209,7 @@ def _pages(
         "_source": source,
     }
     while True:
-        hits = backoff.call(client, lambda: whole(client.search(body=body)))["hits"]["hits"]
+        hits = backoff.call(client, lambda: all_shards(client.search(body=body)))["hits"]["hits"]
         yield from hits
         if len(hits) < PAGE:
             return

@@ -8,7 +8,7 @@ from typing import Any
 from opensearchpy import OpenSearch
 
 from clipita.errors import ClusterError
-from clipita.opensearch.cluster.reads import addresses, count, get_documents, whole
+from clipita.opensearch.cluster.reads import addresses, all_shards, count, get_documents
 from clipita.opensearch.cluster.retry import Backoff
 from clipita.opensearch.index.mapping import ID_FIELD, VECTOR_FIELD
 from clipita.opensearch.ingest.index_source import IndexSource
@@ -30,7 +30,7 @@ def check_copy(client: OpenSearch, source: IndexSource, name: str, backoff: Back
     Raises:
         ClusterError: they disagree; the text says in what.
     """
-    backoff.call(client, lambda: whole(client.indices.refresh(index=f"{source.name},{name}"), copies=True))
+    backoff.call(client, lambda: all_shards(client.indices.refresh(index=f"{source.name},{name}"), copies=True))
     counts = [count(client, index, backoff) for index in (source.name, name)]
     if counts[0] != counts[1]:
         raise _disagree(source.name, name, f"it has {counts[1]:,} documents instead of {counts[0]:,}")
@@ -46,7 +46,7 @@ def check_copy(client: OpenSearch, source: IndexSource, name: str, backoff: Back
 def _sample(client: OpenSearch, name: str, backoff: Backoff) -> list[dict[str, Any]]:
     chance = {"function_score": {"query": {"match_all": {}}, "random_score": {"seed": 1, "field": "_seq_no"}}}
     body = {"size": SAMPLE, "query": chance, "_source": {"excludes": list(_OURS)}}
-    answer = backoff.call(client, lambda: whole(client.search(index=name, body=body)))
+    answer = backoff.call(client, lambda: all_shards(client.search(index=name, body=body)))
     found: list[dict[str, Any]] = answer["hits"]["hits"]
     return found
 

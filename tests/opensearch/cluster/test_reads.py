@@ -9,7 +9,7 @@ import pytest
 
 from clipita.catalogue.ids import IdTable
 from clipita.errors import ClusterError, ClusterUnavailableError
-from clipita.opensearch.cluster.reads import get_documents, whole
+from clipita.opensearch.cluster.reads import all_shards, get_documents
 from clipita.opensearch.cluster.retry import Backoff
 from clipita.opensearch.ingest.index_source import IndexSource, scan
 from clipita.opensearch.ingest.prune import prune
@@ -91,12 +91,12 @@ def test_an_answer_without_all_shards_is_none(client: opensearchpy.OpenSearch, h
     # Status 200, and what the other shard holds looks as if it had never been there.
     assert 0 < partial["count"] < 10
     with pytest.raises(opensearchpy.TransportError) as caught:
-        whole(partial)
+        all_shards(partial)
     assert caught.value.status_code == 503
     with pytest.raises(opensearchpy.TransportError):
-        whole(client.search(index=half))
+        all_shards(client.search(index=half))
     with pytest.raises(opensearchpy.TransportError):
-        whole({"timed_out": True, "_shards": {"failed": 0, "successful": 2}})
+        all_shards({"timed_out": True, "_shards": {"failed": 0, "successful": 2}})
 
 
 def test_a_scan_waits_for_every_shard(client: opensearchpy.OpenSearch, half: str) -> None:
