@@ -161,11 +161,9 @@ def _check_server(info: Any, where: str) -> None:
     """Refuse what is not OpenSearch 2.13 or newer; Elasticsearch sends a version without a distribution."""
     server = info.get("version") if isinstance(info, dict) else None
     if not isinstance(server, dict) or server.get("distribution") != "opensearch":
-        found = (
-            f"Elasticsearch {server['number']}" if isinstance(server, dict) and "number" in server else "another server"
-        )
+        found = f"Elasticsearch {server['number']}, " if isinstance(server, dict) and "number" in server else ""
         raise ClusterVersionError(
-            f"{where} is {found}, not OpenSearch.",
+            f"{where} is {found}not OpenSearch.",
             hint="clipita needs OpenSearch 2.13 or newer, with compatibility.override_main_response_version off.",
         )
     if _version(server["number"]) < OLDEST:

@@ -14,7 +14,7 @@ from clipita.opensearch.index.index import write_alias
 from clipita.opensearch.index.lock import AliasLock
 from clipita.opensearch.ingest.index_source import IndexSource
 from clipita.opensearch.ingest.outcomes import Ledger
-from clipita.opensearch.ingest.sources import FileSource
+from clipita.opensearch.ingest.sources import CatalogueSource
 from clipita.opensearch.ingest.target import Target
 from clipita.opensearch.ingest.timing import Clock
 from clipita.runtime import Bundle
@@ -45,7 +45,7 @@ class RunContext:
     config: IngestConfig
     bundle: Bundle
     alias: str
-    source: FileSource | IndexSource
+    source: CatalogueSource | IndexSource
     target: Target
     ledger: Ledger
     lock: AliasLock

@@ -1,4 +1,4 @@
-"""An index of the shop's own, written out as catalogue files: what a model is trained on where there is no feed."""
+"""Export of the shop's own index as catalogue files, to train a model where there is no feed."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ class ExportReport:
 
     Attributes:
         index: the concrete index.
-        documents: those that were read.
-        without_category: those that no category can be learnt from; they are in no file.
-        unusable: those that give no product, with the first reason.
-        written: file to number of products.
+        documents: how many were read.
+        without_category: documents without a category, which are in no file.
+        unusable: documents that give no product.
+        first_problem: why the first of these gives none.
+        written: products by part.
     """
 
     index: str
@@ -47,27 +48,27 @@ def export_catalogue(
     report: Callable[[int, int], None] = lambda _done, _total: None,
     force: bool = False,
 ) -> ExportReport:
-    """Write train, valid and test.jsonl.gz, in the column names that every command takes by default.
+    """Write train, valid and test.jsonl.gz, with the column names that all commands expect by default.
 
-    Which file a product goes to, and whether it is among a sample, depends on its id and the seed alone: a second
-    export after some changes in the shop trains and measures on the same products.
+    The file of a product, and whether it is in a sample, depends on its id and the seed alone (see
+    `clipita.catalogue.split`): an export after changes in the shop trains and measures on the same products.
 
     Args:
         source: the index, with its fields mapped.
-        folder: where to; made if need be.
-        products: about so many are taken, evenly over the index; None takes all.
-        seed: another seed, other splits.
-        report: is told how many of how many documents were read.
-        force: replace files that are there.
+        folder: created if it does not exist.
+        products: approximate number of products to take, evenly over the index; None takes all.
+        seed: another seed gives other parts.
+        report: called with the number of documents read, and of all documents.
+        force: replace existing files.
 
     Raises:
-        UsageError: the files are there already, or the folder cannot be written.
+        UsageError: the files exist already, or the folder cannot be written.
         ClusterError: the cluster refused it, or stayed away for too long.
     """
     files = {part: folder / f"{part}.jsonl.gz" for part in PARTS}
     present = [file for file in files.values() if file.exists()]
     if present and not force:
-        raise UsageError(f"{present[0]} is there already.", hint="Name another folder, or replace it with --force.")
+        raise UsageError(f"{present[0]} exists already.", hint="Name another folder, or replace it with --force.")
     total = source.total
     share = 1.0 if products is None else min(1.0, products / max(1, total))
     found = ExportReport(source.name, 0, 0, 0, None, dict.fromkeys(PARTS, 0))
@@ -111,5 +112,5 @@ def _row(product: Product) -> dict[str, Any]:
 def _cell(image: ImageSource) -> str | None:
     if image.data is None:
         return image.location
-    # Which format it is, is seen in the bytes when it is read.
+    # The bytes tell the format.
     return f"data:image;base64,{base64.b64encode(image.data).decode()}"

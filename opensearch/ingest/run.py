@@ -29,7 +29,7 @@ from clipita.opensearch.ingest.outcomes import IngestReport, Ledger, Outcome
 from clipita.opensearch.ingest.pipeline import Pipeline
 from clipita.opensearch.ingest.prune import drop_deleted, prune
 from clipita.opensearch.ingest.ray.stage import RayEncoders
-from clipita.opensearch.ingest.sources import FileSource
+from clipita.opensearch.ingest.sources import CatalogueSource
 from clipita.opensearch.ingest.target import Target, Targets, loading
 from clipita.opensearch.ingest.timing import Clock, Rate, StageTimes
 from clipita.opensearch.ingest.verify import check_copy
@@ -117,7 +117,7 @@ class Ingest:
                 What was written stays, and the same call goes on from there.
             KeyboardInterrupt: passed on after pending documents have been written.
         """
-        products = source if isinstance(source, IndexSource) else FileSource(source)
+        products = source if isinstance(source, IndexSource) else CatalogueSource(source)
         self._check_options(products)
         engine = choose_engine(self._config.engine, capabilities(self._client))
         with (
@@ -144,7 +144,7 @@ class Ingest:
             self.report = self._describe(context, finished=True)
         return self.report
 
-    def _check_options(self, products: FileSource | IndexSource) -> None:
+    def _check_options(self, products: CatalogueSource | IndexSource) -> None:
         if self._in_place and self._new_index:
             raise UsageError("--in-place and --new-index exclude each other.", hint="Choose one.")
         if self._prune and (self._in_place or isinstance(products, IndexSource)):
@@ -162,7 +162,7 @@ class Ingest:
         self._rate.add(done)
         self._progress(done, total)
 
-    def _target(self, products: FileSource | IndexSource, engine: str) -> Target:
+    def _target(self, products: CatalogueSource | IndexSource, engine: str) -> Target:
         targets = Targets(self._client, self._alias, self._bundle, engine, self._config, products.total)
         if self._in_place:
             target = targets.in_place()
@@ -195,7 +195,7 @@ class Ingest:
         # A copy that is searched already may hold what the shop wrote there since.
         if original and context.target.name != context.target.behind:
             self._pruned = drop_deleted(self._client, original.name, name, self._backoff, limit=limit)
-        elif self._prune and isinstance(context.source, FileSource):
+        elif self._prune and isinstance(context.source, CatalogueSource):
             self._pruned = prune(self._client, name, context.source.ids, self._backoff, limit=limit)
 
     def _catch_up(

@@ -363,7 +363,7 @@ def test_in_place_never_overwrites_a_concurrent_change(
 
 
 def test_in_place_needs_knn(run: Callable[..., IngestReport], alias: str, shop_index: str) -> None:
-    with pytest.raises(ClusterError, match=f"made without index.knn.*--from-index {alias}"):
+    with pytest.raises(ClusterError, match=f"created without index.knn.*--from-index {alias}"):
         run(alias, in_place=True)
 
 
