@@ -34,9 +34,6 @@ class DelimitedSource:
     A column that holds only whole numbers, or only numbers, gives numbers, so that a price can be filtered by range;
     numbers with a leading zero (codes, telephone numbers) keep a column text.
 
-    Args:
-        file: an existing file.
-
     Attributes:
         delimiter: a tab for `.tsv`, else the one among comma, semicolon and tab that splits the header most.
 

@@ -23,9 +23,6 @@ SURVEYED_LINES = 1000
 class JsonLinesSource:
     """Rows of a JSON Lines file; blank lines do not count, and XMarket's lines may be printed Python dicts.
 
-    Args:
-        file: an existing file.
-
     Raises:
         CatalogueError: a JSON array, or no object among the first lines.
     """
@@ -92,10 +89,6 @@ class JsonLinesSource:
 
 class JsonLinesStream:
     """Rows of a stream that can be read once, such as standard input; its columns are those of the first object.
-
-    Args:
-        stream: lines of JSON.
-        name: what errors call it.
 
     Raises:
         CatalogueError: the stream is empty, or does not begin with an object.

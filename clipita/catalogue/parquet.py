@@ -25,9 +25,6 @@ class _Unreadable:
 class ParquetSource:
     """Rows of a Parquet file. Memory: one batch of `BATCH_ROWS` rows, and a buffer per column.
 
-    Args:
-        file: an existing file.
-
     Attributes:
         schema: Arrow's, with its metadata.
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import orjson
 
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 CategoryPath = tuple[str, ...]
 """The names from the root to a node. Only the path identifies a node, as two branches may have nodes of one name."""
 
@@ -53,6 +56,13 @@ class Product:
     category_path: CategoryPath = ()
     image: ImageSource | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def located(self, root: Path | None) -> Product:
+        """The product with a relative image path joined to `root`."""
+        image = self.image
+        if root is None or image is None or image.data is not None or not image.location or _URL.match(image.location):
+            return self
+        return dataclasses.replace(self, image=ImageSource(location=str(root / image.location)))
 
     @property
     def attribute_texts(self) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -36,7 +35,6 @@ FORMATS: dict[str, Opener] = {
     **{f"{suffix}{packed}": opener for packed in ("", ".gz", ".zst") for suffix, opener in _TEXT.items()},
 }
 """What opens a file, by the end of its name; another format is a module with a `FileSource` and a row here."""
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 class CatalogueFile:
@@ -126,12 +124,7 @@ class CatalogueFile:
     def _product(self, row: Row | ProductError) -> Product:
         if isinstance(row, ProductError):
             raise row
-        product = row_to_product(row, self.fields)
-        image = product.image
-        if image is None or image.data is not None or image.location is None or _SCHEME.match(image.location):
-            return product
-        located = dataclasses.replace(image, location=str(self._image_root / image.location))
-        return dataclasses.replace(product, image=located)
+        return row_to_product(row, self.fields).located(self._image_root)
 
     def _reject(self, number: int, row: Row | ProductError, error: ProductError, on_reject: OnReject | None) -> None:
         if on_reject is None:

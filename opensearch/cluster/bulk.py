@@ -112,7 +112,7 @@ class BulkWriter:
 
     def _send(self, chunk: Sequence[Document]) -> list[Document]:
         """Send one request and return what has to be sent again."""
-        body = b"".join(part for document in chunk for part in _lines(document))
+        body = b"".join(_lines(document) for document in chunk)
         try:
             answer = self._client.bulk(body=body, index=self._name, require_alias=self._require_alias)
         except opensearchpy.OpenSearchException as error:
@@ -197,11 +197,7 @@ def write_all(
     return refused
 
 
-def _lines(document: Document) -> tuple[bytes, ...]:
-    return (_action(document),) if document.action == "delete" else (_action(document), document.line, b"\n")
-
-
-def _action(document: Document) -> bytes:
+def _lines(document: Document) -> bytes:
     action: dict[str, Any] = {"_id": document.id}
     if document.routing is not None:
         action["routing"] = document.routing
@@ -209,7 +205,8 @@ def _action(document: Document) -> bytes:
         action["if_seq_no"], action["if_primary_term"] = document.guard
     elif document.action == "update":
         action["retry_on_conflict"] = 5
-    return orjson.dumps({document.action: action}) + b"\n"
+    line = orjson.dumps({document.action: action}) + b"\n"
+    return line if document.action == "delete" else line + document.line + b"\n"
 
 
 def _reason(error: dict[str, Any]) -> str:

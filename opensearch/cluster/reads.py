@@ -70,14 +70,7 @@ def refresh(client: opensearchpy.OpenSearch, name: str, backoff: Backoff) -> Non
 def get_documents(
     client: opensearchpy.OpenSearch, index: str, docs: Sequence[Mapping[str, Any]], backoff: Backoff, **source: str
 ) -> list[dict[str, Any]]:
-    """Documents by id in their present state, refreshed or not.
-
-    Args:
-        client: connected.
-        index: name or alias.
-        docs: `_id`, and `routing` where there is one, of each.
-        backoff: how to wait while a shard is unavailable.
-        source: `_source_includes` or `_source_excludes`, as in the multi-get API.
+    """Documents by `_id`, with `routing` where there is one, in their present state, refreshed or not.
 
     Returns:
         An answer for each of `docs`, in their order; `found` says whether the document exists.

@@ -59,8 +59,7 @@ class TracedConnection(Urllib3HttpConnection):  # type: ignore[misc]
 def traced_async(signed: bool) -> type:
     """The same for asyncio; the class is made in a function because aiohttp is an extra.
 
-    Args:
-        signed: requests are signed, which only one of opensearch-py's two classes can do.
+    Only one of opensearch-py's two classes can sign requests.
     """
     from opensearchpy import AIOHttpConnection, AsyncHttpConnection
 

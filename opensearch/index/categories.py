@@ -65,11 +65,7 @@ class CategoryVector:
 
 
 class Categories:
-    """Looks up categories by path or name.
-
-    Args:
-        entries: all categories.
-    """
+    """Looks up categories by path or name."""
 
     def __init__(self, entries: Iterable[CategoryVector]) -> None:
         self._paths: dict[str, CategoryVector] = {}

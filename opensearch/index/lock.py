@@ -77,13 +77,6 @@ class Holder:
 class AliasLock:
     """Holds an alias for one run; a context manager.
 
-    Args:
-        client: connected.
-        alias: what is locked.
-        backoff: how to wait for a busy cluster while taking the lock.
-        beat_seconds: between two heartbeats.
-        stale_seconds: after which a silent holder counts as dead.
-
     Raises:
         IndexLockedError: on entering: another run holds it; the text says who, where and since when.
         ClusterError: the cluster refused it.

@@ -101,17 +101,7 @@ def carried_body(
     products: int,
     copied_from: str,
 ) -> dict[str, Any]:
-    """Settings and mapping of a copy of the shop's own index, with our fields added.
-
-    Args:
-        settings: `settings.index` of that index.
-        mappings: its mappings.
-        bundle: the model.
-        engine: of the k-NN field.
-        config: options of the k-NN field.
-        products: the number of documents to come.
-        copied_from: the index's name.
-    """
+    """Settings and mapping of a copy of the shop's own index, with our fields added."""
     kept = {name: value for name, value in settings.items() if name not in _OF_ONE_INDEX} | {"knn": True}
     meta = {**mappings.get("_meta", {}), "clipita": {**_meta(bundle), "documents": "kept", "copied_from": copied_from}}
     properties = {**mappings.get("properties", {}), **added_fields(mappings, bundle, engine, config, products)}
@@ -131,12 +121,6 @@ def vector_field(dim: int, engine: str, config: IngestConfig, products: int | No
 
     Unless m is set, it grows with the catalogue, as a larger graph needs more links for the same recall.
     https://docs.opensearch.org/latest/mappings/supported-field-types/knn-methods-engines/
-
-    Args:
-        dim: length of a vector.
-        engine: lucene or faiss.
-        config: m, ef_construction, precision.
-        products: the number of products to come, or None.
 
     Raises:
         UsageError: the engine does not offer the precision.

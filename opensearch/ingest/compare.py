@@ -25,14 +25,8 @@ HASHES = "clipita.content_hash,clipita.document_hash"
 class Comparison:
     """Decides per product: skip it, write its document with the stored vector, or encode it.
 
-    Args:
-        context: of the run.
-        encode: gets products without a valid vector.
-        write: gets documents whose vector is valid.
-        pool: threads that read and hash images.
-        fetch: threads that wait for images by URL.
-        backoff: how to wait for a busy cluster.
-        empty: the index is known to hold nothing, so that there is nothing to compare with.
+    Images are read and hashed in `pool`; those by URL are waited for in `fetch`. With `empty` the index is known to
+    hold nothing, so that there is nothing to compare with.
     """
 
     def __init__(

@@ -65,9 +65,5 @@ class RunContext:
         return source if isinstance(source, IndexSource) and self.target.name != source.name else None
 
     def backoff(self, ended: threading.Event | None = None) -> Backoff:
-        """A back-off for one thread, as the waits of each are counted apart.
-
-        Args:
-            ended: see `Backoff`.
-        """
+        """A back-off for one thread, as the waits of each are counted apart."""
         return Backoff(self.warn, self.config.patience, ended=ended)

@@ -7,10 +7,10 @@ import dataclasses
 import hashlib
 import io
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -63,27 +63,6 @@ class Item:
     def rejection(self, reason: str) -> Rejection:
         """The line for the file of rejected products."""
         return Rejection(self.file, self.row, self.product.id, reason)
-
-
-class ProductSource(Protocol):
-    """Where products come from."""
-
-    @property
-    def total(self) -> int | None:
-        """How many rows there are; None for a stream."""
-        ...
-
-    def items(self, reject: OnReject) -> Iterator[Item]:
-        """All usable products; `reject` gets the others.
-
-        Raises:
-            CatalogueError: the source breaks off.
-        """
-        ...
-
-    def again(self, ids: Sequence[tuple[str, str | None]]) -> Iterator[Item]:
-        """Products that changed meanwhile, read again by their ids and routing values."""
-        ...
 
 
 DOCUMENT_VERSION = 1
@@ -285,10 +264,6 @@ class Layout:
     - `replace`: the document replaces what is stored.
     - `update`: only our fields are written into an existing document, and, where it was read from the index, only as
       long as it is the version that was read.
-
-    Args:
-        way: one of these.
-        fingerprint: of the model.
     """
 
     def __init__(self, way: Way, fingerprint: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -27,7 +26,6 @@ from clipita.opensearch.ingest.documents import Item, OnReject, Stored
 PAGE = 500
 KEEP_ALIVE = "10m"
 _ID = "_id"
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 class IndexSource:
@@ -149,11 +147,7 @@ class IndexSource:
         row = {_ID: hit["_id"], **{name: _ordered(value_at(hit["_source"], name)) for name in names if name}}
         product = row_to_product(row, fields)
         self.paths.add(product.category_path)
-        image = product.image
-        if self._image_root is None or image is None or image.location is None or _SCHEME.match(image.location):
-            return product
-        located = dataclasses.replace(image, location=str(self._image_root / image.location))
-        return dataclasses.replace(product, image=located)
+        return product.located(self._image_root)
 
     def _mapped(self, fields: FieldsConfig) -> FieldsConfig:
         attributes = tuple(name.removesuffix(".*") for name in fields.attributes)
@@ -168,13 +162,6 @@ def scan(
     """All hits of a query at one point in time, in no order.
 
     A point in time does not survive the restart of a node; the scan then begins again, and hits may come twice.
-
-    Args:
-        client: connected.
-        name: the index.
-        query: which documents.
-        backoff: how to wait for a busy cluster.
-        source: the request's `_source`.
 
     Raises:
         ClusterError: the cluster refused it, or stayed away for too long.

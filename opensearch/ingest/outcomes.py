@@ -89,9 +89,6 @@ class Ledger:
     A line has `file`, `row`, `id`, `reason` and `outcome` (rejected or failed). An earlier file is replaced, and
     removed where there is no such product. Safe to use from several threads.
 
-    Args:
-        file: where the lines go.
-
     Raises:
         UsageError: the file cannot be written.
     """

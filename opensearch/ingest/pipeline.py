@@ -23,10 +23,11 @@ from typing import Any
 from clipita.catalogue.product import Rejection
 from clipita.opensearch.ingest.compare import Comparison, Drafting
 from clipita.opensearch.ingest.context import RunContext
-from clipita.opensearch.ingest.documents import Item, ProductSource
+from clipita.opensearch.ingest.documents import Item
+from clipita.opensearch.ingest.index_source import IndexSource
 from clipita.opensearch.ingest.outcomes import Outcome
 from clipita.opensearch.ingest.ray.stage import RayEncoders, RayStage
-from clipita.opensearch.ingest.sources import Repeats, batches_in_time
+from clipita.opensearch.ingest.sources import CatalogueSource, Repeats, batches_in_time
 from clipita.opensearch.ingest.stages import BatchStage, EncodeStage, Stopped, WriteStage, decoding_pool
 from clipita.runtime import ProductEncoder
 
@@ -37,13 +38,7 @@ MAX_ROUNDS = 20
 
 
 class Pipeline:
-    """Takes all products of a source to their outcomes; a context manager that ends its threads.
-
-    Args:
-        context: of the run.
-        encoder: the model, in this process or on a Ray cluster.
-        empty: the index holds nothing yet.
-    """
+    """Takes all products of a source to their outcomes; a context manager that ends its threads."""
 
     def __init__(self, context: RunContext, encoder: ProductEncoder | RayEncoders, *, empty: bool) -> None:
         self._context = context
@@ -82,7 +77,7 @@ class Pipeline:
         # After Ctrl-C what is encoded is still written; after an error of the cluster there is nowhere to write it.
         self._write.close(flush=kind is None or issubclass(kind, KeyboardInterrupt))
 
-    def run(self, source: ProductSource, on_step: Callable[[], None]) -> None:
+    def run(self, source: CatalogueSource | IndexSource, on_step: Callable[[], None]) -> None:
         """Go through a source, then again through its products that changed meanwhile.
 
         Raises:
@@ -124,7 +119,7 @@ class Pipeline:
         self._write.flush()
         on_step()
 
-    def _batches(self, source: ProductSource) -> Iterator[list[Item]]:
+    def _batches(self, source: CatalogueSource | IndexSource) -> Iterator[list[Item]]:
         """All products, compared as they come where the source is a stream."""
         items = source.items(self._reject)
         if source.total is not None:

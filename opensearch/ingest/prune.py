@@ -20,14 +20,7 @@ LOOKUP = 1_000
 
 
 def prune(client: OpenSearch, name: str, ids: IdTable, backoff: Backoff, *, limit: float) -> int:
-    """Remove all documents whose id is not in the catalogue.
-
-    Args:
-        client: connected.
-        name: the index.
-        ids: all ids of the catalogue.
-        backoff: how to wait for a busy cluster.
-        limit: the largest share of the index to remove.
+    """Remove all documents whose id is not in the catalogue, up to a share of `limit` of the index.
 
     Returns:
         How many were removed.

@@ -104,9 +104,6 @@ class Ingest:
     def run(self, source: Sequence[CatalogueFile] | IndexSource) -> IngestReport:
         """Go through the products.
 
-        Args:
-            source: catalogue files, in their order, or the shop's index.
-
         Raises:
             UsageError: options that exclude each other; more products left the catalogue than `prune` may remove.
             FieldMappingError: a column has a name that clipita writes itself.

@@ -18,9 +18,6 @@ from clipita.opensearch.ingest.documents import OURS, Item, OnReject, clashing_c
 class CatalogueSource:
     """The products of some files, in their order; of products with the same id the first one counts.
 
-    Args:
-        files: opened catalogue files.
-
     Attributes:
         ids: all ids read so far, those of rejected products included.
 
@@ -94,11 +91,6 @@ class _End:
 def batches_in_time(items: Iterator[Item], size: int, ended: threading.Event) -> Iterator[list[Item]]:
     """Batches of at most `size` items, each handed on after half a second even if it is smaller.
 
-    Args:
-        items: read in a thread, which blocks while nothing comes.
-        size: of a batch.
-        ended: stops.
-
     Raises:
         BaseException: what reading raised.
     """
@@ -135,12 +127,7 @@ def _pump(items: Iterator[Item], waiting: queue.Queue[Item | _End]) -> None:
 
 
 class Repeats:
-    """Holds back a product while an earlier version of it is being processed, which might be written last.
-
-    Args:
-        settled: whether all products so far have their outcome.
-        ended: stops waiting.
-    """
+    """Holds back a product while an earlier version of it is being processed, which might be written last."""
 
     def __init__(self, settled: Callable[[], bool], ended: threading.Event) -> None:
         self._settled = settled

@@ -42,9 +42,6 @@ class Stopped(Exception):  # noqa: N818 - a signal between threads, not an error
 class WriteStage:
     """Collects documents into bulks and writes them in threads of its own; safe to use from several threads.
 
-    Args:
-        context: of the run.
-
     Attributes:
         conflicts: products whose documents another writer changed meanwhile.
     """
@@ -167,10 +164,6 @@ class BatchStage(ABC, Generic[T]):
     """Collects products into batches for an encoder, wherever that is, and hands finished documents to the writer.
 
     `put_all` is called by one thread and `step` by another.
-
-    Args:
-        context: of the run.
-        write: the next stage.
     """
 
     def __init__(self, context: RunContext, write: WriteStage) -> None:
@@ -245,14 +238,7 @@ class BatchStage(ABC, Generic[T]):
 
 
 class EncodeStage(BatchStage[Waiting]):
-    """An encoder in this process; images are decoded ahead of it, in a pool.
-
-    Args:
-        context: of the run.
-        write: the next stage.
-        encoder: the model.
-        pool: threads for decoding.
-    """
+    """An encoder in this process; images are decoded ahead of it, in a pool."""
 
     def __init__(
         self, context: RunContext, write: WriteStage, encoder: ProductEncoder, pool: ThreadPoolExecutor
@@ -270,10 +256,12 @@ class EncodeStage(BatchStage[Waiting]):
         """
         for start in range(0, len(products), CHUNK):
             part = products[start : start + CHUNK]
-            wanted = [draft.product for _, draft in part]
-            future = self._pool.submit(prepare_all, self._encoder, wanted, self._config.thumbnails)
+            future = self._pool.submit(self._prepare_all, [draft.product for _, draft in part])
             for number, (item, draft) in enumerate(part):
                 self._enqueue((item, draft, future, number))
+
+    def _prepare_all(self, products: Sequence[Product]) -> list[Prepared | ProductError]:
+        return [prepare(self._encoder, product, self._config.thumbnails) for product in products]
 
     def step(self) -> bool:
         """Encode one batch.
@@ -322,10 +310,3 @@ def prepare(encoder: ProductEncoder, product: Product, thumbnails: bool) -> Prep
         return prepared, make_thumbnail(product) if thumbnails else None
     except ProductError as error:
         return error
-
-
-def prepare_all(
-    encoder: ProductEncoder, products: Sequence[Product], thumbnails: bool
-) -> list[Prepared | ProductError]:
-    """`prepare` of each."""
-    return [prepare(encoder, product, thumbnails) for product in products]

@@ -48,16 +48,7 @@ class Target:
 
 
 class Targets:
-    """Finds or creates the index of a run.
-
-    Args:
-        client: connected.
-        alias: the name that searches use.
-        bundle: the model.
-        engine: of a new index.
-        config: options of a new index.
-        products: the number of products to come, or None.
-    """
+    """Finds or creates the index of a run."""
 
     def __init__(
         self,
@@ -218,13 +209,6 @@ def loading(client: OpenSearch, name: str, engine: str, backoff: Backoff, *, bui
     """Give an index its write alias during a load, and, while nobody searches it yet, the settings of a fast load.
 
     The former settings are kept in `_meta` meanwhile, so that the run after a killed one restores them too.
-
-    Args:
-        client: connected.
-        name: the concrete index.
-        engine: lucene or faiss.
-        backoff: how to wait for a busy cluster.
-        building: the index is not complete yet; a live one keeps its settings.
 
     Raises:
         ClusterError: the cluster refused it.

@@ -42,9 +42,7 @@ class CachedImage:
 class ImageCache:
     """One file per URL: a line of JSON about the image, then its bytes. Safe for several threads and processes.
 
-    Args:
-        folder: created with the first image.
-        max_bytes: of all files; beyond it the least recently used are removed.
+    Beyond `max_bytes` of all files the least recently used ones are removed.
     """
 
     def __init__(self, folder: Path, max_bytes: int = MAX_BYTES) -> None:

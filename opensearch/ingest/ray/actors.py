@@ -116,14 +116,8 @@ def batches(_block: Any, desk: Any, first: int) -> Iterator[pa.Table]:
 class BatchEncoder:
     """An encoder in an actor; Ray calls it with rows of `batches`.
 
-    Two calls may run at once: while one batch is encoded, the images of the next are decoded.
-
-    Args:
-        desk: is told where this encoder is.
-        bundle: the model's folder, which this machine must have too.
-        fingerprint: that the model must have.
-        device: as for `ProductEncoder`.
-        thumbnails: whether to make them.
+    Two calls may run at once: while one batch is encoded, the images of the next are decoded. This machine must have
+    the bundle with this fingerprint too.
     """
 
     def __init__(self, desk: Any, bundle: Path, fingerprint: str, device: str, thumbnails: bool) -> None:

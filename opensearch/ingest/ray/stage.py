@@ -95,13 +95,7 @@ class RayEncoders:
 
 
 class RayStage(BatchStage[tuple[Item, Draft]]):
-    """Sends batches to the encoders of a Ray cluster and takes back their vectors.
-
-    Args:
-        context: of the run.
-        write: the next stage.
-        encoders: the cluster.
-    """
+    """Sends batches to the encoders of a Ray cluster and takes back their vectors."""
 
     def __init__(self, context: RunContext, write: WriteStage, encoders: RayEncoders) -> None:
         super().__init__(context, write)

@@ -168,8 +168,8 @@ class TestRefusals:
             (tmp_path / "empty.jpg", "empty"),
             (tmp_path / "empty.jpg/1.jpg", "cannot be opened"),
             ("nul\0.jpg", "cannot be opened"),
-            ("file:///etc/hostname", "no http"),
-            ("ftp://shop/1.jpg", "no http"),
+            ("file:///etc/hostname", "not an http"),
+            ("ftp://shop/1.jpg", "not an http"),
             ("", "missing"),
         ]:
             with pytest.raises(ImageError, match=reason):
