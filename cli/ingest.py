@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +26,8 @@ from clipita.errors import AuthenticationError, ClipItaError, ConfigError, Usage
 if TYPE_CHECKING:
     from opensearchpy import OpenSearch
 
-    from clipita.opensearch.index.categories import WatchedCatalogue
-    from clipita.opensearch.ingest.index_source import IndexSource
+    from clipita.catalogue.product import CategoryPath
+    from clipita.catalogue.reader import CatalogueFile
     from clipita.opensearch.ingest.outcomes import IngestReport
     from clipita.opensearch.ingest.run import Ingest
     from clipita.runtime import Bundle
@@ -138,7 +138,7 @@ def command(
     bundle = Bundle.load(model or settings.export.bundle)
     client = connect(cluster)
 
-    def once(catalogues: Sequence[WatchedCatalogue]) -> int:
+    def once(catalogues: Sequence[CatalogueFile]) -> int:
         with console.progress() as bar:
             task = bar.add_task("Ingesting", total=None, note="")
             ingest = Ingest(
@@ -157,7 +157,7 @@ def command(
                 if metrics_file is not None and ingest.report is not None:
                     save_metrics(metrics_file, ingest.report)
         try:
-            _publish_categories(client, bundle, report, [source] if source else catalogues, chosen.patience)
+            _publish_categories(client, bundle, report, ingest.paths, chosen.patience)
             _put_templates(client, cluster.index, settings.search)
         except ClipItaError:
             # The summary comes before the error: products are written.
@@ -182,18 +182,17 @@ def _engines(given: Sequence[str]) -> dict[str, str]:
     return chosen
 
 
-def _opened(paths: Sequence[Path], fields: config.FieldsConfig, image_root: Path | None) -> list[WatchedCatalogue]:
-    from clipita.catalogue.reader import files_in
-    from clipita.opensearch.index.categories import WatchedCatalogue
+def _opened(paths: Sequence[Path], fields: config.FieldsConfig, image_root: Path | None) -> list[CatalogueFile]:
+    from clipita.catalogue.reader import CatalogueFile, files_in
 
     if str(STDIN) in map(str, paths):
         if len(paths) > 1:
             raise UsageError("Standard input (-) excludes other files.", hint="Ingest them one after the other.")
         # Not sys.stdin: a thread may still be reading from it while Python shuts down and wants to lock it.
         stream = open(sys.stdin.fileno(), "rb", closefd=False)  # noqa: SIM115 - lives as long as the process
-        return [WatchedCatalogue(Path("standard input"), fields, image_root or Path(), stream=stream)]
+        return [CatalogueFile(Path("standard input"), fields, image_root or Path(), stream=stream)]
     files = [file for path in paths for file in (files_in(path) if path.is_dir() else [path])]
-    return [WatchedCatalogue(file, fields, image_root) for file in files]
+    return [CatalogueFile(file, fields, image_root) for file in files]
 
 
 def _configured(catalogue: config.CatalogueConfig) -> tuple[Path, ...]:
@@ -229,17 +228,12 @@ def _run(ingest: Ingest, source: Any) -> IngestReport:
 
 
 def _publish_categories(
-    client: OpenSearch,
-    bundle: Bundle,
-    report: IngestReport,
-    sources: Sequence[WatchedCatalogue | IndexSource],
-    patience: float,
+    client: OpenSearch, bundle: Bundle, report: IngestReport, paths: Collection[CategoryPath], patience: float
 ) -> None:
     """Write category vectors, with which a category page needs no model."""
     from clipita.opensearch.cluster.retry import Backoff
     from clipita.opensearch.index import categories
 
-    paths = {path for source in sources for path in source.paths}
     backoff = Backoff(console.note, patience)
     written = categories.publish(client, report.alias, report.index, bundle, paths, backoff)
     console.note(f"{written:,} categories have their vectors in {report.alias}{categories.SUFFIX}.")

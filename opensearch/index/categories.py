@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from opensearchpy import OpenSearch
 
-from clipita.catalogue.product import CategoryPath, CategoryTree, Product
-from clipita.catalogue.reader import CatalogueFile, OnReject
+from clipita.catalogue.product import CategoryPath, CategoryTree
 from clipita.errors import ClusterError, UsageError
 from clipita.opensearch.cluster.bulk import Document, write_all
 from clipita.opensearch.cluster.errors import guarded
@@ -94,23 +93,6 @@ class Categories:
         shown = " or ".join(SEPARATOR.join(self._names[key].path) for key in near)
         hint = f"Did you mean {shown}?" if near else "Search for it as free text instead."
         return UsageError(f"There is no category {text!r} among {len(self):,}.", hint=hint)
-
-
-class WatchedCatalogue(CatalogueFile):
-    """A catalogue file that notes the category paths of its products while they are read.
-
-    Attributes:
-        paths: the paths so far.
-    """
-
-    paths: frozenset[CategoryPath] | set[CategoryPath] = frozenset()
-
-    def numbered_products(self, on_reject: OnReject | None = None) -> Iterator[tuple[int, Product]]:
-        """As in `CatalogueFile`."""
-        self.paths = seen = set()
-        for row, product in super().numbered_products(on_reject):
-            seen.add(product.category_path)
-            yield row, product
 
 
 def publish(

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from typing import Any
 
 from opensearchpy import OpenSearch
 
+from clipita.catalogue.product import CategoryPath
 from clipita.catalogue.reader import CatalogueFile
 from clipita.config import IngestConfig
 from clipita.errors import ClusterError, UsageError
@@ -56,6 +57,7 @@ class Ingest:
 
     Attributes:
         report: what was done; set after an error or Ctrl-C too, once writing has begun.
+        paths: the category paths of the products so far, for `categories.publish`.
     """
 
     def __init__(
@@ -90,6 +92,7 @@ class Ingest:
         self._pruned = 0
         self._replaced: str | None = None
         self.report: IngestReport | None = None
+        self.paths: Collection[CategoryPath] = ()
 
     @property
     def times(self) -> StageTimes:
@@ -115,6 +118,7 @@ class Ingest:
             KeyboardInterrupt: passed on after pending documents have been written.
         """
         products = source if isinstance(source, IndexSource) else CatalogueSource(source)
+        self.paths = products.paths
         self._check_options(products)
         engine = choose_engine(self._config.engine, capabilities(self._client))
         with (

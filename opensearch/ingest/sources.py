@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from clipita.catalogue.ids import IdTable
-from clipita.catalogue.product import Rejection
+from clipita.catalogue.product import CategoryPath, Rejection
 from clipita.catalogue.reader import CatalogueFile, files_in
 from clipita.errors import CatalogueError, FieldMappingError
 from clipita.opensearch.ingest.documents import OURS, Item, OnReject, clashing_column
@@ -20,6 +20,7 @@ class CatalogueSource:
 
     Attributes:
         ids: all ids read so far, those of rejected products included.
+        paths: the category paths read so far.
 
     Raises:
         FieldMappingError: a column has a name that clipita writes itself.
@@ -27,6 +28,7 @@ class CatalogueSource:
 
     def __init__(self, files: Sequence[CatalogueFile]) -> None:
         self.ids = IdTable()
+        self.paths: set[CategoryPath] = set()
         self._files = files
         for file in files:
             _check_columns(file)
@@ -50,6 +52,7 @@ class CatalogueSource:
         for number, file in enumerate(self._files):
             for row, product in file.numbered_products(note):
                 item = Item(product, str(file.file), row)
+                self.paths.add(product.category_path)
                 if file.rows is None:
                     # In a stream the same id again is a newer version of the product.
                     self.ids.setdefault(product.id, number)
