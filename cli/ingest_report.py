@@ -17,7 +17,7 @@ MEANINGS = {
     "written": "encoded and written",
     "updated": "written with the vector they had",
     "unchanged": "nothing to do",
-    "rejected": "unusable as they stand in the catalogue",
+    "rejected": "unusable as they are in the catalogue",
     "failed": "refused by the cluster",
 }
 

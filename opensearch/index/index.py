@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ProductIndex:
-    """An index of ours.
+    """An index that clipita made or added vectors to.
 
     Attributes:
         name: the concrete index.

@@ -25,7 +25,7 @@ Progress = Callable[[int, int | None], None]
 
 @dataclass(frozen=True)
 class RunContext:
-    """One ingest run: where it reads and writes, and who is told.
+    """The source and target of one ingest run, and what its parts share.
 
     Attributes:
         client: connected.

@@ -32,7 +32,7 @@ from clipita.opensearch.ingest.stages import BatchStage, EncodeStage, Stopped, W
 from clipita.runtime import ProductEncoder
 
 LOOKUP = 256
-"""Products compared with the index at a time."""
+"""Products per comparison with the index."""
 MAX_ROUNDS = 20
 """How often a product that keeps changing is read again."""
 

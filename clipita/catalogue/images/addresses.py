@@ -25,7 +25,7 @@ class Neighbourhood:
         allowed: private hosts that are allowed nevertheless: names, addresses, or networks such as 10.1.0.0/16.
 
     Raises:
-        ConfigError: one of them is none of these.
+        ConfigError: one of them is not valid.
     """
 
     def __init__(self, allowed: Iterable[str] = ()) -> None:

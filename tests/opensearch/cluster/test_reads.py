@@ -9,7 +9,7 @@ import pytest
 
 from clipita.catalogue.ids import IdTable
 from clipita.errors import ClusterError, ClusterUnavailableError
-from clipita.opensearch.cluster.reads import all_shards, get_documents
+from clipita.opensearch.cluster.reads import all_shards, get_documents, value_at
 from clipita.opensearch.cluster.retry import Backoff
 from clipita.opensearch.ingest.index_source import IndexSource, scan
 from clipita.opensearch.ingest.prune import prune
@@ -145,3 +145,18 @@ def test_a_document_that_needs_a_routing_value_is_not_waited_for(client: opensea
     finally:
         client.indices.delete(index=name)
     assert not warnings
+
+
+@pytest.mark.parametrize(
+    ("document", "path", "value"),
+    [
+        ({"a": 1}, "a", 1),
+        ({"a": {"b": 2}}, "a.b", 2),
+        ({"a.b": 3}, "a.b", 3),
+        ({"a": [{"b": 1}, {"c": 2}, {"b": 3}]}, "a.b", [1, 3]),
+        ({"a": 1}, "a.b", None),
+        ({}, "a.b", None),
+    ],
+)
+def test_value_at(document: dict[str, Any], path: str, value: Any) -> None:
+    assert value_at(document, path) == value

@@ -20,7 +20,6 @@ from clipita.cli import group
 from clipita.cli.failure import run_guarded
 from clipita.config import FieldsConfig, IngestConfig
 from clipita.errors import ClusterError, FieldMappingError, IndexMissingError, UsageError
-from clipita.opensearch.cluster.reads import value_at
 from clipita.opensearch.ingest.index_source import IndexSource
 from clipita.opensearch.ingest.outcomes import IngestReport
 from clipita.opensearch.ingest.run import Ingest
@@ -409,18 +408,3 @@ def test_command(
     assert list(client.indices.get_alias(name=alias)) == [shop_index]
     assert f"{alias}-cheap" in client.indices.get_alias(index=shop_index)[shop_index]["aliases"]
     assert run_guarded(group, ["ingest", "x.parquet", "--from-index", alias]) == 2
-
-
-@pytest.mark.parametrize(
-    ("document", "path", "value"),
-    [
-        ({"a": 1}, "a", 1),
-        ({"a": {"b": 2}}, "a.b", 2),
-        ({"a.b": 3}, "a.b", 3),
-        ({"a": [{"b": 1}, {"c": 2}, {"b": 3}]}, "a.b", [1, 3]),
-        ({"a": 1}, "a.b", None),
-        ({}, "a.b", None),
-    ],
-)
-def test_value_at(document: dict[str, Any], path: str, value: Any) -> None:
-    assert value_at(document, path) == value

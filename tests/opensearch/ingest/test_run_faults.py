@@ -116,36 +116,6 @@ def test_blocked_index_is_told_and_finished_after_the_block_is_gone(
     assert interval(client, alias) is None
 
 
-def test_settings_of_a_new_index_are_restored_after_a_failure(
-    ingest: Run, shop: Path, client: OpenSearch, alias: str
-) -> None:
-    during: list[str | None] = []
-
-    def fail(done: int, _: int | None) -> None:
-        during.append(interval(client, alias))
-        if done > 30:
-            raise RuntimeError("something breaks")
-
-    with pytest.raises(RuntimeError, match="something breaks"):
-        ingest(shop / "train.parquet", progress=fail, config={"replicas": 1})
-    assert set(during) == {"-1"}
-    assert interval(client, alias) is None
-    (found,) = client.indices.get_settings(index=alias).values()
-    assert found["settings"]["index"]["number_of_replicas"] == "1"
-    assert ingest(shop / "train.parquet").products == 120
-
-
-def test_live_index_keeps_its_settings_while_products_are_added(
-    ingest: Run, shop: Path, client: OpenSearch, alias: str
-) -> None:
-    ingest(shop / "valid.parquet")
-    client.indices.put_settings(index=alias, body={"index.refresh_interval": "7s"})
-    during: list[str | None] = []
-    ingest(shop / "train.parquet", progress=lambda *_: during.append(interval(client, alias)))
-    assert set(during) == {"7s"}
-    assert interval(client, alias) == "7s"
-
-
 def test_index_deleted_in_mid_run_is_an_error_and_not_made_anew_without_a_mapping(
     ingest: Run, shop: Path, client: OpenSearch, alias: str, proxied: Callable[..., tuple[Any, OpenSearch]]
 ) -> None:
