@@ -3,6 +3,7 @@
 import threading
 import uuid
 from collections.abc import Iterator
+from typing import Any
 
 import opensearchpy
 import pytest
