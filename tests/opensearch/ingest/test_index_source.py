@@ -278,7 +278,7 @@ def test_what_the_shop_adds_to_a_live_copy_is_left_alone(
 def test_index_whose_name_is_the_alias_is_left_alone(
     run: Callable[..., IngestReport], client: OpenSearch, alias: str, shop_index: str
 ) -> None:
-    with pytest.raises(ClusterError, match="is an index, so that no alias can have its name"):
+    with pytest.raises(ClusterError, match="is an index, so no alias can have its name"):
         run(shop_index, alias=shop_index)
     report = run(shop_index, alias=f"{alias}-search")
     assert report.replaced is None
