@@ -23,7 +23,7 @@ def replacing(file: Path) -> Iterator[Path]:
     Raises:
         OSError: the draft cannot be moved.
     """
-    draft = file.with_name(f".draft-{os.getpid()}-{threading.get_ident()}-{file.name}")
+    draft = file.with_name(f".draft-{os.getpid()}-{threading.get_native_id()}-{file.name}")
     try:
         yield draft
         draft.replace(file)
