@@ -20,12 +20,13 @@ from clipita.catalogue.images.decode import load_image
 from clipita.catalogue.product import ImageSource
 from clipita.catalogue.reader import CatalogueFile
 from clipita.config import FieldsConfig
+from clipita.files import sha256
 from clipita.opensearch.search.cursor import Cursor
 from clipita.opensearch.search.options import SearchArguments
 from clipita.opensearch.search.request import search_body
-from clipita.runtime.bundle import MANIFEST, REQUIRED_FILES, Bundle, fingerprint_of, hash_file
+from clipita.runtime.bundle import MANIFEST, REQUIRED_FILES, Bundle, fingerprint_of
 from clipita.runtime.preprocess import to_pixels
-from clipita.serve.query_string import SEARCH, from_json, from_query_string
+from clipita.serve.query_string import from_json, from_query_string
 
 Target = tuple[st.SearchStrategy[Any], Callable[[Any], None]]
 ROWS = [
@@ -125,7 +126,7 @@ def bundles(folder: Path) -> Target:
     for name in REQUIRED_FILES:
         (folder / name).write_bytes(name.encode())
     files = {
-        name: {"sha256": hash_file(folder / name), "bytes": (folder / name).stat().st_size} for name in REQUIRED_FILES
+        name: {"sha256": sha256(folder / name), "bytes": (folder / name).stat().st_size} for name in REQUIRED_FILES
     }
     image = {"height": 32, "width": 32, "mean": [0.5] * 3, "std": [0.5] * 3}
     text = {"clean": "lower", "context_length": 24, "pad_id": 0, "pad_to": "longest"}
@@ -170,7 +171,7 @@ def bundles(folder: Path) -> Target:
 
 def queries(_folder: Path) -> Target:
     """Query strings, JSON requests and cursors from outside; what is accepted becomes a request body of plain JSON."""
-    names = [parameter.name for parameter in SEARCH]
+    names = list(PARAMETERS)
     words = st.text(max_size=12) | st.sampled_from(
         ["1", "-1", "1e9", "nan", "inf", "true", "hybrid", "rrf", "min_max", "lexical", "vector", "price", "-price",
          "_score", "stock:in_stock:0.3", "popularity:sales:nan:100", "\"}}]}", "{{query}}", "${jndi:ldap://x}", "\x00",
@@ -181,7 +182,7 @@ def queries(_folder: Path) -> Target:
     )
     query_strings = st.lists(st.tuples(keys, words), max_size=6)
     values = words | st.integers() | st.floats() | st.booleans() | st.lists(words, max_size=3) | st.none()
-    options = [parameter.option for parameter in SEARCH]
+    options = list(OPTIONS)
     requests = st.dictionaries(
         st.sampled_from([*options, "filters", "bogus"]),
         values | st.dictionaries(st.sampled_from(["brand", "gte", "lte", "exists"]), values, max_size=3),

@@ -18,9 +18,10 @@ from opensearchpy import OpenSearch
 from clipita.catalogue.reader import CatalogueFile
 from clipita.config import IngestConfig
 from clipita.opensearch.cluster.retry import Backoff
+from clipita.opensearch.ingest.context import Progress
 from clipita.opensearch.ingest.index_source import scan
 from clipita.opensearch.ingest.outcomes import IngestReport
-from clipita.opensearch.ingest.run import Ingest, Progress
+from clipita.opensearch.ingest.run import Ingest
 from clipita.opensearch.local.node import LocalNode
 from clipita.runtime import Bundle, ProductEncoder, ProductInput
 

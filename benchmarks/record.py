@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from clipita.runtime.bundle import hash_file
+from clipita.files import sha256
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -34,7 +34,7 @@ def provenance(packages: Sequence[str], data: Sequence[Path]) -> dict[str, Any]:
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine(),
         "versions": {name: version(name) for name in ("clipita", *packages)} | {"python": platform.python_version()},
-        "data": {file.name: hash_file(file) for file in data},
+        "data": {file.name: sha256(file) for file in data},
     }
 
 

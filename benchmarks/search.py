@@ -23,11 +23,11 @@ import search_quality
 from opensearchpy import OpenSearch
 
 from clipita.catalogue.product import CategoryPath, CategoryTree
+from clipita.catalogue.reader import CatalogueFile
 from clipita.config import IngestConfig, OpenSearchConfig, SearchConfig
 from clipita.opensearch.cluster.connection import connect
 from clipita.opensearch.index import categories
 from clipita.opensearch.index import index as indices
-from clipita.opensearch.index.categories import WatchedCatalogue
 from clipita.opensearch.ingest.run import Ingest
 from clipita.opensearch.local.node import LocalNode
 from clipita.opensearch.search.client import ProductSearch
@@ -99,7 +99,7 @@ def measure(url: str, files: list[Path], bundle: Bundle, rounds: int) -> dict[st
 
 def _ingest(client: OpenSearch, bundle: Bundle, files: list[Path]) -> set[CategoryPath]:
     """Put the whole catalogue into the index, unless it is there; gives the category paths."""
-    catalogues = [WatchedCatalogue(file) for file in files]
+    catalogues = [CatalogueFile(file) for file in files]
     present = indices.find(client, INDEX)
     rows = sum(catalogue.rows for catalogue in catalogues)
     if present is None or not present.complete or client.count(index=INDEX)["count"] != rows:

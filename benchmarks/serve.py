@@ -28,10 +28,10 @@ import aiohttp
 import record
 import serve_load
 
+from clipita.catalogue.reader import CatalogueFile
 from clipita.config import IngestConfig, OpenSearchConfig
 from clipita.opensearch.cluster.connection import connect
 from clipita.opensearch.index import categories
-from clipita.opensearch.index.categories import WatchedCatalogue
 from clipita.opensearch.ingest.run import Ingest
 from clipita.opensearch.local.node import LocalNode
 from clipita.opensearch.search.async_client import AsyncProductSearch
@@ -89,11 +89,10 @@ def prepare(url: str, files: list[Path], bundle_path: Path) -> tuple[int, str]:
     WORK.mkdir(parents=True, exist_ok=True)
     client = connect(OpenSearchConfig(url=url, timeout=600))
     bundle = Bundle.load(bundle_path)
-    catalogues = [WatchedCatalogue(file) for file in files]
     config = IngestConfig(rejected=WORK / "rejected.jsonl")
-    report = Ingest(client, bundle, config, alias=INDEX).run(catalogues)
-    paths = set().union(*(catalogue.paths for catalogue in catalogues))
-    categories.publish(client, INDEX, report.index, bundle, paths)
+    ingest = Ingest(client, bundle, config, alias=INDEX)
+    report = ingest.run([CatalogueFile(file) for file in files])
+    categories.publish(client, INDEX, report.index, bundle, ingest.paths)
     products = int(client.count(index=INDEX)["count"])
     client.close()
     return products, report.index

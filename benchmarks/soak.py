@@ -31,7 +31,7 @@ from clipita.catalogue.reader import CatalogueFile
 from clipita.config import IngestConfig, OpenSearchConfig
 from clipita.errors import ClipItaError
 from clipita.opensearch.cluster.connection import connect
-from clipita.opensearch.index.aliases import prune_versions, remove_versions, roll_back
+from clipita.opensearch.index.versions import prune_versions, remove_versions, roll_back
 from clipita.opensearch.ingest.run import Ingest
 from clipita.opensearch.local.node import LocalNode
 from clipita.opensearch.search.client import ProductSearch

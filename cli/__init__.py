@@ -14,7 +14,7 @@ from clipita.logs import LEVELS, LogFormat, configure_logs, configure_traces
 # command -> (module, one line of help); the line is kept here so that `clipita --help` imports no command.
 COMMANDS = {
     "init": ("init", "Write a commented clipita.toml to start from."),
-    "catalogue": ("catalogue", "Look into a catalogue file before using it."),
+    "catalogue": ("catalogue", "Check and split catalogue files."),
     "train": ("train", "Train CLIP-ITA on a catalogue."),
     "export-onnx": ("export_onnx", "Export a trained model as an ONNX bundle."),
     "opensearch": ("opensearch", "Run a local OpenSearch node, without Docker."),
@@ -68,7 +68,7 @@ class LazyGroup(click.Group):
     default="text",
     envvar="CLIPITA_LOG_FORMAT",
     show_default=True,
-    help="json: one object a line. Environment: CLIPITA_LOG_FORMAT.",
+    help="json: one object per line. Environment: CLIPITA_LOG_FORMAT.",
 )
 @click.version_option(__version__, "-V", "--version", prog_name="clipita")
 def group(log_level: str, log_format: LogFormat) -> None:

@@ -26,7 +26,7 @@ _SHOWN_ROWS = 5
 
 @click.group("catalogue")
 def command() -> None:
-    """Look into a catalogue file before using it.
+    """Check and split catalogue files.
 
     \b
     Example:
@@ -38,8 +38,8 @@ def command() -> None:
 @command.command("check")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--image-root", type=click.Path(path_type=Path), help="Folder of relative image paths; default: FILE's.")
-@click.option("--images/--no-images", default=True, help="Decode every picture (default), or leave them unopened.")
-@click.option("--rejected", "rejected_file", type=click.Path(path_type=Path), help="Write every unusable row here.")
+@click.option("--images/--no-images", default=True, help="Decode every image (default), or leave them unopened.")
+@click.option("--rejected", "rejected_file", type=click.Path(path_type=Path), help="Write all unusable rows here.")
 @fields_options
 @json_option
 @config_option
@@ -52,10 +52,10 @@ def check(
     as_json: bool,
     **flags: Any,
 ) -> int:
-    """Read all of FILE and say what is missing, broken or odd.
+    """Read all of FILE and report what is missing, broken or unusual.
 
     FILE is Parquet, JSON Lines (.jsonl, .ndjson, .json) or CSV (.csv, .tsv); the text formats also as .gz. Each row is
-    a product with an id and at least one of title, picture and attributes; a category path makes it fit for training.
+    a product with an id and at least one of title, image and attributes; training also needs a category path.
 
     Nothing is written, except the rows that cannot be used, with the reasons, to --rejected.
     Exit code 3 says that there are such rows.
@@ -86,7 +86,7 @@ def check(
     if report.clean:
         return 0
     unusable = report.rows - report.usable
-    told = f"; all of them are in {rejected_file}" if rejected_file else "; --rejected FILE writes them all"
+    told = f"; all are in {rejected_file}" if rejected_file else "; --rejected FILE writes them all"
     click.echo(f"{unusable:,} of {report.rows:,} rows cannot be used{told}.", err=True)
     return SOME_REJECTED
 
@@ -101,7 +101,7 @@ def split(file: Path, id_field: str | None, force: bool, config_file: Path | Non
     """Split FILE into products to train on (80 %), to stop training by, and to measure on (10 % each).
 
     FILE-train, FILE-valid and FILE-test are written beside FILE, in its format and with all of its columns. The id
-    alone decides, so a product stays where it is when the catalogue grows, and no product is in two of them.
+    alone decides, so a product stays in its part when the catalogue grows, and no product is in two of them.
     Exit code 3 says that rows without a readable id were left out.
 
     \b
@@ -134,7 +134,7 @@ def split(file: Path, id_field: str | None, force: bool, config_file: Path | Non
 
 @contextlib.contextmanager
 def _rejections(rejected_file: Path | None, catalogue_file: Path) -> Iterator[OnReject | None]:
-    """Writes rejections as they are found; the file appears even when there are none."""
+    """Writes rejections as they are found; the file is created even when there are none."""
     if rejected_file is None:
         yield None
         return
@@ -164,7 +164,7 @@ def _print(report: CheckReport) -> None:
     row("usable products", f"{report.usable:,}")
     for kind, count in report.rejected.items():
         row("rejected", f"{count:,}  {kind}")
-    row("broken pictures", "not looked at" if report.broken_images is None else f"{report.broken_images:,}")
+    row("broken images", "not checked" if report.broken_images is None else f"{report.broken_images:,}")
     for name, missing in report.missing.items():
         row(f"without {name}", f"{missing.count:,}  ({missing.percent} %)")
     if report.titles is not None:

@@ -10,6 +10,7 @@ import click
 
 from clipita import config
 from clipita.errors import UsageError
+from clipita.files import write_atomically
 from clipita.options import Option
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -146,15 +147,12 @@ def check_targets(source: Path | None, *targets: Path | None) -> None:
 
 
 def write(file: Path, content: bytes) -> None:
-    """Write through a neighbour, so that an interrupted run leaves an earlier file whole."""
+    """Write a file in one step, so that an interrupted run leaves an earlier one complete."""
     try:
         if file.exists() and not file.is_file():
             # A pipe or a device must be written into, not replaced.
             file.write_bytes(content)
             return
-        file = file.resolve()
-        neighbour = file.with_name(f".{file.name}.partial")
-        neighbour.write_bytes(content)
-        neighbour.replace(file)
+        write_atomically(file.resolve(), content)
     except OSError as error:
         raise UsageError(f"{file} cannot be written: {error.strerror}.", hint="Name another file.") from error

@@ -16,15 +16,15 @@ from clipita.cli.common import config_option, device_option, index_option, json_
 if TYPE_CHECKING:
     from opensearchpy import OpenSearch
 
-    from clipita.opensearch.index.aliases import Version
+    from clipita.opensearch.index.versions import Version
 
 
 @click.group(name="index")
 def command() -> None:
-    """Look after the indices behind an alias.
+    """Manage the indices behind an alias.
 
-    Searches go to an alias; behind it stands one index, and beside it those that it took the place of. Every
-    `clipita ingest --new-index` or `--from-index` adds one and keeps the one before.
+    Searches go to an alias of one index, beside which the indices that it replaced are kept. Each
+    `clipita ingest --new-index` or `--from-index` adds an index.
 
     \b
     Example:
@@ -49,7 +49,7 @@ def list_command(index: str | None, url: str | None, as_json: bool, config_file:
       clipita index list --index products
       clipita index list --json | jq -r '.[] | select(.current) | .name'
     """
-    from clipita.opensearch.index.aliases import list_versions
+    from clipita.opensearch.index.versions import list_versions
 
     client, alias = _connected(config_file, url, index)
     versions = list_versions(client, alias)
@@ -62,21 +62,21 @@ def list_command(index: str | None, url: str | None, as_json: bool, config_file:
 
 
 @command.command()
-@click.option("--to", metavar="NAME", help="Index to go back to; default: the one before the present one.")
+@click.option("--to", metavar="NAME", help="Index to go back to; default: the previous one.")
 @index_option
 @url_option
 @config_option
 def rollback(to: str | None, index: str | None, url: str | None, config_file: Path | None) -> None:
-    """Point the alias at an earlier index, in one step that no search falls between.
+    """Point the alias at an earlier index, in one step without any failing search.
 
-    Searches need the model of that index again; `clipita index list` names it.
+    Searches then need the model of that index, which `clipita index list` names.
 
     \b
     Example:
       clipita index rollback --index products
       clipita index rollback --to products-1a2b3c4d-1
     """
-    from clipita.opensearch.index.aliases import roll_back
+    from clipita.opensearch.index.versions import roll_back
 
     client, alias = _connected(config_file, url, index)
     before, now = roll_back(client, alias, to)
@@ -94,14 +94,14 @@ def rollback(to: str | None, index: str | None, url: str | None, config_file: Pa
 def prune(keep: int, yes: bool, index: str | None, url: str | None, config_file: Path | None) -> None:
     """Delete old indices of an alias.
 
-    The present one stays, and an index that clipita did not make.
+    The present one stays, and so does an index that clipita did not make.
 
     \b
     Example:
       clipita index prune --keep 2
       clipita index prune --keep 0 --yes
     """
-    from clipita.opensearch.index.aliases import prune_versions, remove_versions
+    from clipita.opensearch.index.versions import prune_versions, remove_versions
 
     client, alias = _connected(config_file, url, index)
     stay, go = prune_versions(client, alias, keep)
@@ -116,9 +116,9 @@ def prune(keep: int, yes: bool, index: str | None, url: str | None, config_file:
 
 
 @command.command()
-@click.option("--k", default=10, show_default=True, type=click.IntRange(1, 10_000), help="Nearest products asked for.")
+@click.option("--k", default=10, show_default=True, type=click.IntRange(1, 10_000), help="Nearest products to request.")
 @click.option("--query", "queries", metavar="TEXT", multiple=True, help="Query to measure with; may be repeated.")
-@click.option("--limit", default=200, show_default=True, type=click.IntRange(1), help="Categories taken as queries.")
+@click.option("--limit", default=200, show_default=True, type=click.IntRange(1), help="Categories to use as queries.")
 @click.option("--model", type=click.Path(path_type=Path), help="The bundle's folder; default model.")
 @index_option
 @url_option
@@ -138,8 +138,8 @@ def recall(
 ) -> None:
     """Measure how many of the true nearest products the k-NN field finds.
 
-    Each query is searched twice: through the k-NN graph, and exactly over all products. Without --query the names of
-    the categories that the model was trained on are asked for.
+    Each query is searched twice: through the k-NN graph, and exactly over all products. Without --query the queries are
+    the names of the categories that the model was trained on.
 
     \b
     Example:

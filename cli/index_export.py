@@ -16,9 +16,15 @@ from clipita.cli.common import config_option, fields_options, json_option, mappe
 @click.command("export")
 @click.argument("name")
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--products", type=click.IntRange(1), help="Take about so many, evenly over the index; default: all.")
+@click.option("--products", type=click.IntRange(1), help="Approximate number, evenly over the index; default: all.")
 @click.option("--image-root", type=click.Path(path_type=Path), help="Folder of relative image paths.")
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Another seed, other splits.")
+@click.option(
+    "--seed",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0),
+    help="Another seed gives other parts.",
+)
 @click.option("--force", is_flag=True, help="Replace the files that FOLDER holds.")
 @fields_options
 @url_option
@@ -38,9 +44,10 @@ def command(
 ) -> None:
     """Write the documents of index NAME into FOLDER, as files to train and measure on.
 
-    For a shop that has an index and no feed. Written are train.jsonl.gz (80 %), valid.jsonl.gz and test.jsonl.gz
-    (10 % each), with the columns product_id, title, category_path, attributes and image, so that no later command
-    needs to be told any field. The index is only read. Products without a category are left out.
+    For a shop that has an index and no feed. The files are train.jsonl.gz (80 %), valid.jsonl.gz and test.jsonl.gz
+    (10 % each), with the columns product_id, title, category_path, attributes and image, which all other commands
+    expect by default. A product's id decides its file, as in `clipita catalogue split`. The index is only read.
+    Products without a category are left out.
 
     \b
     Example:
@@ -67,7 +74,7 @@ def command(
     listed = ", ".join(f"{count:,} in {split}.jsonl.gz" for split, count in found.written.items())
     click.echo(f"Read {found.documents:,} documents of {found.index}, wrote to {folder}: {listed}.")
     if found.without_category:
-        console.note(f"{found.without_category:,} have no category, and are in none of them.")
+        console.note(f"{found.without_category:,} have no category and are in no file.")
     if found.unusable:
         console.note(f"{found.unusable:,} give no product; the first is {found.first_problem}.")
     click.echo(f"Next: clipita train {folder}/train.jsonl.gz --valid {folder}/valid.jsonl.gz")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +26,8 @@ from clipita.errors import AuthenticationError, ClipItaError, ConfigError, Usage
 if TYPE_CHECKING:
     from opensearchpy import OpenSearch
 
-    from clipita.opensearch.index.categories import WatchedCatalogue
-    from clipita.opensearch.ingest.index_source import IndexSource
+    from clipita.catalogue.product import CategoryPath
+    from clipita.catalogue.reader import CatalogueFile
     from clipita.opensearch.ingest.outcomes import IngestReport
     from clipita.opensearch.ingest.run import Ingest
     from clipita.runtime import Bundle
@@ -38,22 +38,22 @@ STDIN = "-"
 
 
 def index_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Flags that say how a new index keeps its vectors."""
+    """Flags for how a new index stores vectors."""
     for flag, kind, text in (
-        ("--ef-construction", click.IntRange(2), "Candidates looked at for each link of the k-NN graph."),
-        ("--m", click.IntRange(2, 512), "Links of a product in the k-NN graph; default by the size."),
-        ("--precision", click.Choice(["fp32", "fp16", "byte", "binary"]), "How vectors are kept; default fp32."),
+        ("--ef-construction", click.IntRange(2), "Candidates considered for each link of the k-NN graph."),
+        ("--m", click.IntRange(2, 512), "Links per product in the k-NN graph; default: by the number of products."),
+        ("--precision", click.Choice(["fp32", "fp16", "byte", "binary"]), "How vectors are stored; default fp32."),
     ):
         command = click.option(flag, type=kind, help=text)(command)
     return command
 
 
 def way_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Flags that say which index is written, and how."""
+    """Flags for which index is written, and how."""
     for flag, text in (
         ("--force", "Remove any number of products: with --prune, or from a copy what its original lost."),
         ("--prune", "Remove products that left the catalogue, up to 10 % of the index (prune_limit)."),
-        ("--in-place", "Add vectors to the documents that are there, and change nothing else of them."),
+        ("--in-place", "Add vectors to existing documents, and change nothing else."),
         ("--new-index", "Build a new index beside the present one, then switch the alias."),
     ):
         command = click.option(flag, is_flag=True, help=text)(command)
@@ -62,10 +62,10 @@ def way_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.command("ingest")
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path, allow_dash=True))
-@click.option("--from-index", metavar="NAME", help="Read the shop's own index in the place of files.")
+@click.option("--from-index", metavar="NAME", help="Read the shop's own index instead of files.")
 @click.option("--model", type=click.Path(path_type=Path), help="The bundle's folder; default model.")
 @way_options
-@click.option("--watch", is_flag=True, help="Go on: ingest files of a folder again when they change.")
+@click.option("--watch", is_flag=True, help="Keep running: ingest files of a folder again when they change.")
 @click.option("--rejected", type=click.Path(path_type=Path), help="Products left out, with reasons, as JSON lines.")
 @click.option("--metrics-file", type=click.Path(path_type=Path, dir_okay=False), help="Prometheus textfile to write.")
 @click.option("--batch-size", type=click.IntRange(0), help="Products encoded at once; 0 measures it; default 64.")
@@ -74,10 +74,10 @@ def way_options(command: Callable[..., Any]) -> Callable[..., Any]:
     "engines",
     type=click.Choice(["auto", "lucene", "faiss", *RUNNERS]),
     multiple=True,
-    help="lucene or faiss: the k-NN engine; default: what is there. ray: encode on a Ray cluster. One of each may be "
-    "given.",
+    help="lucene or faiss: the k-NN engine; default: what the cluster has. ray: encode on a Ray cluster. One of each "
+    "may be given.",
 )
-@click.option("--encoders", "ray_encoders", type=click.IntRange(1), help="With --engine ray; default: one a GPU.")
+@click.option("--encoders", "ray_encoders", type=click.IntRange(1), help="With --engine ray; default: one per GPU.")
 @index_options
 @click.option("--thumbnails/--no-thumbnails", default=None, help="Keep a small JPEG in documents; default yes.")
 @index_option
@@ -102,11 +102,11 @@ def command(
     """Write the products of FILES and their vectors into OpenSearch.
 
     FILES are Parquet, JSONL or CSV (also .gz, .zst), folders of them, or - for JSON lines from standard input. Without
-    FILES all catalogue files of clipita.toml are taken. The index stands behind an alias, products by default. Run
-    again, only what changed is encoded; after any interruption the same command goes on.
+    FILES all catalogue files of clipita.toml are read. The index is behind an alias, products by default. Another run
+    encodes only what changed; after any interruption the same command goes on.
 
-    A shop that has an index already: --from-index copies it, with all of its fields, settings and aliases, into a new
-    index with vectors and switches the alias when both agree; --in-place adds the vectors to the index itself.
+    For a shop that has an index already, --from-index copies it, with all of its fields, settings and aliases, into a
+    new index with vectors, and switches the alias when both agree; --in-place adds the vectors to the index itself.
 
     \b
     Example:
@@ -126,8 +126,9 @@ def command(
     if chosen.runner == "ray" and chosen.device == config.IngestConfig.device and flags["device"] is None:
         chosen = config.override(chosen, device="auto")
     if from_index and (files or watch):
-        raise UsageError("--from-index reads an index: it goes with neither FILES nor --watch.", hint="Leave one out.")
+        raise UsageError("--from-index reads an index and excludes FILES and --watch.", hint="Leave one out.")
     from clipita.opensearch.cluster.connection import connect
+    from clipita.opensearch.ingest.index_source import IndexSource
     from clipita.opensearch.ingest.run import Ingest
     from clipita.runtime import Bundle
 
@@ -137,7 +138,7 @@ def command(
     bundle = Bundle.load(model or settings.export.bundle)
     client = connect(cluster)
 
-    def once(catalogues: Sequence[WatchedCatalogue]) -> int:
+    def once(catalogues: Sequence[CatalogueFile]) -> int:
         with console.progress() as bar:
             task = bar.add_task("Ingesting", total=None, note="")
             ingest = Ingest(
@@ -147,32 +148,32 @@ def command(
                 alias=cluster.index,
                 **ways,
                 progress=lambda done, total: bar.update(task, completed=done, total=total, note=_pace(ingest)),
-                remark=console.note,
+                warn=console.note,
             )
-            source = _copied(client, from_index, fields, root) if from_index else None
+            source = IndexSource(client, from_index, fields, root) if from_index else None
             try:
                 report = _run(ingest, source or catalogues)
             finally:
                 if metrics_file is not None and ingest.report is not None:
                     save_metrics(metrics_file, ingest.report)
         try:
-            _publish_categories(client, bundle, report, [source] if source else catalogues)
+            _publish_categories(client, bundle, report, ingest.paths, chosen.patience)
             _put_templates(client, cluster.index, settings.given.get("search"))
         except ClipItaError:
-            # What was done must not be hidden by what could not be.
+            # The summary comes before the error: products are written.
             print_summary(report, to_stderr=True)
-            console.note("The products are written; category vectors or templates are not: the same command adds them.")
+            console.note("The products are written, category vectors or templates are not; the same command adds them.")
             raise
         return _tell(report, chosen.rejected, as_json)
 
     if watch:
-        # What left the catalogue shows only when all of it is looked through.
+        # Only the entire catalogue shows which products left it.
         return _watch(paths, lambda changed: once(_opened(paths if ways["prune"] else changed, fields, root)))
     return once(opened)
 
 
 def _engines(given: Sequence[str]) -> dict[str, str]:
-    """The k-NN engine, and where products are encoded: both go by the name of engine."""
+    """The k-NN engine, and where products are encoded; --engine names both."""
     chosen: dict[str, str] = {}
     for name in given:
         kind = "runner" if name in RUNNERS else "engine"
@@ -181,24 +182,17 @@ def _engines(given: Sequence[str]) -> dict[str, str]:
     return chosen
 
 
-def _opened(paths: Sequence[Path], fields: config.FieldsConfig, image_root: Path | None) -> list[WatchedCatalogue]:
-    from clipita.catalogue.reader import files_in
-    from clipita.opensearch.index.categories import WatchedCatalogue
+def _opened(paths: Sequence[Path], fields: config.FieldsConfig, image_root: Path | None) -> list[CatalogueFile]:
+    from clipita.catalogue.reader import CatalogueFile, files_in
 
     if str(STDIN) in map(str, paths):
         if len(paths) > 1:
-            raise UsageError("Standard input (-) goes with no other file.", hint="Ingest them one after the other.")
+            raise UsageError("Standard input (-) excludes other files.", hint="Ingest them one after the other.")
         # Not sys.stdin: a thread may still be reading from it while Python shuts down and wants to lock it.
         stream = open(sys.stdin.fileno(), "rb", closefd=False)  # noqa: SIM115 - lives as long as the process
-        return [WatchedCatalogue(Path("standard input"), fields, image_root or Path(), stream=stream)]
+        return [CatalogueFile(Path("standard input"), fields, image_root or Path(), stream=stream)]
     files = [file for path in paths for file in (files_in(path) if path.is_dir() else [path])]
-    return [WatchedCatalogue(file, fields, image_root) for file in files]
-
-
-def _copied(client: Any, name: str, fields: config.FieldsConfig, image_root: Path | None) -> IndexSource:
-    from clipita.opensearch.ingest.index_source import IndexSource
-
-    return IndexSource(client, name, fields, image_root)
+    return [CatalogueFile(file, fields, image_root) for file in files]
 
 
 def _configured(catalogue: config.CatalogueConfig) -> tuple[Path, ...]:
@@ -217,7 +211,7 @@ def _watch(paths: Sequence[Path], ingest: Callable[[Sequence[Path]], int]) -> in
         try:
             ingest(changed)
         except ClipItaError as error:
-            # A broken file or a cluster that is away for long must not end the watch over the others.
+            # A broken file or a long outage must not end the watch over other files.
             console.note(f"Error: {error}")
         console.note(f"Watching {', '.join(map(str, paths))}; Ctrl-C ends it.")
     return 0
@@ -234,13 +228,14 @@ def _run(ingest: Ingest, source: Any) -> IngestReport:
 
 
 def _publish_categories(
-    client: OpenSearch, bundle: Bundle, report: IngestReport, sources: Sequence[WatchedCatalogue | IndexSource]
+    client: OpenSearch, bundle: Bundle, report: IngestReport, paths: Collection[CategoryPath], patience: float
 ) -> None:
-    """Write the vectors with which a category page needs no model."""
+    """Write category vectors, with which a category page needs no model."""
+    from clipita.opensearch.cluster.retry import Backoff
     from clipita.opensearch.index import categories
 
-    paths = {path for source in sources for path in source.paths}
-    written = categories.publish(client, report.alias, report.index, bundle, paths)
+    backoff = Backoff(console.note, patience)
+    written = categories.publish(client, report.alias, report.index, bundle, paths, backoff)
     console.note(f"{written:,} categories have their vectors in {report.alias}{categories.SUFFIX}.")
 
 
@@ -254,8 +249,8 @@ def _put_templates(client: OpenSearch, alias: str, search: Mapping[str, Any] | N
     try:
         templates.put(client, alias, settings_in(require(client, alias), search), capabilities(client))
     except (AuthenticationError, UsageError) as error:
-        # The products are in the index by now; templates are for other languages, want a right of their own, and a
-        # text field, which an index of pictures may lack.
+        # The products are in the index by now; templates are for other languages, and need a permission and a text
+        # field, which an index of images may lack.
         console.note(f"The search templates were not stored: {error}")
 
 

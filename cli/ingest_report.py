@@ -1,4 +1,4 @@
-"""What `clipita ingest` says at its end: a table, JSON, or metrics for Prometheus."""
+"""The report of `clipita ingest`: a table, JSON, or metrics for Prometheus."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clipita.cli import console
+from clipita.errors import UsageError
 
 if TYPE_CHECKING:
     from clipita.opensearch.ingest.outcomes import IngestReport
@@ -16,7 +17,7 @@ MEANINGS = {
     "written": "encoded and written",
     "updated": "written with the vector they had",
     "unchanged": "nothing to do",
-    "rejected": "unusable as they stand in the catalogue",
+    "rejected": "unusable as they are in the catalogue",
     "failed": "refused by the cluster",
 }
 
@@ -44,7 +45,7 @@ def print_summary(report: IngestReport, to_stderr: bool = False) -> None:
     if report.late:
         table.add_row(f"{report.late:,}", "late", "[dim]changed while they were copied, and taken once more[/dim]")
     target = console.err() if to_stderr else console.out()
-    # Indices have long names, and a table or line that is wrapped at 80 columns is no good to a log.
+    # Indices have long names, and a line that is wrapped at 80 columns is of no use in a log.
     target.print(f"{report.products:,} products into {report.alias} ({report.index}):", soft_wrap=True)
     target.print(table)
     pace = f"{report.encoded:,} encoded in {report.seconds:.1f} s, {report.rate:.0f} products per second"
@@ -58,20 +59,36 @@ def print_summary(report: IngestReport, to_stderr: bool = False) -> None:
 
 
 def save_metrics(file: Path, report: IngestReport) -> None:
-    """Write the report for Prometheus.
+    """Write the report for the textfile collector of Prometheus' node exporter.
+
+    https://github.com/prometheus/node_exporter#textfile-collector
 
     Raises:
         UsageError: the file cannot be written.
     """
-    from clipita.opensearch.ingest.timing import write_textfile
+    from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 
     values = {
-        "encoded": float(report.encoded),
-        "pruned": float(report.pruned),
-        "duration_seconds": report.seconds,
-        "products_per_second": report.rate,
-        "finished": float(report.finished),
-        "last_run_timestamp_seconds": time.time(),
-        **{f"{stage}_seconds": seconds for stage, seconds in dataclasses.asdict(report.times).items()},
+        "encoded": ("Vectors made by the last run.", report.encoded),
+        "pruned": ("Products removed by the last run.", report.pruned),
+        "duration_seconds": ("Duration of the last run.", report.seconds),
+        "products_per_second": ("Throughput of the last run.", report.rate),
+        "finished": ("Whether the last run went through all products.", report.finished),
+        "last_run_timestamp_seconds": ("When the last run ended.", time.time()),
     }
-    write_textfile(file, report.alias, values, {outcome.value: count for outcome, count in report.counts.items()})
+    for stage, seconds in dataclasses.asdict(report.times).items():
+        values[f"{stage}_seconds"] = (f"Time of the encoding thread in the stage {stage}.", seconds)
+    registry = CollectorRegistry()
+    products = Gauge(
+        "clipita_ingest_products", "Products of the last run by outcome.", ("index", "outcome"), registry=registry
+    )
+    for outcome, count in report.counts.items():
+        products.labels(report.alias, outcome.value).set(count)
+    for name, (text, value) in values.items():
+        Gauge(f"clipita_ingest_{name}", text, ("index",), registry=registry).labels(report.alias).set(value)
+    try:
+        write_to_textfile(str(file), registry)
+    except OSError as error:
+        raise UsageError(
+            f"The metrics file {file} cannot be written: {error.strerror}.", hint="Name another with --metrics-file."
+        ) from error

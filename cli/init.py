@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from clipita import config
+from clipita.cli.common import write
 from clipita.errors import UsageError
 from clipita.options import Option, about, options
 
@@ -47,7 +48,7 @@ def command(catalogue: Path | None, force: bool) -> None:
         guess = guess_fields(catalogue)
         known = {"fields": dict(guess.fields), "catalogue": _files(catalogue)}
         remarks = [*guess.remarks, *_file_remarks(known["catalogue"])]
-    _write(target, render(known))
+    write(target, render(known).encode())
     click.echo(f"Wrote {target}.")
     for name, value in known.get("fields", {}).items():
         click.echo(f"  {name} = {_toml(value)}", err=True)
@@ -119,14 +120,3 @@ def _file_remarks(files: Mapping[str, Path]) -> Iterator[str]:
             "no file of validation products was found, and clipita train needs one: set valid under [catalogue], or "
             f"make train, valid and test of this file with: clipita catalogue split {shlex.quote(str(files['train']))}"
         )
-
-
-def _write(target: Path, text: str) -> None:
-    """In one step, so that an interruption leaves the old file or the new one."""
-    draft = target.with_name(f".{target.name}.draft")
-    try:
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(target)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise UsageError(f"{target} cannot be written: {error.strerror}.", hint="Check the folder.") from error

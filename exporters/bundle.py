@@ -22,6 +22,7 @@ from clipita.exporters.card import write_card
 from clipita.exporters.graphs import OPSET, export_product, export_text
 from clipita.exporters.parity import Demands, Parity, Sample, compare, real_samples
 from clipita.exporters.precision import LOWEST_COSINE, Precision, convert
+from clipita.files import sha256
 from clipita.model.checkpoint import TrainedModel
 from clipita.model.towers import TowerSource
 from clipita.runtime.bundle import (
@@ -34,7 +35,6 @@ from clipita.runtime.bundle import (
     TOKENIZER,
     Bundle,
     fingerprint_of,
-    hash_file,
 )
 from clipita.runtime.encoders import ProductInput, assemble
 
@@ -172,7 +172,7 @@ def _manifest(trained: TrainedModel, draft: Path, precision: Precision, command:
 
 
 def _entry(file: Path) -> dict[str, Any]:
-    return {"sha256": hash_file(file), "bytes": file.stat().st_size}
+    return {"sha256": sha256(file), "bytes": file.stat().st_size}
 
 
 def _convert(trained: TrainedModel, draft: Path, precision: Precision, samples: Sequence[Sample]) -> None:

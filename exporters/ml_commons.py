@@ -8,7 +8,6 @@ vector [1, D]. The onnxruntime inside reads opset 19 and IR version 9 at most.
 from __future__ import annotations
 
 import json
-import os
 import re
 import zipfile
 from pathlib import Path
@@ -18,7 +17,8 @@ import onnx
 from onnx import TensorProto, helper
 
 from clipita.errors import ExportError, UsageError
-from clipita.runtime.bundle import TEXT_GRAPH, TOKENIZER, Bundle, hash_file
+from clipita.files import replacing, sha256
+from clipita.runtime.bundle import TEXT_GRAPH, TOKENIZER, Bundle
 from clipita.runtime.preprocess import TextSpec
 
 MAX_OPSET, MAX_IR = 19, 9
@@ -42,14 +42,9 @@ def write_package(bundle: Bundle, target: Path, name: str | None = None) -> dict
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        draft = target.with_name(f".{target.name}.{os.getpid()}")
-        try:
-            with zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as package:
-                package.writestr("model.onnx", text_graph(bundle).SerializeToString())
-                package.writestr("tokenizer.json", cluster_tokenizer(bundle))
-            draft.replace(target)
-        finally:
-            draft.unlink(missing_ok=True)
+        with replacing(target) as draft, zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as package:
+            package.writestr("model.onnx", text_graph(bundle).SerializeToString())
+            package.writestr("tokenizer.json", cluster_tokenizer(bundle))
         register = target.with_suffix(".register.json")
         register.write_text(json.dumps(registration(bundle, target, name), indent=2) + "\n", encoding="utf-8")
         deploy = target.with_suffix(".deploy.txt")
@@ -174,7 +169,7 @@ def registration(bundle: Bundle, package: Path, name: str | None = None) -> dict
         "model_task_type": "TEXT_EMBEDDING",
         "model_format": "ONNX",
         "model_content_size_in_bytes": size,
-        "model_content_hash_value": hash_file(package),
+        "model_content_hash_value": sha256(package),
         "total_chunks": -(-size // CHUNK_BYTES),
         "model_config": {
             "model_type": "clip",  # of bert and albert the plugin would demand token_type_ids

@@ -11,7 +11,6 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from clipita.errors import ExportError
+from clipita.files import replacing
 
 Precision = Literal["fp32", "fp16", "bf16", "int8", "int8-static"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
@@ -53,8 +53,7 @@ def convert(file: Path, precision: Precision, calibration: Sequence[Batch] = ())
     """
     if precision == "fp32":
         return
-    with tempfile.TemporaryDirectory(dir=file.parent) as folder, _quiet():
-        draft = Path(folder) / file.name
+    with replacing(file) as draft, _quiet():
         try:
             if precision == "fp16":
                 _to_fp16(file, draft)
@@ -74,7 +73,6 @@ def convert(file: Path, precision: Precision, calibration: Sequence[Batch] = ())
             raise ExportError(
                 f"{file.name} cannot be converted to {precision}: {error}", hint="Export with another --precision."
             ) from error
-        draft.replace(file)
 
 
 def _to_fp16(source: Path, target: Path) -> None:

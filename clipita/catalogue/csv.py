@@ -6,6 +6,7 @@ import csv
 import functools
 import re
 from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,15 +31,11 @@ class _Survey:
 class DelimitedSource:
     """Rows of a CSV file with a header line. Empty cells are None.
 
-    A column whose cells are all whole numbers, or all numbers, in the whole file gives numbers, so that a price can be
-    filtered by range; numbers with a leading zero (codes, telephone numbers) keep a column text.
-
-    Args:
-        file: an existing file.
-        delimiter: None means the one among comma, semicolon and tab that splits the header most.
+    A column that holds only whole numbers, or only numbers, gives numbers, so that a price can be filtered by range;
+    numbers with a leading zero (codes, telephone numbers) keep a column text.
 
     Attributes:
-        delimiter: the one that holds.
+        delimiter: a tab for `.tsv`, else the one among comma, semicolon and tab that splits the header most.
 
     Raises:
         CatalogueError: no usable header, or two columns of one name.
@@ -46,11 +43,12 @@ class DelimitedSource:
 
     binary_columns: frozenset[str] = frozenset()
 
-    def __init__(self, file: Path, delimiter: str | None = None) -> None:
-        # A cell may hold a picture as a data: URI; the csv module's limit is global and 128 KB by default.
+    def __init__(self, file: Path) -> None:
+        # A cell may hold an image as a data: URI; the csv module's limit is global and 128 KB by default.
         csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE))
         self._file = file
-        self.delimiter = delimiter or max(DELIMITERS, key=self._columns_by)
+        tsv = ".tsv" in (suffix.lower() for suffix in file.suffixes)
+        self.delimiter = "\t" if tsv else max(DELIMITERS, key=self._columns_by)
         self.columns = self._named(self._header(self.delimiter))
 
     @property
@@ -81,6 +79,13 @@ class DelimitedSource:
                 yield line, cells, None
             else:
                 yield line, cells[position], cells
+
+    def sink(self, file: Path, stack: ExitStack) -> Callable[[list[str]], object]:
+        """See `FileSource.sink`; compressed files become plain."""
+        stream = stack.enter_context(file.open("w", encoding="utf-8", newline="", errors="surrogateescape"))
+        writer = csv.writer(stream, delimiter=self.delimiter)
+        writer.writerow(self.columns)
+        return writer.writerow
 
     @functools.cached_property
     def _survey(self) -> _Survey:
@@ -127,7 +132,7 @@ class DelimitedSource:
             yield line.decode("utf-8", errors="surrogateescape")
 
     def _columns_by(self, delimiter: str) -> int:
-        """How many columns a delimiter gives; none where the header is no CSV by it, as quoted names tell."""
+        """How many columns a delimiter gives; 0 where the header is not CSV with it, as quoted names show."""
         try:
             return len(self._header(delimiter))
         except CatalogueError:
@@ -144,7 +149,7 @@ class DelimitedSource:
         names = [name.strip() or f"column_{position}" for position, name in enumerate(header, start=1)]
         twice = {name for name in names if names.count(name) > 1}
         if twice:
-            raise CatalogueError(f"{self._file} has more than one column of the name {', '.join(sorted(twice))}.")
+            raise CatalogueError(f"{self._file} has more than one column named {', '.join(sorted(twice))}.")
         if any(_NOT_UTF8.search(name) for name in names):
             raise CatalogueError(f"{self._file} is not UTF-8.", hint="Convert it with iconv -t UTF-8.")
         return names

@@ -191,11 +191,11 @@ def image_source(value: Any, column: str) -> ImageSource | None:
             if isinstance(data, bytes) and data:
                 return ImageSource(data=data, location=path if isinstance(path, str) else None)
             if data or not isinstance(path, str | None):
-                raise ImageError(f"the picture is of no known form: {column} holds bytes or a path of a wrong type")
+                raise ImageError(f"the image is not of a known form: {column} holds bytes or a path of a wrong type")
             return image_source(path, column)
         case list() | tuple():
             return next((image_source(item, column) for item in value if item), None)
-    raise ImageError(f"the picture is of no known form: {column} holds a {type(value).__name__}")
+    raise ImageError(f"the image is not of a known form: {column} holds a {type(value).__name__}")
 
 
 def _cell(row: Mapping[str, Any], column: str) -> Any:
@@ -209,22 +209,22 @@ def _source_from_text(location: str, column: str) -> ImageSource | None:
         return ImageSource(data=_decode_data_uri(location, column))
     if len(location) > MAX_LOCATION:
         raise ImageError(
-            f"the picture's location is longer than {MAX_LOCATION} characters: {column} is {location[:40]!r}…; "
+            f"the image's location is longer than {MAX_LOCATION} characters: {column} is {location[:40]!r}…; "
             "encoded bytes need 'data:image/jpeg;base64,' before them"
         )
     if clean(location) != location:
-        raise ImageError(f"the picture's location holds a NUL or half a surrogate pair: {location[:60]!r}")
+        raise ImageError(f"the image's location holds a NUL or half a surrogate pair: {location[:60]!r}")
     return ImageSource(location=location)
 
 
 def _decode_data_uri(uri: str, column: str) -> bytes:
     head, comma, body = uri.partition(",")
     if not comma or not head.lower().endswith(";base64"):
-        raise ImageError(f"the picture is a data: URI without base64: {column} is {uri[:40]!r}")
+        raise ImageError(f"the image is a data: URI without base64: {column} is {uri[:40]!r}")
     try:
         return base64.b64decode(re.sub(r"\s+", "", body), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise ImageError(f"the picture's data: URI is not valid base64: {column}, {error}") from None
+        raise ImageError(f"the image's data: URI is not valid base64: {column}, {error}") from None
 
 
 def _attributes(row: Mapping[str, Any], fields: FieldsConfig) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Which ids were seen, and where: millions of them in a few megabytes."""
+"""A compact table of ids: millions of them in a few megabytes."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _FULLEST = 0.7
 
 
 class IdTable:
-    """Remembers ids, each with the number that it came with first.
+    """Ids, each with its first number.
 
-    A hash table in two flat arrays: 12 bytes a slot, so a million ids take 25 MB, where a dict of strings takes 150.
-    Ids are kept as 64-bit digests; two of a million ids share one with a probability of 3e-8.
+    A hash table in two flat arrays with 12 bytes per slot: a million ids take 25 MB, in a dict of strings 150 MB. Ids
+    are stored as 64-bit digests; two of a million ids have the same one with a probability of 3e-8.
     """
 
     def __init__(self) -> None:
@@ -29,12 +29,7 @@ class IdTable:
         return self._keys[self._slot(key)] == key
 
     def setdefault(self, id_: str, number: int) -> int:
-        """The number that the id came with first; this one if it is new.
-
-        Args:
-            id_: the id.
-            number: 0 to 2^32 - 1.
-        """
+        """The first number of the id; `number`, from 0 to 2^32 - 1, if the id is new."""
         key = _key(id_)
         slot = self._slot(key)
         if self._keys[slot] == key:

@@ -1,30 +1,27 @@
-"""JSON Lines files and streams as rows: one object a line, plain or compressed."""
+"""JSON Lines files and streams as rows: one object per line, plain or compressed."""
 
 from __future__ import annotations
 
 import functools
 import itertools
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import orjson
 
 from clipita.catalogue.rows import MAX_LINE, NumberedRow, StoredRow, numbered_lines, stream_lines
-from clipita.catalogue.xmarket import parse_literal
+from clipita.catalogue.xmarket import is_metadata_file, parse_literal
 from clipita.errors import CatalogueError, ProductError
 
 SURVEYED_LINES = 1000
-"""Lines whose keys are taken for the file's columns; objects need not all have every key."""
+"""Lines whose keys become the file's columns; objects need not all have every key."""
 
 
 class JsonLinesSource:
-    """Rows of a JSON Lines file; blank lines do not count.
-
-    Args:
-        file: an existing file.
-        printed: lines may also be printed Python dicts, as in XMarket's files.
+    """Rows of a JSON Lines file; blank lines do not count, and XMarket's lines may be printed Python dicts.
 
     Raises:
         CatalogueError: a JSON array, or no object among the first lines.
@@ -32,9 +29,9 @@ class JsonLinesSource:
 
     binary_columns: frozenset[str] = frozenset()
 
-    def __init__(self, file: Path, *, printed: bool = False) -> None:
+    def __init__(self, file: Path) -> None:
         self._file = file
-        self._parsed = _parsed_or_printed if printed else _parsed
+        self._parsed = _parsed_or_printed if is_metadata_file(file) else _parsed
         self.columns = self._survey()
 
     @functools.cached_property
@@ -61,6 +58,10 @@ class JsonLinesSource:
             text = (line or b"").decode("utf-8", errors="surrogateescape").rstrip("\r\n") + "\n"
             yield number, row if isinstance(row, ProductError) else row.get(column), text
 
+    def sink(self, file: Path, stack: ExitStack) -> Callable[[str], object]:
+        """See `FileSource.sink`; compressed files become plain."""
+        return stack.enter_context(file.open("w", encoding="utf-8", newline="", errors="surrogateescape")).write
+
     def _lines(self) -> Iterator[tuple[int, bytes | None]]:
         return ((number, line) for number, line in numbered_lines(self._file) if line is None or line.strip())
 
@@ -69,7 +70,7 @@ class JsonLinesSource:
         lines = list(itertools.islice(self._lines(), 1))
         if lines and (lines[0][1] or b"").lstrip().startswith(b"["):
             raise CatalogueError(
-                f"{self._file} is a JSON array, not one object a line.",
+                f"{self._file} is a JSON array, not one object per line.",
                 hint=f"Convert it: jq -c '.[]' {self._file.name} > products.jsonl",
             )
         objects = 0
@@ -89,12 +90,8 @@ class JsonLinesSource:
 class JsonLinesStream:
     """Rows of a stream that can be read once, such as standard input; its columns are those of the first object.
 
-    Args:
-        stream: lines of JSON.
-        name: what errors call it.
-
     Raises:
-        CatalogueError: nothing comes, or no object first.
+        CatalogueError: the stream is empty, or does not begin with an object.
     """
 
     binary_columns: frozenset[str] = frozenset()
@@ -144,7 +141,7 @@ def _parsed_or_printed(line: bytes | None) -> dict[str, Any] | ProductError:
 
 
 def _parsed_leniently(line: bytes) -> Any:
-    """Python's own parser takes what many exporters write and RFC 8259 forbids: NaN, Infinity, lone surrogates."""
+    """Python's parser accepts what many exporters write and RFC 8259 forbids: NaN, Infinity, lone surrogates."""
     try:
         return json.loads(line.decode("utf-8"))
     except UnicodeDecodeError as error:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,23 +16,20 @@ _READ_BUFFER = 2**20
 
 
 class _Unreadable:
-    """Stands in a column for a value that has no Python form (text that is not UTF-8, a date in the year 12000)."""
+    """A value in a column that has no Python form (text that is not UTF-8, a date in the year 12000)."""
 
     def __init__(self, error: Exception) -> None:
         self.error = error
 
 
 class ParquetSource:
-    """Rows of a Parquet file. Memory: one batch of `BATCH_ROWS` rows, and a buffer a column.
-
-    Args:
-        file: an existing file.
+    """Rows of a Parquet file. Memory: one batch of `BATCH_ROWS` rows, and a buffer per column.
 
     Attributes:
         schema: Arrow's, with its metadata.
 
     Raises:
-        CatalogueError: not Parquet, truncated, or with two columns of one name.
+        CatalogueError: the file is not Parquet, is truncated, or has two columns of one name.
     """
 
     def __init__(self, file: Path) -> None:
@@ -48,7 +45,7 @@ class ParquetSource:
         self.binary_columns = frozenset(field.name for field in self.schema if _holds_bytes(field.type))
         twice = {name for name in self.columns if self.columns.count(name) > 1}
         if twice:
-            raise CatalogueError(f"{file} has more than one column of the name {', '.join(sorted(twice))}.")
+            raise CatalogueError(f"{file} has more than one column named {', '.join(sorted(twice))}.")
 
     def records(self, leave_out: Collection[str] = ()) -> Iterator[NumberedRow]:
         """All rows in order, numbered from 1.
@@ -72,6 +69,10 @@ class ParquetSource:
                     ProductError(f"a value cannot be read: {column}") if wrong else cell,
                     (batch, position),
                 )
+
+    def sink(self, file: Path, stack: ExitStack) -> Callable[[Any], object]:
+        """See `FileSource.sink`."""
+        return _Sink(file, self.schema, stack)
 
     def _batches(
         self, names: list[str], wanted: Sequence[str] | None = None
@@ -97,20 +98,23 @@ class ParquetSource:
 
         return pq.ParquetFile(self._file, buffer_size=_READ_BUFFER, pre_buffer=False)
 
-    def _guarded(self, row: int) -> _Guard:
-        return _Guard(self._file, row, self._errors)
+    @contextmanager
+    def _guarded(self, row: int) -> Iterator[None]:
+        """Turn Arrow's errors into one that names the file and the last good row."""
+        try:
+            yield
+        except self._errors as error:
+            where = f" beyond row {row}" if row else " as Parquet"
+            raise CatalogueError(
+                f"{self._file} cannot be read{where}: {str(error).splitlines()[0].rstrip('.')}.",
+                hint="The file is damaged, was not copied to its end, or is of another format.",
+            ) from error
 
 
-class ParquetSink:
-    """Takes rows as `ParquetSource.stored` gives them, and writes them in groups.
+class _Sink:
+    """Collects rows as `ParquetSource.stored` gives them, and writes them in groups."""
 
-    Args:
-        stack: closes the file.
-        file: to be written.
-        schema: of its rows.
-    """
-
-    def __init__(self, stack: ExitStack, file: Path, schema: Any) -> None:
+    def __init__(self, file: Path, schema: Any, stack: ExitStack) -> None:
         import pyarrow.parquet as pq
 
         self._writer = stack.enter_context(pq.ParquetWriter(file, schema))
@@ -120,7 +124,6 @@ class ParquetSink:
         stack.callback(self._close)
 
     def __call__(self, row: tuple[Any, int]) -> None:
-        """Keep one row."""
         batch, position = row
         if batch is not self._batch:
             self._gather()
@@ -128,7 +131,7 @@ class ParquetSink:
         self._positions.append(position)
 
     def _gather(self) -> None:
-        """Copy the chosen rows of a batch, so that the others can go."""
+        """Copy the chosen rows of a batch, so that the others can be freed."""
         import pyarrow as pa
 
         if self._positions:
@@ -147,24 +150,6 @@ class ParquetSink:
         if self._waiting:
             self._writer.write_table(pa.Table.from_batches(self._waiting))
             self._waiting = []
-
-
-class _Guard:
-    """Turns Arrow's errors into one that names the file and the last good row."""
-
-    def __init__(self, file: Path, row: int, errors: tuple[type[Exception], ...]) -> None:
-        self._file, self._row, self._errors = file, row, errors
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, self._errors):
-            where = f" beyond row {self._row}" if self._row else " as Parquet"
-            raise CatalogueError(
-                f"{self._file} cannot be read{where}: {str(error).splitlines()[0].rstrip('.')}.",
-                hint="The file is damaged, was not copied to its end, or is of another format.",
-            ) from error
 
 
 def _row(names: list[str], cells: tuple[Any, ...]) -> dict[str, Any] | ProductError:

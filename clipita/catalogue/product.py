@@ -1,30 +1,32 @@
-"""Products, categories and their tree, and what is kept about a rejected row."""
+"""Products, categories and their tree, and rejected rows."""
 
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import orjson
 
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 CategoryPath = tuple[str, ...]
-"""The names from the root down to a node; two branches may hold nodes of one name, so only the path identifies one."""
+"""The names from the root to a node. Only the path identifies a node, as two branches may have nodes of one name."""
 
 
 def split_path(path: str, separator: str) -> list[str]:
     """The names in a path that is one string, with their blanks; an empty separator splits nothing."""
-    # A separator of blanks alone cannot be stripped; any other is looked for without its blanks, so that " > " splits
-    # "Shoes>Boots" as well.
+    # The separator is used without its blanks, so that " > " splits "Shoes>Boots" too, unless it is all blanks.
     separator = separator.strip() or separator
     return path.split(separator) if separator else [path]
 
 
 @dataclass(frozen=True, slots=True)
 class ImageSource:
-    """Where a product's picture is: its encoded bytes, or else a file path or URL.
+    """A product's image: its encoded bytes, or else a file path or URL.
 
     Attributes:
         data: the encoded file (JPEG, PNG, WebP …), or None.
@@ -44,8 +46,8 @@ class Product:
         title: what the shop calls it, or None.
         attributes: name to value, in the catalogue's order.
         category_path: from the root to the assigned node; empty where the catalogue gives none.
-        image: its picture, or None.
-        extra: all other columns, kept as they are and written to the index.
+        image: the image, or None.
+        extra: all other columns, which are written to the index unchanged.
     """
 
     id: str
@@ -55,9 +57,16 @@ class Product:
     image: ImageSource | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
+    def located(self, root: Path | None) -> Product:
+        """The product with a relative image path joined to `root`."""
+        image = self.image
+        if root is None or image is None or image.data is not None or not image.location or _URL.match(image.location):
+            return self
+        return dataclasses.replace(self, image=ImageSource(location=str(root / image.location)))
+
     @property
     def attribute_texts(self) -> list[str]:
-        """One string an attribute, as the text tower reads it: `colour: Black`."""
+        """One string per attribute, as the text tower reads it: `colour: Black`."""
         return [f"{name}: {value}" for name, value in self.attributes.items()]
 
 
@@ -85,7 +94,7 @@ class CategoryTree:
     """All categories of a catalogue, in a stable order (sorted by path).
 
     Args:
-        paths: category paths of products; every prefix of a path is a node too. Empty paths are ignored.
+        paths: category paths of products; each prefix of a path is a node too. Empty paths are ignored.
     """
 
     def __init__(self, paths: Iterable[CategoryPath]) -> None:
@@ -103,20 +112,16 @@ class CategoryTree:
         return path in self._position
 
     def position(self, path: CategoryPath) -> int:
-        """Index of the node in `categories`.
-
-        Raises:
-            KeyError: the tree has no such node.
-        """
+        """Index of the node in `categories`; KeyError where the tree has no such node."""
         return self._position[path]
 
     def nodes_of(self, path: CategoryPath) -> list[int]:
-        """Indices of all nodes on a product's path, root first; nodes that the tree lacks are left out."""
+        """Indices of all nodes on a product's path, root first, without nodes that the tree lacks."""
         prefixes = (path[:depth] for depth in range(1, len(path) + 1))
         return [self._position[prefix] for prefix in prefixes if prefix in self._position]
 
     def is_leaf(self, category: Category) -> bool:
-        """Whether no node lies below it."""
+        """Whether it has no children."""
         return category.path not in self._parents
 
     def by_level(self) -> dict[int, list[Category]]:
@@ -129,13 +134,13 @@ class CategoryTree:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """One row that was left out, and why.
+    """One row that was rejected.
 
     Attributes:
         file: the catalogue file.
-        row: counted from 1: the line of a text file (a CSV header is line 1), the data row of a Parquet file.
+        row: from 1: the line of a text file (a CSV header is line 1), the data row of a Parquet file.
         id: the product's id, where it could be read.
-        reason: what was wrong, written `what: details`.
+        reason: what is wrong, as `what: details`.
     """
 
     file: str
@@ -145,7 +150,7 @@ class Rejection:
 
     @property
     def kind(self) -> str:
-        """The reason without its details, by which rejections are counted."""
+        """The reason without its details, for counting."""
         return self.reason.partition(":")[0]
 
     def to_json_line(self) -> bytes:

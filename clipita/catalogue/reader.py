@@ -1,17 +1,19 @@
-"""Catalogue files as a stream of products: Parquet, JSON Lines, CSV."""
+"""Catalogue files as a stream of products, and the table of their formats."""
 
 from __future__ import annotations
 
 import dataclasses
-import re
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from clipita.catalogue import xmarket
+from clipita.catalogue.csv import DelimitedSource
 from clipita.catalogue.fields import product_id, resolve_columns, row_to_product
 from clipita.catalogue.ids import IdTable
+from clipita.catalogue.jsonl import JsonLinesSource, JsonLinesStream
+from clipita.catalogue.parquet import ParquetSource
 from clipita.catalogue.product import Product, Rejection
 from clipita.catalogue.rows import FileSource, Row, Source
 from clipita.config import FieldsConfig
@@ -19,29 +21,33 @@ from clipita.errors import CatalogueError, ProductError
 
 OnReject = Callable[[Rejection], None]
 
-_KINDS = {".parquet": "parquet", ".pq": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl",
-          ".csv": "csv", ".tsv": "tsv"}  # fmt: skip
-_KNOWN = (
-    "Known are .parquet, .pq, .jsonl, .ndjson, .json (one object a line), .csv, .tsv, and the text formats with .gz or "
-    ".zst behind."
-)
-_COMPRESSED = {".gz", ".zst"}
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+Opener = Callable[[Path], FileSource]
+_TEXT: dict[str, Opener] = {
+    ".jsonl": JsonLinesSource,
+    ".ndjson": JsonLinesSource,
+    ".json": JsonLinesSource,
+    ".csv": DelimitedSource,
+    ".tsv": DelimitedSource,
+}
+FORMATS: dict[str, Opener] = {
+    ".parquet": ParquetSource,
+    ".pq": ParquetSource,
+    **{f"{suffix}{packed}": opener for packed in ("", ".gz", ".zst") for suffix, opener in _TEXT.items()},
+}
+"""What opens a file, by the end of its name; another format is a module with a `FileSource` and a row here."""
 
 
 class CatalogueFile:
     """One catalogue file.
 
-    Formats, by suffix: `.parquet`/`.pq`; `.jsonl`/`.ndjson`/`.json` with one object a line; `.csv`; `.tsv`; the text
-    formats also with `.gz` or `.zst` behind. A file with XMarket's columns (see `xmarket`) needs no mapping.
-
-    The file is opened and its columns are checked at once, so that a wrong name fails before any work.
+    Formats: see `FORMATS`; JSON has one object per line. A file with XMarket's columns (see `xmarket`) needs no
+    mapping. The file is opened and its columns are checked at once, so that a wrong name fails before any work.
 
     Args:
         file: the catalogue.
         fields: which column is what.
         image_root: folder for relative image paths; default: the file's own.
-        stream: JSON lines to read once in the place of the file, whose path is then only a name.
+        stream: JSON lines to read once instead of the file, whose path is then only a name.
 
     Attributes:
         fields: the mapping without absent columns.
@@ -63,23 +69,18 @@ class CatalogueFile:
         stream: BinaryIO | None = None,
     ) -> None:
         self.file = Path(file)
-        self._source: Source = open_source(self.file) if stream is None else _stream(stream, self.file)
+        self._source: Source = open_source(self.file) if stream is None else JsonLinesStream(stream, self.file)
         self.columns = tuple(self._source.columns)
         self.fields = resolve_columns(self._mapping(fields or FieldsConfig()), self.columns, self.file)
         self._image_root = Path(image_root or self.file.parent).absolute()
-        mapped = {
-            self.fields.id,
-            self.fields.title,
-            self.fields.category_path,
-            self.fields.image,
-            *self.fields.attributes,
-        }
+        roles = self.fields
+        mapped = {roles.id, roles.title, roles.category_path, roles.image, *roles.attributes}
         others = [name for name in self.columns if name and name not in mapped]
         self.dropped_columns = tuple(name for name in others if name in self._source.binary_columns)
         self.extra_columns = tuple(name for name in others if name not in self.dropped_columns)
 
     def _mapping(self, fields: FieldsConfig) -> FieldsConfig:
-        """The mapping that was asked for; where none was, that of XMarket for its files."""
+        """The given mapping; where none was given, that of XMarket for its files."""
         if fields != FieldsConfig() or not isinstance(self._source, xmarket.XMarketSource):
             return fields
         attributes = tuple(name for name in xmarket.FIELDS.attributes if name in self.columns)
@@ -87,27 +88,24 @@ class CatalogueFile:
 
     @property
     def rows(self) -> int | None:
-        """How many rows the file has, unusable ones included; text files are read through once for it.
-
-        None for a stream.
-        """
+        """How many rows the file has, unusable ones included, for which text files are read once; None for a stream."""
         return self._source.rows
 
     def products(self, on_reject: OnReject | None = None) -> Iterator[Product]:
-        """The usable products, in the file's order; pictures are not opened.
+        """The usable products, in the file's order; images are not opened.
 
         Args:
-            on_reject: is called for each row that gives no product, or whose id an earlier product has. None: the
-                first such row raises.
+            on_reject: called for each row that gives no product, or whose id an earlier product has. None: the first
+                such row raises.
 
         Raises:
             ProductError: a bad row, when `on_reject` is None; names file and row.
-            CatalogueError: the file breaks off or is damaged half-way.
+            CatalogueError: the file breaks off or is damaged.
         """
         return (product for _, product in self.numbered_products(on_reject))
 
     def numbered_products(self, on_reject: OnReject | None = None) -> Iterator[tuple[int, Product]]:
-        """The same as `products`, each with its row (see `Rejection.row`); of a stream an id may come again."""
+        """The same as `products`, each with its row (see `Rejection.row`); in a stream an id may come again."""
         first_rows = IdTable()
         for number, row in self._source.records(self.dropped_columns):
             try:
@@ -126,12 +124,7 @@ class CatalogueFile:
     def _product(self, row: Row | ProductError) -> Product:
         if isinstance(row, ProductError):
             raise row
-        product = row_to_product(row, self.fields)
-        image = product.image
-        if image is None or image.data is not None or image.location is None or _SCHEME.match(image.location):
-            return product
-        located = dataclasses.replace(image, location=str(self._image_root / image.location))
-        return dataclasses.replace(product, image=located)
+        return row_to_product(row, self.fields).located(self._image_root)
 
     def _reject(self, number: int, row: Row | ProductError, error: ProductError, on_reject: OnReject | None) -> None:
         if on_reject is None:
@@ -140,22 +133,22 @@ class CatalogueFile:
 
 
 def files_in(folder: Path) -> list[Path]:
-    """All catalogue files of a folder and those below it, sorted; hidden ones do not count.
+    """All catalogue files of a folder and those below it, sorted, without hidden ones.
 
     Raises:
-        CatalogueError: there is none.
+        CatalogueError: there are none.
     """
     found = sorted(
         file for file in folder.rglob("*")
-        if _kind(file) and file.is_file() and not any(part.startswith(".") for part in file.relative_to(folder).parts)
+        if _opener(file) and file.is_file() and not any(part.startswith(".") for part in file.relative_to(folder).parts)
     )  # fmt: skip
     if not found:
-        raise CatalogueError(f"The folder {folder} holds no catalogue file.", hint=_KNOWN)
+        raise CatalogueError(f"The folder {folder} holds no catalogue file.", hint=_known())
     return found
 
 
 def open_source(file: Path) -> Source:
-    """The file's reader, by its suffix and, for XMarket's files, its columns.
+    """The file's source, by its suffix and, for XMarket's files, its columns.
 
     Raises:
         CatalogueError: see `open_plain`.
@@ -165,45 +158,30 @@ def open_source(file: Path) -> Source:
 
 
 def open_plain(file: Path) -> FileSource:
-    """The file's rows as they stand, whatever their layout means.
+    """The file's rows as they are, XMarket's too.
 
     Raises:
-        CatalogueError: missing, a folder, unreadable, empty, of an unknown or damaged format, or without any row.
+        CatalogueError: the file is missing, a folder, unreadable, empty, of an unknown or damaged format, or without
+            any row.
     """
     _check_readable(file)
-    source = _source_of_kind(file)
+    opener = _opener(file)
+    if opener is None:
+        raise CatalogueError(f"{file} is not of a known catalogue format.", hint=_known())
+    source = opener(file)
     if source.rows == 0:
         raise CatalogueError(f"{file} holds no product.", hint="Give a file with at least one row.")
     return source
 
 
-def _source_of_kind(file: Path) -> FileSource:
-    kind = _kind(file)
-    if kind == "parquet":
-        from clipita.catalogue.parquet import ParquetSource
-
-        return ParquetSource(file)
-    if kind == "jsonl":
-        from clipita.catalogue.jsonl import JsonLinesSource
-
-        return JsonLinesSource(file, printed=xmarket.is_metadata_file(file))
-    if kind in {"csv", "tsv"}:
-        from clipita.catalogue.csv import DelimitedSource
-
-        return DelimitedSource(file, "\t" if kind == "tsv" else None)
-    raise CatalogueError(f"{file} is of no known catalogue format.", hint=_KNOWN)
+def _opener(file: Path) -> Opener | None:
+    suffixes = [suffix.lower() for suffix in file.suffixes]
+    return FORMATS.get("".join(suffixes[-2:])) or FORMATS.get("".join(suffixes[-1:]))
 
 
-def _kind(file: Path) -> str | None:
-    zipped = file.suffix.lower() in _COMPRESSED
-    kind = _KINDS.get(Path(file.stem if zipped else file.name).suffix.lower())
-    return None if zipped and kind == "parquet" else kind
-
-
-def _stream(stream: BinaryIO, name: Path) -> Source:
-    from clipita.catalogue.jsonl import JsonLinesStream
-
-    return JsonLinesStream(stream, name)
+def _known() -> str:
+    suffixes = [suffix for suffix in FORMATS if suffix.count(".") == 1]
+    return f"Known are {', '.join(suffixes)} (JSON: one object per line); text formats also with .gz or .zst behind."
 
 
 def _check_readable(file: Path) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import gzip
 import io
 import zlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 
@@ -15,7 +16,7 @@ Row = Mapping[str, Any]
 NumberedRow = tuple[int, Row | ProductError]
 """The row's number from 1 (the line of a text file), and its cells or what makes them unreadable."""
 StoredRow = tuple[int, Any, Any]
-"""The row's number, one of its cells or the ProductError that bars it, and the row in the file's own form."""
+"""The row's number, one of its cells or the error that makes it unreadable, and the row in the file's own form."""
 
 
 class Source(Protocol):
@@ -24,7 +25,7 @@ class Source(Protocol):
     Attributes:
         columns: names of the columns, in the file's order.
         binary_columns: those among them that hold raw bytes.
-        rows: how many rows there are, unreadable ones included; None where that shows only at the end.
+        rows: how many rows there are, unreadable ones included; None for a stream.
     """
 
     @property
@@ -46,19 +47,23 @@ class Source(Protocol):
 
 
 class FileSource(Source, Protocol):
-    """A source that can be read again, as it stands."""
+    """A source that can be read repeatedly, and copied row by row."""
 
     def stored(self, column: str) -> Iterator[StoredRow]:
-        """All rows in order, as they stand in the file, each with its cell of `column`.
+        """All rows in order, unchanged, each with its cell of `column`.
 
         Raises:
             CatalogueError: the file breaks off or is damaged; it says where.
         """
         ...
 
+    def sink(self, file: Path, stack: ExitStack) -> Callable[[Any], object]:
+        """Open another file of this format, which `stack` closes, for rows as `stored` gives them."""
+        ...
+
 
 MAX_LINE = 50 * 2**20
-"""Bytes. A line holds one product; with its picture in base64 it may well take some megabytes."""
+"""Bytes. A line holds one product, which takes some megabytes with its image in base64."""
 
 _UTF8_BOM = b"\xef\xbb\xbf"
 _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")

@@ -1,25 +1,21 @@
-"""One catalogue file as three: products to learn from, to stop by and to measure on."""
+"""The split of a catalogue into products to train on, to stop training by and to measure on."""
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from clipita.catalogue.csv import DelimitedSource
 from clipita.catalogue.fields import product_id, require_id
-from clipita.catalogue.parquet import ParquetSink, ParquetSource
 from clipita.catalogue.product import Rejection
 from clipita.catalogue.reader import open_plain
 from clipita.catalogue.rows import FileSource
 from clipita.config import FieldsConfig
 from clipita.errors import ProductError, UsageError
+from clipita.files import replacing
 
 PARTS = ("train", "valid", "test")
 _SUFFIXES = {".gz", ".zst"}
@@ -42,51 +38,54 @@ class SplitReport:
     rejected: tuple[Rejection, ...]
 
 
-def part_of(product_id: str) -> str:
+def part_of(product_id: str, seed: int = 0) -> str:
     """The part of a product by its id alone: train (80 %), valid or test (10 % each).
 
-    A product stays in its part however the catalogue grows, is sorted or comes in several files.
+    A product stays in its part however the catalogue grows, is sorted or comes in several files, and whichever command
+    splits it. Another seed gives other parts.
     """
-    bucket = int.from_bytes(hashlib.sha256(product_id.encode()).digest()[:4], "big") % 10
+    key = product_id if seed == 0 else f"{seed} {product_id}"
+    bucket = int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "big") % 10
     return "train" if bucket < 8 else PARTS[bucket - 7]
+
+
+def in_sample(product_id: str, share: float, seed: int = 0) -> bool:
+    """Whether a product is in a sample of this share; a larger share keeps all products of a smaller one."""
+    salt = hashlib.blake2b(f"sample {seed}".encode(), digest_size=16).digest()
+    digest = hashlib.blake2b(product_id.encode(), digest_size=8, salt=salt).digest()
+    return int.from_bytes(digest, "big") < share * 2**64
 
 
 def split_catalogue(
     file: Path, fields: FieldsConfig, on_rows: OnRows = lambda *_: None, *, force: bool = False
 ) -> SplitReport:
-    """Write NAME-train, NAME-valid and NAME-test beside the file, so that relative picture paths stay right.
+    """Write NAME-train, NAME-valid and NAME-test beside the file, so that relative image paths stay valid.
 
-    The format stays; compressed text becomes plain. Rows are copied as they are, with every column.
+    The format stays; compressed text becomes plain. Rows are copied unchanged, with every column.
 
     Args:
         file: the catalogue.
-        fields: of which only the id counts.
-        on_rows: is told how many rows are done, and of how many.
+        fields: the mapping, of which only the id is used.
+        on_rows: called with the number of rows done, and of all rows.
         force: replace earlier files.
 
     Raises:
-        UsageError: such files are there already, or cannot be written.
+        UsageError: such files exist already, or cannot be written.
         FieldMappingError: the file has no such column for the id.
-        CatalogueError: the file cannot be read, breaks off or is damaged half-way.
+        CatalogueError: the file cannot be read, breaks off or is damaged.
     """
     source = open_plain(file)
     require_id(fields, source.columns, file)
     files = {part: _target(file, part) for part in PARTS}
     present = [target for target in files.values() if target.exists()]
     if present and not force:
-        raise UsageError(f"{present[0]} is there already.", hint="Replace it with --force.")
-    try:
-        draft = Path(tempfile.mkdtemp(prefix=".splitting-", dir=file.parent))
-    except OSError as error:
-        raise UsageError(
-            f"{file.parent} cannot be written: {error.strerror}.", hint="Copy the catalogue elsewhere."
-        ) from error
-    drafts = {part: draft / target.name for part, target in files.items()}
+        raise UsageError(f"{present[0]} exists already.", hint="Replace it with --force.")
     counts = dict.fromkeys(PARTS, 0)
     rejected: list[Rejection] = []
     try:
         with ExitStack() as stack:
-            sinks = _sinks(source, drafts, stack)
+            drafts = {part: stack.enter_context(replacing(target)) for part, target in files.items()}
+            sinks = {part: source.sink(draft, stack) for part, draft in drafts.items()}
             for done, (number, part, row) in enumerate(_placed(source, fields), start=1):
                 on_rows(done, source.rows)
                 if isinstance(part, ProductError):
@@ -94,12 +93,8 @@ def split_catalogue(
                 else:
                     sinks[part](row)
                     counts[part] += 1
-        for part, target in files.items():
-            drafts[part].replace(target)
     except OSError as error:
-        raise UsageError(f"{file.parent} cannot be written: {error}.", hint="Is the disk full?") from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        raise UsageError(f"{file.parent} cannot be written: {error}.", hint="Copy the catalogue elsewhere.") from error
     return SplitReport(files, counts, tuple(rejected))
 
 
@@ -109,7 +104,7 @@ def _target(file: Path, part: str) -> Path:
 
 
 def _placed(source: FileSource, fields: FieldsConfig) -> Iterator[tuple[int, str | ProductError, Any]]:
-    """Each row's number, its part or what is wrong with it, and the row as it stands."""
+    """Each row's number, its part or what is wrong with it, and the row itself."""
     for number, cell, row in source.stored(fields.id):
         if isinstance(cell, ProductError):
             yield number, cell, row
@@ -118,19 +113,3 @@ def _placed(source: FileSource, fields: FieldsConfig) -> Iterator[tuple[int, str
             yield number, part_of(product_id({fields.id: cell}, fields)), row
         except ProductError as error:
             yield number, error, row
-
-
-def _sinks(source: FileSource, drafts: Mapping[str, Path], stack: ExitStack) -> Mapping[str, Callable[[Any], object]]:
-    """Where a row of each part goes, in the source's format."""
-    if isinstance(source, ParquetSource):
-        return {part: ParquetSink(stack, file, source.schema) for part, file in drafts.items()}
-    streams = {
-        part: stack.enter_context(file.open("w", encoding="utf-8", newline="", errors="surrogateescape"))
-        for part, file in drafts.items()
-    }
-    if not isinstance(source, DelimitedSource):
-        return {part: stream.write for part, stream in streams.items()}
-    writers = {part: csv.writer(stream, delimiter=source.delimiter) for part, stream in streams.items()}
-    for writer in writers.values():
-        writer.writerow(source.columns)
-    return {part: writer.writerow for part, writer in writers.items()}

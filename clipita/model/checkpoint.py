@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 
 from clipita.catalogue.product import CategoryPath
 from clipita.errors import CheckpointError
+from clipita.files import replacing
 from clipita.model.clip_ita import ClipIta, system_name
 from clipita.model.lora import Adapters, is_adapter
 from clipita.model.towers import Towers, TowerSource, build_towers
@@ -82,12 +82,10 @@ def save_atomically(content: dict[str, Any], file: Path) -> None:
     Raises:
         CheckpointError: the disk refuses.
     """
-    draft = file.with_name(f".{file.name}.{os.getpid()}")
     try:
-        torch.save(content, draft)
-        draft.replace(file)
+        with replacing(file) as draft:
+            torch.save(content, draft)
     except (OSError, RuntimeError) as error:  # torch's zip writer reports a full disk as RuntimeError
-        draft.unlink(missing_ok=True)
         raise CheckpointError(f"{file} cannot be written: {error}.", hint="Free some disk space and go on.") from error
 
 

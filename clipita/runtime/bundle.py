@@ -23,6 +23,7 @@ from typing import Any, get_args
 
 from clipita.catalogue.product import CategoryPath
 from clipita.errors import BundleError
+from clipita.files import sha256
 from clipita.runtime.preprocess import CLEANERS, ImageSpec, Interpolation, Resize, TextSpec
 
 SCHEMA = 2
@@ -37,12 +38,6 @@ FORMATS = (".onnx", ".json", ".md")
 """What a bundle's files may be; a pickle, which runs code when it is read, is none of them."""
 MAX_SIDE, MAX_TOKENS, MAX_DIM = 4_096, 65_536, 16_000
 """Bounds of a manifest: pixels of a side, tokens of a text, and the longest vector that k-NN indexes."""
-
-
-def hash_file(file: Path) -> str:
-    """SHA-256 of a file, as 64 hex digits."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def fingerprint_of(manifest: Mapping[str, Any]) -> str:
@@ -220,5 +215,5 @@ def _verify_file(path: Path, name: str, entry: Mapping[str, Any], *, hashed: boo
         )
     if not file.is_file():
         raise BundleError(f"{file} is missing.", hint=_EXPORT_AGAIN)
-    if file.stat().st_size != entry["bytes"] or (hashed and hash_file(file) != entry["sha256"]):
+    if file.stat().st_size != entry["bytes"] or (hashed and sha256(file) != entry["sha256"]):
         raise BundleError(f"{file} changed since its export: its SHA-256 is not the manifest's.", hint=_EXPORT_AGAIN)

@@ -16,10 +16,10 @@ from clipita.catalogue.product import CategoryTree, Rejection
 from clipita.catalogue.reader import CatalogueFile
 from clipita.config import FieldsConfig, ModelConfig, TrainingConfig
 from clipita.errors import TrainingError
+from clipita.files import sha256
 from clipita.model.clip_ita import parse_modalities
 from clipita.model.lora import check_rank
 from clipita.model.towers import Towers, TowerSource, build_towers
-from clipita.runtime.bundle import hash_file
 from clipita.training.dataset import EncodeImages, Examples, Progress, held_out_names, read_examples, without_categories
 from clipita.training.distributed import Ranks, SharedSplit, SharedTexts
 from clipita.training.features import (
@@ -87,7 +87,7 @@ class Sources:
     def describe(self) -> dict[str, Any]:
         """Names and SHA-256 of the files, for the run folder and the manifest."""
         return {
-            name: {"file": file.name, "sha256": hash_file(file)}
+            name: {"file": file.name, "sha256": sha256(file)}
             for name, file in (("train", self.train), ("valid", self.valid), ("hold_out", self.hold_out))
             if isinstance(file, Path) and file.is_file()
         } | ({"hold_out": {"drawn": self.hold_out}} if isinstance(self.hold_out, int) else {})

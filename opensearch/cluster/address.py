@@ -1,4 +1,4 @@
-"""The configured URL, taken apart, and whether the settings let credentials travel there."""
+"""The configured URL in its parts, and whether the settings allow its host."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DEFAULT_PORTS = {"http": 9200, "https": 443}
 
 @dataclass(frozen=True)
 class Address:
-    """A cluster's address; printed without user and password."""
+    """A cluster's address; its text has no user and password."""
 
     scheme: str
     host: str
@@ -29,18 +29,18 @@ class Address:
 
 
 def parse(url: str) -> Address:
-    """Take a URL apart.
+    """Parse a URL.
 
     Raises:
         ConfigError: it is not the address of a server.
     """
-    # Not one error text repeats any of the URL: until it is understood, any part of it may be the password.
+    # No error text repeats any of the URL: until it is parsed, any part of it may be the password.
     hint = "Write it as https://host:9200; a user or password before the host must be percent-encoded."
     try:
         parts = urlsplit(url if "://" in url else f"http://{url}")
         port = parts.port
     except ValueError:
-        raise ConfigError("The OpenSearch URL cannot be understood.", hint=hint) from None
+        raise ConfigError("The OpenSearch URL cannot be parsed.", hint=hint) from None
     if parts.scheme not in DEFAULT_PORTS or not parts.hostname or parts.query or parts.fragment or "@" in parts.path:
         raise ConfigError("The OpenSearch URL is not the address of a server.", hint=hint)
     return Address(
@@ -54,14 +54,14 @@ def parse(url: str) -> Address:
 
 
 def check_allowed(address: Address, allowed: tuple[str, ...]) -> None:
-    """Refuse a host that the settings do not list; an empty list allows all.
+    """Refuse a host that is not among `allowed`; an empty list allows all.
 
     Args:
         address: where the client would connect.
         allowed: `host` or `host:port`, with `*` for any characters, such as `*.search.internal:9200`.
 
     Raises:
-        ConfigError: the host is on no line of a list that is not empty.
+        ConfigError: the host is not allowed.
     """
     names = (address.host, f"{address.host}:{address.port}")
     if allowed and not any(fnmatch.fnmatchcase(name, entry.lower()) for name in names for entry in allowed):

@@ -1,4 +1,4 @@
-"""The connection to a cluster: who answers there, and what it can do."""
+"""The connection to a cluster, and what the cluster can do."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
     from opensearchpy import AsyncOpenSearch
 
 THREADS = 16
-"""Connections kept open at most, for as many threads that share a client."""
+"""Most open connections of a client, for as many threads that share it."""
 CONNECTIONS = 128
-"""Searches that an asynchronous client has under way at a time; the 10 as shipped leave a busy server waiting."""
+"""Most simultaneous searches of an asynchronous client; the default of 10 makes a busy server wait."""
 
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What a cluster can do for us.
+    """What a cluster can do.
 
     Attributes:
         version: of OpenSearch, as (major, minor, patch).
-        knn: the k-NN plugin is there.
-        neural_search: the neural-search plugin is there (hybrid query, normalisation, RRF).
-        ml_commons: the ML Commons plugin is there.
+        knn: it has the k-NN plugin.
+        neural_search: it has the neural-search plugin (hybrid query, normalisation, RRF).
+        ml_commons: it has the ML Commons plugin.
         faiss: an index may use the faiss engine; see `_has_faiss`.
         engine: the k-NN engine to create an index with.
     """
@@ -51,13 +51,13 @@ class Capabilities:
 def connect(config: OpenSearchConfig) -> OpenSearch:
     """A client of the configured cluster, or of the local node when no URL is configured.
 
-    It makes no retries: a search that was slow once should not hit a busy cluster three times more, and ingest has
-    its own back-off. Every request has the configured time limit.
+    It does not retry: a slow search should not be sent to a busy cluster three more times, and ingest has its own
+    back-off. Each request has the configured time limit.
 
     Raises:
         ClusterUnavailableError: no URL and no local node, or nothing answers there.
         AuthenticationError: the user or password is refused.
-        ClusterVersionError: what answers is no OpenSearch, or one older than 2.13.
+        ClusterVersionError: the server is not OpenSearch, or older than 2.13.
         ConfigError: the URL, a certificate or the password's source is unusable, or the host is not allowed.
     """
     address = _address(config)
@@ -125,7 +125,7 @@ def _client_options(config: OpenSearchConfig, address: Address) -> dict[str, Any
         "timeout": config.timeout,
         "max_retries": 0,
         "retry_on_timeout": False,
-        # On loopback there is no network to spare, and gzip at Python's level 9 takes longer than the transfer.
+        # On loopback gzip at Python's level 9 takes longer than the transfer.
         "http_compress": address.host not in LOOPBACK,
     }
 
@@ -133,11 +133,11 @@ def _client_options(config: OpenSearchConfig, address: Address) -> dict[str, Any
 def _tls_options(config: OpenSearchConfig, address: Address) -> dict[str, Any]:
     if address.scheme != "https":
         if config.ca_certs is not None or config.client_cert is not None:
-            # Without TLS they are not used, but a wrong name in the settings should not wait for that day.
+            # Without TLS they are not used, but a wrong file name in the settings is an error all the same.
             tls_context(config)
         return {"use_ssl": False}
     if not config.verify_certs:
-        # The user switched verification off knowingly; urllib3 would say so again at every request.
+        # The user switched verification off; urllib3 would warn at every request.
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     return {"use_ssl": True, "ssl_context": tls_context(config)}
 
@@ -152,7 +152,7 @@ def _local_url(config: OpenSearchConfig) -> str:
             f"The local node in {config.home} is still starting.", hint="Try again in a few seconds."
         )
     raise ClusterUnavailableError(
-        f"No cluster is given, and no local node runs in {config.home}.",
+        f"No cluster is configured, and no local node runs in {config.home}.",
         hint="Start one with: clipita opensearch start. Or name your cluster with --url (CLIPITA_OPENSEARCH_URL).",
     )
 
@@ -161,9 +161,9 @@ def _check_server(info: Any, where: str) -> None:
     """Refuse what is not OpenSearch 2.13 or newer; Elasticsearch sends a version without a distribution."""
     server = info.get("version") if isinstance(info, dict) else None
     if not isinstance(server, dict) or server.get("distribution") != "opensearch":
-        found = f"Elasticsearch {server['number']}" if isinstance(server, dict) and "number" in server else "no cluster"
+        found = f"Elasticsearch {server['number']}, " if isinstance(server, dict) and "number" in server else ""
         raise ClusterVersionError(
-            f"{where} is {found}, not OpenSearch.",
+            f"{where} is {found}not OpenSearch.",
             hint="clipita needs OpenSearch 2.13 or newer, with compatibility.override_main_response_version off.",
         )
     if _version(server["number"]) < OLDEST:
@@ -175,21 +175,21 @@ def _check_server(info: Any, where: str) -> None:
 def _version(number: str) -> tuple[int, int, int]:
     match = re.match(r"(\d+)\.(\d+)\.(\d+)", number)
     if match is None:
-        raise ClusterVersionError(f"The cluster gives {number!r} as its version, which is none.")
+        raise ClusterVersionError(f"The cluster's version {number!r} is not a version number.")
     return int(match[1]), int(match[2]), int(match[3])
 
 
 def _has_faiss(client: OpenSearch, neural_search: bool, build_type: str | None) -> bool:
     """Whether the k-NN plugin has its native library.
 
-    No API lists native libraries, and trying is no way to find out: the first document for a faiss field kills a node
-    that lacks it. So look for signs, and rather use lucene where there are none (`engine` in [ingest] overrides it):
+    No API lists native libraries, and without one the first document for a faiss field kills the node, so it cannot be
+    tried. Evidence is required, or lucene is used (`engine` in [ingest] overrides this):
 
-    - The full distribution brings the library, and the neural-search plugin shows that distribution. The plugin alone
-      may also have been added to a minimal server, as Maven offers it, whose build type is `zip`; the full
-      distribution for Linux and containers says `tar`, `deb` or `rpm`.
-    - Otherwise, a node that has loaded the library already says so in its k-NN statistics. The reverse tells nothing:
-      it is loaded with the first use. https://docs.opensearch.org/latest/vector-search/api/knn/#stats
+    - The full distribution contains the library, and the neural-search plugin indicates that distribution. The plugin
+      may also have been added to a minimal server from Maven, whose build type is `zip`; the full distribution for
+      Linux and containers has `tar`, `deb` or `rpm`.
+    - Otherwise, a node that has loaded the library says so in its k-NN statistics. The reverse proves nothing, as the
+      library is loaded with its first use. https://docs.opensearch.org/latest/vector-search/api/knn/#stats
     """
     if neural_search and build_type != "zip":
         return True

@@ -1,6 +1,6 @@
-"""Who we are to the cluster: user and password, a client certificate, or AWS credentials.
+"""Authentication: user and password, TLS client certificate, or AWS Signature Version 4.
 
-Secrets come from the environment, a file or the system's keyring, and go nowhere but into the request's header.
+Secrets come from the environment, a file or the system's keyring, and are sent in the request's header only.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ Signer = Callable[..., dict[str, str]]
 def authorization(config: OpenSearchConfig, address: Address) -> dict[str, str] | None:
     """The header of HTTP basic authentication, or None without a user.
 
-    By hand: opensearch-py encodes user and password as Latin-1, OpenSearch reads UTF-8.
+    opensearch-py would encode user and password as Latin-1; OpenSearch reads UTF-8.
 
     Raises:
-        ConfigError: half of user and password, an unusable password file or keyring entry, basic and AWS at once.
+        ConfigError: only one of user and password, an unusable password file or keyring entry, or AWS as well.
     """
     username = config.username or address.username
     password = config.password or _from_file(config.password_file) or _from_keyring(config, username)
@@ -49,9 +49,9 @@ def authorization(config: OpenSearchConfig, address: Address) -> dict[str, str] 
 
 
 def aws_signer(config: OpenSearchConfig) -> Signer | None:
-    """Signs requests for Amazon OpenSearch Service (Signature Version 4), or None without `aws_region`.
+    """The signer of requests to Amazon OpenSearch Service (Signature Version 4), or None without `aws_region`.
 
-    The credentials are those that every AWS tool finds: environment, shared files, the role of container or machine.
+    The credentials are those that AWS tools use: environment, shared files, the role of the container or machine.
     https://docs.opensearch.org/latest/clients/python-low-level/#connecting-to-amazon-opensearch-service
 
     Raises:
@@ -79,18 +79,18 @@ def aws_signer(config: OpenSearchConfig) -> Signer | None:
 def tls_context(config: OpenSearchConfig) -> ssl.SSLContext:
     """TLS 1.2 or newer, with the configured authority and client certificate.
 
-    One context for the synchronous and the asynchronous client: opensearch-py drops the client certificate of the
-    first where the server's is not verified.
+    The synchronous and the asynchronous client share it, as opensearch-py drops the synchronous client's certificate
+    where the server's is not verified.
 
     Raises:
-        ConfigError: a certificate or key that is missing, unreadable, or does not fit the other.
+        ConfigError: a certificate or key is missing, unreadable, or does not match the other.
     """
     try:
         if config.ca_certs is None:
             context = ssl.create_default_context()
             import certifi
 
-            # A minimal container has no authorities of its own.
+            # A minimal container has no certificate authorities.
             context.load_verify_locations(certifi.where())
         elif config.ca_certs.is_dir():
             context = ssl.create_default_context(capath=str(config.ca_certs))
@@ -117,7 +117,7 @@ def _load_client_certificate(context: ssl.SSLContext, config: OpenSearchConfig) 
             raise ConfigError(f"There is no client certificate or key {file}.", hint="Check client_cert, client_key.")
 
     def passphrase() -> str:
-        # Without a callback OpenSSL would ask on the terminal, and a service would stand still.
+        # Without a callback OpenSSL would ask on the terminal, which stops a service.
         if config.client_key_password is None:
             raise ConfigError(
                 f"The key {config.client_key or config.client_cert} is encrypted, and no passphrase is given.",
@@ -145,7 +145,7 @@ def _from_file(file: Path | None) -> str | None:
         password = file.read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        # The cause would hold the bytes that could not be decoded.
+        # The cause would contain the bytes that could not be decoded.
         raise ConfigError(f"The password file {file} cannot be read: {reason}.") from None
     if not password:
         raise ConfigError(f"The password file {file} is empty.")

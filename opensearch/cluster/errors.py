@@ -1,4 +1,4 @@
-"""What opensearch-py raises, as errors of ours that say what to do."""
+"""The exceptions of opensearch-py as errors of clipita that say what to do."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def address_of(client: OpenSearch) -> str:
 
 @contextmanager
 def guarded(client: OpenSearch | str, refusal: type[ClusterError] = ClusterError) -> Iterator[None]:
-    """Turn what opensearch-py raises in the body into our errors.
+    """Turn exceptions of opensearch-py in the body into our errors.
 
     Args:
         client: the client in use, or its address.
-        refusal: error for a request that the cluster understood and refused, for instance QueryError for searches.
+        refusal: error for a request that the cluster refused, for instance QueryError for searches.
 
     Raises:
         ClusterError: see `translate`.
@@ -46,18 +46,12 @@ def guarded(client: OpenSearch | str, refusal: type[ClusterError] = ClusterError
 
 
 def translate(error: Exception, where: str, refusal: type[ClusterError] = ClusterError) -> ClipItaError:
-    """The error of ours that says what an exception of opensearch-py means.
-
-    Args:
-        error: the exception.
-        where: the cluster's address without user and password.
-        refusal: class of the result for a request that the cluster understood and refused.
-    """
+    """Our error for an exception of opensearch-py; see `guarded` for the arguments."""
     if isinstance(error, opensearchpy.ConnectionError):
         return _no_answer(error, where)
     if isinstance(error, opensearchpy.SerializationError):
         return ClusterVersionError(
-            f"{where} answers, but not like OpenSearch.", hint="Check the address, and any proxy before it."
+            f"{where} answers, but not like OpenSearch.", hint="Check the address, and any proxy in front of it."
         )
     if isinstance(error, opensearchpy.TransportError):
         return _refused(error, where, refusal)
@@ -98,11 +92,13 @@ def _refused(error: opensearchpy.TransportError, where: str, refusal: type[Clust
             hint="Set CLIPITA_OPENSEARCH_USERNAME, and CLIPITA_OPENSEARCH_PASSWORD, password_file or password_keyring.",
         )
     if error.status_code == 403:
-        return AuthenticationError(f"{where}: this user may not do this: {reason}.", hint="Give its role that right.")
-    if error.status_code in (400, 496) and "SSL certificate" in reason:
-        # nginx before the cluster answers so, in HTML, instead of ending the handshake.
         return AuthenticationError(
-            f"{where} wants a client certificate that it trusts.", hint="Name it with client_cert and client_key."
+            f"{where}: the user lacks a permission: {reason}.", hint="Add it to the user's role."
+        )
+    if error.status_code in (400, 496) and "SSL certificate" in reason:
+        # nginx in front of the cluster answers so, in HTML, instead of ending the handshake.
+        return AuthenticationError(
+            f"{where} requires a client certificate that it trusts.", hint="Name it with client_cert and client_key."
         )
     if kind in MISSING_INDEX:
         return IndexMissingError(f"{where}: {reason}.", hint="Create it with: clipita ingest. Or check --index.")
@@ -121,14 +117,14 @@ def _blocked(reason: str, where: str) -> ClusterError:
     full = "disk usage" in reason or "read-only-allow-delete" in reason
     return IndexReadOnlyError(
         f"{where} blocks writes: {reason}.",
-        hint="Its disk is nearly full: free some space, and the block goes away by itself."
+        hint="Its disk is nearly full: free some space, and OpenSearch lifts the block."
         if full
         else "Lift the block (index.blocks.*) of that index.",
     )
 
 
 def _reason(error: opensearchpy.TransportError) -> tuple[str, str]:
-    """Type and reason of an OpenSearch error body, the innermost reason last; the body is kept when it is another."""
+    """Type and reason of an OpenSearch error body, the innermost reason last; or any other body as it is."""
     body = error.info.get("error") if isinstance(error.info, dict) else None
     if not isinstance(body, dict):
         return "", str(body or error.error).rstrip(".")

@@ -1,4 +1,4 @@
-"""Reading what is stored, where "not there" and "not to be had just now" are two things."""
+"""Reads that fail when a shard is unavailable, instead of leaving out its documents."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from clipita.opensearch.cluster.retry import Backoff
 from clipita.opensearch.dialect.opensearch import CONTEXT_LOST, DOCUMENT_ERRORS
 
 
-def whole(answer: dict[str, Any], copies: bool = False) -> dict[str, Any]:
-    """The answer of a search, a count, a refresh or statistics, once each shard has given its part.
+def all_shards(answer: dict[str, Any], copies: bool = False) -> dict[str, Any]:
+    """The answer of a search, count, refresh or statistics request, if all shards contributed to it.
 
-    With a shard away OpenSearch answers with status 200 for the others, and its documents look as if they were absent.
-    A shard without a node is not even among the failed ones.
+    While a shard is away OpenSearch answers with status 200 for the others, as if its documents did not exist. A shard
+    without a node is not even among the failed ones.
 
     Args:
         answer: from the cluster.
-        copies: refresh and statistics, which count each copy of a shard, and replicas may have no node for good.
+        copies: for refresh and statistics, which count each copy of a shard; replicas may never have a node.
 
     Raises:
-        TransportError: a part is missing; status 503, which `Backoff.call` waits for, or 404 for a point in time that
+        TransportError: a shard is missing: status 503, which `Backoff.call` waits for, or 404 for a point in time that
             a shard has lost.
 
     Source:
@@ -42,17 +42,17 @@ def whole(answer: dict[str, Any], copies: bool = False) -> dict[str, Any]:
 
 
 def count(client: opensearchpy.OpenSearch, name: str, backoff: Backoff, query: Mapping[str, Any] | None = None) -> int:
-    """How many documents an index has, or how many of them a query finds, on all shards.
+    """The number of documents in an index, or of those that match a query.
 
     Raises:
         ClusterError: a shard stays away, or the cluster refuses it.
     """
     body = None if query is None else {"query": query}
-    return int(backoff.call(client, lambda: whole(client.count(index=name, body=body)))["count"])
+    return int(backoff.call(client, lambda: all_shards(client.count(index=name, body=body)))["count"])
 
 
 def addresses(hits: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """What `get_documents` takes, of a search's hits."""
+    """The hits of a search, as `get_documents` takes them."""
     return [{"_id": hit["_id"]} | ({"routing": hit["_routing"]} if "_routing" in hit else {}) for hit in hits]
 
 
@@ -62,28 +62,21 @@ def refresh(client: opensearchpy.OpenSearch, name: str, backoff: Backoff) -> Non
     Raises:
         ClusterError: a shard stays away, or the cluster refuses it.
     """
-    # A refresh waits a minute for a shard without a node; a count tells at once.
+    # A refresh waits a minute for a shard without a node; a count fails at once.
     count(client, name, backoff)
-    backoff.call(client, lambda: whole(client.indices.refresh(index=name), copies=True))
+    backoff.call(client, lambda: all_shards(client.indices.refresh(index=name), copies=True))
 
 
 def get_documents(
     client: opensearchpy.OpenSearch, index: str, docs: Sequence[Mapping[str, Any]], backoff: Backoff, **source: str
 ) -> list[dict[str, Any]]:
-    """Documents by id in their present state, refreshed or not.
-
-    Args:
-        client: connected.
-        index: name or alias.
-        docs: `_id`, and `routing` where there is one, of each.
-        backoff: waits while the cluster cannot answer for some of them.
-        source: `_source_includes` or `_source_excludes`, as the multi-get API has them.
+    """Documents by `_id`, with `routing` where there is one, in their present state, refreshed or not.
 
     Returns:
-        An answer for each of `docs`, in that order; `found` says whether the document is there.
+        An answer for each of `docs`, in their order; `found` says whether the document exists.
 
     Raises:
-        ClusterError: the cluster refused, or could not answer for each of them for too long.
+        ClusterError: the cluster refused, or a shard stayed away for too long.
 
     Source:
         https://docs.opensearch.org/latest/api-reference/document-apis/multi-get/ (a document whose shard is away has an
@@ -94,7 +87,7 @@ def get_documents(
         answers: list[dict[str, Any]] = client.mget(body={"docs": list(docs)}, index=index, **source)["docs"]
         for answer in answers:
             if error := answer.get("error"):
-                # As if the whole request had failed so: the documents that were answered are asked for again.
+                # As if the request had failed: all documents are requested again.
                 raise opensearchpy.TransportError(DOCUMENT_ERRORS.get(error["type"], 503), error["type"], answer)
         return answers
 
@@ -102,7 +95,7 @@ def get_documents(
 
 
 def value_at(source: Mapping[str, Any], path: str) -> Any:
-    """The value at a dotted path; a document may also hold the dotted name itself, and lists of objects on the way."""
+    """The value at a dotted path; the document may also have a field of the dotted name, and lists of objects."""
     if path in source:
         return source[path]
     head, _, rest = path.partition(".")

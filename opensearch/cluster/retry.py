@@ -1,4 +1,4 @@
-"""Waiting for a cluster that is busy or away for a moment: exponential back-off with jitter, bounded."""
+"""The back-off for a cluster that is busy (429, 503) or away: exponential, with jitter, bounded."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import opensearchpy
 
 from clipita.opensearch.cluster.errors import address_of, translate
 
-Remark = Callable[[str], None]
+Warn = Callable[[str], None]
 T = TypeVar("T")
 
 RETRIABLE = frozenset({429, 502, 503, 504})
@@ -26,7 +26,7 @@ class Backoff:
     """Waits 0.5, 1, 2 … up to 15 seconds, each with jitter, and gives up after `patience` seconds without success.
 
     Args:
-        remark: is told of every wait.
+        warn: called with every wait, in a sentence.
         patience: seconds, counted from the first failure in a row.
         first_wait: seconds.
         ended: once set, there is no more waiting.
@@ -34,29 +34,29 @@ class Backoff:
 
     def __init__(
         self,
-        remark: Remark | None = None,
+        warn: Warn | None = None,
         patience: float = PATIENCE,
         first_wait: float = FIRST_WAIT,
         ended: threading.Event | None = None,
     ) -> None:
         self._ended = ended or threading.Event()
-        self._remark = remark
+        self._warn = warn
         self._first_wait = first_wait
         self._patience = patience
         self._failures = 0
         self._since = 0.0
-        # Two ingests that were turned away together must not come back together.
+        # Two ingests that were turned away together must not try again together.
         self._random = random.Random(os.getpid())
 
     def success(self) -> None:
-        """The cluster took something: the next failure is a first one again."""
+        """Reset: the next failure is a first one again."""
         self._failures = 0
 
     def wait(self, cause: str) -> bool:
         """Sleep after a failure.
 
         Returns:
-            False at once when the patience is at its end.
+            False at once when the patience is exhausted.
         """
         now = time.monotonic()
         if self._failures == 0:
@@ -67,12 +67,12 @@ class Backoff:
         longest = min(LONGEST_WAIT, self._first_wait * 2 ** min(self._failures, 10))
         self._failures += 1
         seconds = min(left, longest * self._random.uniform(0.5, 1.0))
-        if self._remark is not None:
-            self._remark(f"OpenSearch: {cause}; trying again in {seconds:.1f} s.")
+        if self._warn is not None:
+            self._warn(f"OpenSearch: {cause}; trying again in {seconds:.1f} s.")
         return not self._ended.wait(seconds)
 
     def call(self, client: opensearchpy.OpenSearch, request: Callable[[], T]) -> T:
-        """Send a request that may safely be sent twice, again and again while the cluster is busy.
+        """Send a request that may safely be repeated, until the cluster is no longer busy.
 
         Raises:
             ClusterError: the cluster refused it, or stayed busy or away for too long.
@@ -92,7 +92,7 @@ def is_retriable(error: Exception) -> bool:
     """Whether the same request may succeed a moment later."""
     if isinstance(error, opensearchpy.SSLError | opensearchpy.AuthenticationException):
         return False
-    # A cut-off answer; that OpenSearch is at this address was seen when the connection was made.
+    # A truncated answer; the connection was checked to lead to OpenSearch when it was made.
     if isinstance(error, opensearchpy.ConnectionError | opensearchpy.SerializationError):
         return True
     return (
@@ -101,7 +101,7 @@ def is_retriable(error: Exception) -> bool:
 
 
 def is_block(error_type: Any) -> bool:
-    """Whether an error's type is a block on the index, which no waiting lifts; one for a full disk has status 429."""
+    """Whether an error is a block on the index, which waiting does not lift; one for a full disk has status 429."""
     return bool(error_type == "cluster_block_exception")
 
 
@@ -112,6 +112,6 @@ def describe(error: Exception) -> str:
     if isinstance(error, opensearchpy.ConnectionError):
         return "no connection"
     if isinstance(error, opensearchpy.SerializationError):
-        return "an answer that is cut off"
+        return "a truncated answer"
     status = getattr(error, "status_code", "?")
     return f"busy (status {status})" if status in RETRIABLE else f"status {status}"

@@ -1,7 +1,7 @@
-"""What one sees of the requests to the cluster: an opaque id on each, a log line, a span.
+"""Tracing of requests to the cluster: an opaque id, a log line and a span for each.
 
-The id appears in the cluster's slow log, its task list and its audit log, so that a slow search can be traced to the
-run or the web request that sent it. https://docs.opensearch.org/latest/install-and-configure/configuring-opensearch/logs/
+The id appears in the cluster's slow log, task list and audit log, so that a slow search can be traced to the run or
+the web request that sent it. https://docs.opensearch.org/latest/install-and-configure/configuring-opensearch/logs/
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from clipita.logs import span
 
 log = logging.getLogger("clipita.opensearch")
 
-# One id a process, not a request: OpenSearch tells a deprecation once an id, and would flood its log otherwise.
+# One id per process, not per request: OpenSearch logs each deprecation once per id.
 RUN = f"clipita-{secrets.token_hex(6)}"
 HEADER = "x-opaque-id"
 _current: ContextVar[str | None] = ContextVar("clipita_opaque_id", default=None)
@@ -38,7 +38,7 @@ def opaque(id_: str) -> Iterator[None]:
     """Requests in the body carry this id instead of the process's, for instance a web request's own.
 
     Args:
-        id_: anything; what is not a letter, digit or one of `._:-` becomes `_`, and 64 characters are kept.
+        id_: characters other than letters, digits and `._:-` become `_`, and 64 characters are kept.
     """
     token = _current.set(re.sub(r"[^A-Za-z0-9._:-]", "_", id_)[:64] or None)
     try:
@@ -48,19 +48,18 @@ def opaque(id_: str) -> Iterator[None]:
 
 
 class TracedConnection(Urllib3HttpConnection):  # type: ignore[misc]
-    """opensearch-py's connection, with id, log line and span."""
+    """opensearch-py's connection with id, log line and span."""
 
     def perform_request(self, method: str, url: str, *args: Any, headers: Any = None, **kwargs: Any) -> Any:
-        """The request of opensearch-py; arguments and errors are its own."""
+        """See opensearch-py."""
         with _watched(method, url) as marks:
             return super().perform_request(method, url, *args, headers={**(headers or {}), **marks}, **kwargs)
 
 
 def traced_async(signed: bool) -> type:
-    """The same for asyncio; a class made at the call, since aiohttp is an extra.
+    """The same for asyncio; the class is made in a function because aiohttp is an extra.
 
-    Args:
-        signed: requests are signed one by one, which only one of opensearch-py's two classes can do.
+    Only one of opensearch-py's two classes can sign requests.
     """
     from opensearchpy import AIOHttpConnection, AsyncHttpConnection
 

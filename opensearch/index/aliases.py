@@ -1,206 +1,64 @@
-"""The alias and the indices behind it: the swap in one request, versions, rollback and removal."""
+"""The alias swap, in one request that no search falls between."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 from opensearchpy import OpenSearch
 
-from clipita.errors import ClusterError, IndexMissingError, UsageError
-from clipita.opensearch.cluster.errors import guarded
-from clipita.opensearch.index.categories import SUFFIX
-from clipita.opensearch.index.index import resolve, write_alias
-from clipita.opensearch.index.lock import AliasLock
+from clipita.errors import ClusterError
+
+
+def indices_behind(client: OpenSearch, alias: str) -> list[str]:
+    """The indices that an alias points at, sorted; none where there is no such alias.
+
+    Raises:
+        ClusterError: the name belongs to an index.
+        OpenSearchException: what the cluster says.
+    """
+    if client.indices.exists_alias(name=alias):
+        return sorted(client.indices.get_alias(name=alias))
+    if client.indices.exists(index=alias):
+        raise ClusterError(
+            f"{alias} is an index of its own, not an alias that clipita made.",
+            hint="Choose another name with --index; your index stays as it is.",
+        )
+    return []
 
 
 def swap_alias(
-    client: OpenSearch, alias: str, name: str, expected: str | None, carried: Mapping[str, Any] | None = None
+    client: OpenSearch, alias: str, name: str, expected: list[str], carried: Mapping[str, Any] | None = None
 ) -> str | None:
     """Point an alias at an index.
 
     Args:
         client: connected.
         alias: what to move.
-        name: the index it shall point at.
-        expected: the index it points at now, as far as the caller knows; None for no alias.
-        carried: further aliases of that index that go along, with their filters and routing.
+        name: the index that it shall point at.
+        expected: the indices that it points at now, as far as the caller knows.
+        carried: further aliases of those indices that move along, with their filters and routing.
 
     Returns:
-        The index that was behind it before and is kept, if it was another one.
+        The index that was behind the alias before and is kept; None if there was none or it is `name`.
 
     Raises:
-        ClusterError: somebody else moved the alias meanwhile; it stays as it is.
+        ClusterError: somebody else moved the alias meanwhile, which stays as it is; or its name belongs to an index.
         OpenSearchException: what the cluster says.
     """
-    behind = sorted(client.indices.get_alias(name=alias)) if client.indices.exists_alias(name=alias) else []
+    behind = indices_behind(client, alias)
     if behind == [name]:
         return None
-    if behind != ([] if expected is None else [expected]):
+    if behind != expected:
         raise ClusterError(
             f"The alias {alias} was moved by somebody else meanwhile, to {', '.join(behind) or 'nothing'}; "
-            f"{name} is whole and stays beside it.",
+            f"{name} is complete and stays beside it.",
             hint="Find out who writes to this alias, then run the same command again.",
         )
-    moved = {alias: (carried or {}).get(alias, {}), **(carried or {})}
     actions: list[dict[str, Any]] = []
-    for each, options in moved.items():
+    for each, options in {alias: {}, **(carried or {})}.items():
         # A removal that must succeed makes the whole request fail if the alias moves between the two requests.
         actions += [{"remove": {"index": other, "alias": each, "must_exist": True}} for other in behind]
-        actions.append({"add": {"index": name, "alias": each, **_options(options)}})
+        actions.append({"add": {"index": name, "alias": each, **options}})
     client.indices.update_aliases(body={"actions": actions})
-    return expected
-
-
-def _options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """What the cluster reports about an alias, as it wants to be told it."""
-    return dict(options)
-
-
-@dataclass(frozen=True)
-class Version:
-    """One index of an alias.
-
-    Attributes:
-        name: the index.
-        current: whether the alias points at it.
-        model: the model's name, None for the shop's own index that was there first.
-        fingerprint: of the model, or None.
-        created: when, ISO 8601, or None.
-        state: complete, building, or shop for the shop's own.
-        documents: how many it holds.
-        bytes: its size on disk.
-    """
-
-    name: str
-    current: bool
-    model: str | None
-    fingerprint: str | None
-    created: str | None
-    state: str
-    documents: int
-    bytes: int
-
-
-def list_versions(client: OpenSearch, alias: str) -> list[Version]:
-    """All indices that ingest runs made for the alias, and the shop's own that one of them took the place of.
-
-    Returns:
-        The oldest first.
-
-    Raises:
-        ClusterError: the cluster refused it.
-    """
-    with guarded(client):
-        found = client.indices.get_mapping(index=f"{alias}-*", ignore_unavailable=True, allow_no_indices=True)
-        metas = {name: entry["mappings"].get("_meta", {}).get("clipita") for name, entry in found.items()}
-        ours = {
-            name: meta
-            for name, meta in metas.items()
-            if isinstance(meta, dict) and "fingerprint" in meta and not name.endswith(SUFFIX)
-        }
-        shops = {str(meta["copied_from"]) for meta in ours.values() if "copied_from" in meta} - set(ours)
-        behind = resolve(client, alias)
-        present = [name for name in (*ours, *shops, *([behind] if behind else [])) if client.indices.exists(index=name)]
-        names = sorted(set(present))
-        if not names:
-            return []
-        stats = client.indices.stats(index=",".join(names), metric="docs,store")["indices"]
-    versions = []
-    for name in names:
-        meta = ours.get(name, {})
-        primaries = stats[name]["primaries"]
-        versions.append(
-            Version(
-                name, name == behind, meta.get("model"), meta.get("fingerprint"), meta.get("created"),
-                str(meta.get("state", "building")) if meta else "shop", primaries["docs"]["count"],
-                primaries["store"]["size_in_bytes"],
-            )
-        )  # fmt: skip
-    return sorted(versions, key=lambda version: (version.created or "", version.name))
-
-
-def roll_back(client: OpenSearch, alias: str, to: str | None = None) -> tuple[str, str]:
-    """Point the alias at an earlier index.
-
-    Args:
-        client: connected.
-        alias: what to move.
-        to: the index; None for the one that was behind the alias before the present one.
-
-    Returns:
-        The index that was behind the alias, and the one that is now.
-
-    Raises:
-        IndexLockedError: an ingest writes to the alias.
-        IndexMissingError: there is no such alias.
-        UsageError: there is no earlier index, or the named one is none of this alias.
-    """
-    with AliasLock(client, alias):
-        versions = list_versions(client, alias)
-        current = next((version for version in versions if version.current), None)
-        if current is None or current.name == alias:
-            raise IndexMissingError(f"There is no alias {alias}.", hint="Check --index.")
-        target = _chosen(versions, current, to or _before(client, current))
-        with guarded(client):
-            aliases = client.indices.get(index=current.name)[current.name]["aliases"]
-            carried = {name: options for name, options in aliases.items() if name != write_alias(current.name)}
-            swap_alias(client, alias, target.name, current.name, carried)
-            # The categories' vectors belong to the model of the index that they lie beside.
-            if client.indices.exists(index=target.name + SUFFIX):
-                swap_alias(client, alias + SUFFIX, target.name + SUFFIX, current.name + SUFFIX)
-    return current.name, target.name
-
-
-def prune_versions(client: OpenSearch, alias: str, keep: int) -> tuple[list[Version], list[Version]]:
-    """Which indices may go: all of ours but the present one and the `keep` newest complete ones beside it.
-
-    Returns:
-        Those that stay, and those that may go; the shop's own index always stays.
-    """
-    versions = list_versions(client, alias)
-    beside = [version for version in versions if not version.current and version.state == "complete"]
-    kept = {version.name for version in beside[len(beside) - keep :]} if keep else set()
-    stay = [version for version in versions if version.current or version.state == "shop" or version.name in kept]
-    return stay, [version for version in versions if version not in stay]
-
-
-def remove_versions(client: OpenSearch, alias: str, versions: Sequence[Version]) -> None:
-    """Delete indices of an alias.
-
-    Raises:
-        IndexLockedError: an ingest writes to the alias, perhaps to one of them.
-        ClusterError: an alias came to point at one of them meanwhile.
-    """
-    with AliasLock(client, alias), guarded(client):
-        for version in versions:
-            aliases = client.indices.get_alias(index=version.name)[version.name]["aliases"]
-            used = [name for name in aliases if not name.endswith(".writing")]
-            if used:
-                raise ClusterError(f"{version.name} is still in use, by the alias {used[0]}.", hint="Move that first.")
-            client.indices.delete(index=f"{version.name},{version.name}{SUFFIX}", ignore_unavailable=True)
-
-
-def _before(client: OpenSearch, current: Version) -> str | None:
-    with guarded(client):
-        mapping = client.indices.get_mapping(index=current.name)[current.name]["mappings"]
-    replaced = mapping.get("_meta", {}).get("clipita", {}).get("replaced")
-    return None if replaced is None else str(replaced)
-
-
-def _chosen(versions: Sequence[Version], current: Version, name: str | None) -> Version:
-    earlier = [version for version in versions if not version.current and version.state != "building"]
-    listed = ", ".join(version.name for version in earlier) or "none"
-    if name is None:
-        # A first index took nobody's place; what was complete before it is the next best.
-        earlier = [version for version in earlier if (version.created or "") <= (current.created or "")]
-        if not earlier:
-            raise UsageError("There is no earlier index to go back to.", hint=f"Beside the present one: {listed}.")
-        return earlier[-1]
-    found = next((version for version in earlier if version.name == name), None)
-    if found is None:
-        raise UsageError(
-            f"{name} is no complete index of this alias beside the present one.", hint=f"There are: {listed}."
-        )
-    return found
+    return next(iter(behind), None)

@@ -1,8 +1,8 @@
-"""Category vectors in the cluster: `<alias>-categories`, one document a category of the shop's tree.
+"""Category vectors in the cluster: `<alias>-categories`, one document per category of the shop's tree.
 
 With them a category page needs no model: its vector is looked up by the category's path or name, from Python or by
-plain HTTP. They lie in `<index>-categories` beside the index whose products they are compared with, so that a search
-never mixes two models; the alias `<alias>-categories` moves along.
+plain HTTP. They are stored in `<index>-categories` beside the index with whose products they are compared, so that a
+search never mixes two models; the alias `<alias>-categories` moves along.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from opensearchpy import OpenSearch
 
-from clipita.catalogue.product import CategoryPath, CategoryTree, Product
-from clipita.catalogue.reader import CatalogueFile, OnReject
+from clipita.catalogue.product import CategoryPath, CategoryTree
 from clipita.errors import ClusterError, UsageError
+from clipita.opensearch.cluster.bulk import Document, write_all
 from clipita.opensearch.cluster.errors import guarded
+from clipita.opensearch.cluster.retry import Backoff
+from clipita.opensearch.index.aliases import indices_behind, swap_alias
 
 if TYPE_CHECKING:
     from clipita.runtime import Bundle
@@ -57,23 +59,19 @@ class CategoryVector:
 
     @property
     def name(self) -> str:
-        """Its own name, which is its text as a query."""
+        """The category's own name, which is its text as a query."""
         return self.path[-1]
 
 
 class Categories:
-    """Looks up categories by path or name.
-
-    Args:
-        entries: all categories.
-    """
+    """Looks up categories by path or name."""
 
     def __init__(self, entries: Iterable[CategoryVector]) -> None:
         self._paths: dict[str, CategoryVector] = {}
         self._names: dict[str, CategoryVector] = {}
         for entry in sorted(entries, key=lambda entry: (len(entry.path), entry.path)):
             self._paths.setdefault(SEPARATOR.join(entry.path).casefold(), entry)
-            # Nodes of one name have one text, hence one vector: the uppermost stands for all.
+            # Categories of one name have one text, hence one vector: the uppermost stands for all.
             self._names.setdefault(entry.name.casefold(), entry)
 
     def __len__(self) -> int:
@@ -83,12 +81,12 @@ class Categories:
         return iter(self._paths.values())
 
     def find(self, wanted: str | Sequence[str]) -> CategoryVector | None:
-        """By its path (a sequence of names, or `A > B > C`) or its name; case does not count."""
+        """A category by its path (a sequence of names, or `A > B > C`) or its name, ignoring case."""
         key = (wanted if isinstance(wanted, str) else SEPARATOR.join(wanted)).strip().casefold()
         return self._paths.get(key) or (self._names.get(key) if isinstance(wanted, str) else None)
 
     def unknown(self, wanted: str | Sequence[str]) -> UsageError:
-        """The error for a category that is not there, with the nearest names."""
+        """The error for a category that does not exist, with the nearest names."""
         text = wanted if isinstance(wanted, str) else SEPARATOR.join(wanted)
         name = text.rpartition(SEPARATOR)[2].strip().casefold()
         near = difflib.get_close_matches(name, self._names, n=_NEAREST, cutoff=0.5)
@@ -97,64 +95,52 @@ class Categories:
         return UsageError(f"There is no category {text!r} among {len(self):,}.", hint=hint)
 
 
-class WatchedCatalogue(CatalogueFile):
-    """A catalogue file that notes the category paths of the products that pass.
-
-    Attributes:
-        paths: what was seen so far.
-    """
-
-    paths: frozenset[CategoryPath] | set[CategoryPath] = frozenset()
-
-    def numbered_products(self, on_reject: OnReject | None = None) -> Iterator[tuple[int, Product]]:
-        """As in `CatalogueFile`."""
-        self.paths = seen = set()
-        for row, product in super().numbered_products(on_reject):
-            seen.add(product.category_path)
-            yield row, product
-
-
-def publish(client: OpenSearch, alias: str, index: str, bundle: Bundle, paths: Iterable[CategoryPath]) -> int:
+def publish(
+    client: OpenSearch,
+    alias: str,
+    index: str,
+    bundle: Bundle,
+    paths: Iterable[CategoryPath],
+    backoff: Backoff | None = None,
+) -> int:
     """Write the vectors of categories beside an index, and point `<alias>-categories` at them.
 
     Categories of earlier runs stay; those that training saw are written too.
 
     Args:
-        client: the cluster.
+        client: connected.
         alias: of the products.
         index: behind it.
         bundle: the model that made the index's vectors.
         paths: of products; every node above them is a category too.
+        backoff: how to wait for a busy cluster.
 
     Returns:
         How many categories were written.
 
     Raises:
-        ClusterError: the cluster refuses, or `<alias>-categories` is an index of somebody else.
+        ClusterError: the cluster refuses, or stays busy or away for too long; or `<alias>-categories` is an index that
+            clipita did not make.
     """
     from clipita.runtime import TextEncoder
 
+    backoff = backoff or Backoff()
     categories = CategoryTree([*paths, *bundle.categories]).categories
     names = sorted({category.name for category in categories})
     vectors = dict(zip(names, TextEncoder(bundle).encode(names).tolist(), strict=True))
     target = index + SUFFIX
-    with guarded(client):
-        if not client.indices.exists(index=target):
-            body = {
-                "settings": {"index": {"number_of_shards": 1, "auto_expand_replicas": "0-1"}},
-                "mappings": {**MAPPING, "_meta": {"clipita": {"fingerprint": bundle.fingerprint}}},
-            }
-            client.indices.create(index=target, body=body)
-        documents = [_document(category.path, vectors[category.name]) for category in categories]
-        for start in range(0, len(documents), PAGE):
-            _write(client, target, documents[start : start + PAGE])
-        client.indices.refresh(index=target)
-        _point(client, alias + SUFFIX, target)
+    backoff.call(client, lambda: _create(client, target, bundle.fingerprint))
+    documents = [_document(category.path, vectors[category.name]) for category in categories]
+    refused = write_all(client, target, documents, backoff, require_alias=False)
+    if refused:
+        raise ClusterError(f"{len(refused)} categories were refused by {target}; the first: {refused[0]}.")
+    moved = alias + SUFFIX
+    backoff.call(client, lambda: swap_alias(client, moved, target, indices_behind(client, moved)))
     return len(documents)
 
 
 def load(client: OpenSearch, index: str) -> Categories:
-    """The categories beside an index; none where ingest wrote none."""
+    """The categories beside an index; empty where ingest wrote none."""
     with guarded(client):
         if not client.indices.exists(index=index + SUFFIX):
             return Categories(())
@@ -167,7 +153,7 @@ def load(client: OpenSearch, index: str) -> Categories:
 
 
 def page_body(after: Sequence[Any] | None) -> dict[str, Any]:
-    """The request for the next categories, in the order of their ids."""
+    """The request for the next page of categories, by id."""
     body: dict[str, Any] = {"size": PAGE, "sort": [{"id": "asc"}], "_source": ["path", "vector"]}
     return body if after is None else {**body, "search_after": list(after)}
 
@@ -178,12 +164,21 @@ def read_entries(hits: Iterable[Mapping[str, Any]]) -> list[CategoryVector]:
 
 
 def category_id(path: CategoryPath) -> str:
-    """A category's `_id`: its path with ` > ` between the names; a hash where that is longer than an id may be."""
+    """A category's `_id`: its path with ` > ` between the names, or a hash of a path that is too long for an id."""
     text = SEPARATOR.join(path)
     return text if len(text.encode()) <= MAX_ID_BYTES else hashlib.sha256(text.encode()).hexdigest()
 
 
-def _document(path: CategoryPath, vector: list[float]) -> bytes:
+def _create(client: OpenSearch, target: str, fingerprint: str) -> None:
+    if not client.indices.exists(index=target):
+        body = {
+            "settings": {"index": {"number_of_shards": 1, "auto_expand_replicas": "0-1"}},
+            "mappings": {**MAPPING, "_meta": {"clipita": {"fingerprint": fingerprint}}},
+        }
+        client.indices.create(index=target, body=body)
+
+
+def _document(path: CategoryPath, vector: list[float]) -> Document:
     identifier = category_id(path)
     source = {
         "id": identifier,
@@ -193,27 +188,4 @@ def _document(path: CategoryPath, vector: list[float]) -> bytes:
         "level": len(path),
         "vector": vector,
     }
-    return orjson.dumps({"index": {"_id": identifier}}) + b"\n" + orjson.dumps(source) + b"\n"
-
-
-def _write(client: OpenSearch, target: str, documents: list[bytes]) -> None:
-    answer = client.bulk(index=target, body=b"".join(documents))
-    refused = [item["index"] for item in answer["items"] if item["index"]["status"] >= 300]
-    if refused:
-        reason = refused[0]["error"]["reason"]
-        raise ClusterError(f"{len(refused)} categories were refused by {target}, the first because: {reason}.")
-
-
-def _point(client: OpenSearch, alias: str, target: str) -> None:
-    """Point the alias at an index, in one step."""
-    if client.indices.exists_alias(name=alias):
-        behind = sorted(client.indices.get_alias(name=alias))
-    elif client.indices.exists(index=alias):
-        raise ClusterError(
-            f"{alias} is an index of its own, not an alias that clipita made.",
-            hint="Choose another name with --index; your index stays as it is.",
-        )
-    else:
-        behind = []
-    actions: list[dict[str, Any]] = [{"remove": {"index": name, "alias": alias}} for name in behind if name != target]
-    client.indices.update_aliases(body={"actions": [*actions, {"add": {"index": target, "alias": alias}}]})
+    return Document(identifier, orjson.dumps(source))

@@ -1,7 +1,7 @@
-"""The index: its mapping, the alias in front of it, and the model it belongs to.
+"""The index behind an alias, and the model it belongs to.
 
-`products` is an alias; behind it lies `products-<fingerprint[:8]>-<n>`, whose mapping says under `_meta.clipita` which
-model made its vectors. Another model gets another index beside it; the alias moves when that one is whole.
+`products` is an alias of `products-<fingerprint[:8]>-<n>`, whose mapping says under `_meta.clipita` which model made
+its vectors. Another model gets another index beside it; the alias moves when that one is complete.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ProductIndex:
-    """An index of ours.
+    """An index that clipita made or added vectors to.
 
     Attributes:
         name: the concrete index.
@@ -36,24 +36,24 @@ class ProductIndex:
 
     @property
     def fingerprint(self) -> str:
-        """Of the model whose vectors it holds."""
+        """Of the model that made its vectors."""
         return str(self.meta["fingerprint"])
 
     @property
     def kept(self) -> bool:
-        """Whether its documents are the shop's own, with our fields added, and not laid out by us."""
+        """Whether its documents are the shop's own, with our fields added."""
         return self.meta.get("documents") == "kept"
 
     @property
     def complete(self) -> bool:
-        """Whether an ingest run came to its end here."""
+        """Whether an ingest run was completed here."""
         return self.meta.get("state") == "complete"
 
     @property
     def fields(self) -> Mapping[str, str]:
-        """Of the shop's own documents: what we call title, image, category_path, to the shop's field of it.
+        """Of the shop's own documents: title, image and category_path, each with the name of the shop's field.
 
-        `category_separator` stands beside category_path, for documents whose category is one string.
+        `category_separator` is given too where the category is one string.
         """
         fields: Mapping[str, str] = self.meta.get("fields", {})
         return fields
@@ -63,14 +63,14 @@ def find(client: OpenSearch, alias: str) -> ProductIndex | None:
     """The index behind the alias; None where there is neither alias nor index of this name.
 
     Raises:
-        ClusterError: the alias covers several indices, or the name belongs to an index that is not ours.
+        ClusterError: the alias covers several indices, or the index was not made by clipita.
     """
     name = resolve(client, alias)
     return None if name is None else read(client, name)
 
 
 def resolve(client: OpenSearch, alias: str) -> str | None:
-    """The concrete index behind an alias, or the index of this very name; None where there is neither.
+    """The concrete index behind an alias, or the index of this name; None where there is neither.
 
     Raises:
         ClusterError: the alias covers several indices.
@@ -88,11 +88,11 @@ def resolve(client: OpenSearch, alias: str) -> str | None:
 
 
 def read(client: OpenSearch, name: str) -> ProductIndex:
-    """A concrete index and the model it says it belongs to.
+    """A concrete index, and the model that its mapping names.
 
     Raises:
         IndexMissingError: there is none of this name.
-        ClusterError: it is not ours, or comes from a newer clipita.
+        ClusterError: it was not made by clipita, or by a newer one.
     """
     with guarded(client):
         mapping = client.indices.get_mapping(index=name)[name]["mappings"]
@@ -125,10 +125,10 @@ def require(client: OpenSearch, alias: str) -> ProductIndex:
 
 
 def check_fingerprint(index: ProductIndex, bundle: Bundle, alias: str) -> None:
-    """Queries and products must come from one model, or every distance is noise.
+    """Make sure that queries and products come from one model.
 
     Raises:
-        FingerprintError: they do not.
+        FingerprintError: they come from different models.
     """
     if index.fingerprint != bundle.fingerprint:
         raise FingerprintError(
@@ -140,23 +140,23 @@ def check_fingerprint(index: ProductIndex, bundle: Bundle, alias: str) -> None:
 
 
 def write_alias(name: str) -> str:
-    """The alias that an index bears while a run writes to it; writes to it fail once the index is gone."""
+    """The alias of an index while a run writes to it; writes to the alias fail once the index is gone."""
     return f"{name}.writing"
 
 
 def update_meta(client: OpenSearch, name: str, **changes: Any) -> None:
-    """Change what the mapping says about clipita; a value of None takes it out.
+    """Change entries of `_meta.clipita` in the mapping; a value of None removes one.
 
     Raises:
         OpenSearchException: what the cluster says.
     """
-    # _meta is replaced as a whole by every update of a mapping.
-    whole = client.indices.get_mapping(index=name)[name]["mappings"].get("_meta", {})
-    ours = {key: value for key, value in {**whole.get("clipita", {}), **changes}.items() if value is not None}
-    client.indices.put_mapping(index=name, body={"_meta": {**whole, "clipita": ours}})
+    # Each update of a mapping replaces all of _meta.
+    meta = client.indices.get_mapping(index=name)[name]["mappings"].get("_meta", {})
+    ours = {key: value for key, value in {**meta.get("clipita", {}), **changes}.items() if value is not None}
+    client.indices.put_mapping(index=name, body={"_meta": {**meta, "clipita": ours}})
 
 
 def remember(client: OpenSearch, name: str, **facts: Any) -> None:
-    """Keep facts about an index in `_meta.clipita` of its mapping."""
+    """Store facts about an index in `_meta.clipita` of its mapping."""
     with guarded(client):
         update_meta(client, name, **facts)

@@ -1,8 +1,8 @@
-"""One ingest an alias: a lock that every machine sees, kept as a document in the cluster.
+"""A lock per alias that all machines see, kept as a document in the cluster: one ingest at a time.
 
-The hidden index `<alias>.lock` holds one document that names the holder. Its heartbeat is the node's own clock
-(`ctx._now` of an update script), so that clocks of the ingesting machines do not matter, and taking, keeping and taking
-over are each one atomic update.
+The hidden index `<alias>.lock` holds one document that names the holder. Its heartbeat is the node's clock (`ctx._now`
+of an update script), so the clocks of the ingesting machines do not matter; taking, keeping and taking over are each
+one atomic update.
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ from typing import Any
 from opensearchpy import OpenSearch, OpenSearchException
 
 from clipita.errors import IndexLockedError
+from clipita.files import boot_id, start_ticks
 from clipita.opensearch.cluster.errors import address_of, translate
 from clipita.opensearch.cluster.retry import Backoff
 
 BEAT_SECONDS = 10.0
 STALE_SECONDS = 60.0
-"""A holder that was not heard of for so long is taken for dead."""
+"""After this time without a heartbeat a holder counts as dead."""
 
 _HELD: set[str] = set()
-"""Tokens that this very process holds; one of ours that is not among them could not be given back."""
+"""Tokens that this process holds; a stored token of this process that is not among them could not be released."""
 _ID = "holder"
 _TAKE = """
 boolean free = ctx._source.token == null || ctx._source.token == params.dead;
@@ -45,11 +46,11 @@ class Holder:
     """Who holds a lock.
 
     Attributes:
-        token: of this one run.
+        token: of one run.
         host: the machine's name.
         pid: process id there.
-        place: boot and process namespace; only within one place does a process id mean anything.
-        started: the process's start in clock ticks since boot, as process ids are used again.
+        place: boot and process namespace, within which process ids are comparable.
+        started: the process's start, see `start_ticks`.
     """
 
     token: str
@@ -62,26 +63,19 @@ class Holder:
     def here(cls) -> Holder:
         """The present process, with a new token."""
         pid = os.getpid()
-        return cls(secrets.token_hex(8), socket.gethostname(), pid, _place(), _start_ticks(pid) or 0)
+        return cls(secrets.token_hex(8), socket.gethostname(), pid, _place(), start_ticks(pid) or 0)
 
     @property
     def dead(self) -> bool:
-        """Whether the process is known to be gone; False for one that cannot be looked at from here."""
+        """Whether the process is known to be gone; False for one that cannot be checked from here."""
         if self.place != _place():
             return False
-        given_back = self.pid == os.getpid() and self.token not in _HELD
-        return given_back or _start_ticks(self.pid) != self.started
+        released = self.pid == os.getpid() and self.token not in _HELD
+        return released or start_ticks(self.pid) != self.started
 
 
 class AliasLock:
     """Holds an alias for one run; a context manager.
-
-    Args:
-        client: connected.
-        alias: what is locked.
-        backoff: how to wait for a busy cluster while taking it.
-        beat_seconds: between two signs of life.
-        stale_seconds: after which a silent holder is taken for dead.
 
     Raises:
         IndexLockedError: on entering: another run holds it; the text says who, where and since when.
@@ -108,7 +102,7 @@ class AliasLock:
 
     def __enter__(self) -> AliasLock:
         self._backoff.call(self._client, self._make_index)
-        # Before it is taken: another thread that reads the token in between would take it for given back.
+        # Before the lock is taken: another thread that reads the token in between would take it for released.
         _HELD.add(self._holder.token)
         try:
             self._backoff.call(self._client, self._take)
@@ -127,19 +121,19 @@ class AliasLock:
         try:
             self._update(_LEAVE, {"token": self._holder.token})
         except OpenSearchException as second:
-            # Without a sign of life it frees itself; an error of the run is the one to tell.
+            # Without heartbeats the lock ends by itself; an error of the run takes precedence.
             if error is None and getattr(second, "status_code", None) != 404:
                 raise translate(second, address_of(self._client)) from second
 
     def check(self) -> None:
-        """Stop a run that was taken for dead.
+        """Stop a run that lost its lock.
 
         Raises:
             IndexLockedError: another run has the lock by now.
         """
         if self._lost:
             raise IndexLockedError(
-                f"This run was held up for so long that another one took over {self._alias}.",
+                f"This run was delayed for so long that another one took over {self._alias}.",
                 hint="Let the other one finish; run this command again afterwards if need be.",
             )
 
@@ -147,7 +141,7 @@ class AliasLock:
         settings = {"hidden": True, "number_of_shards": 1, "auto_expand_replicas": "0-1"}
         body = {"settings": {"index": settings}, "mappings": {"enabled": False}}
         if not self._client.indices.exists(index=_index(self._alias)):
-            # Two runs that start together may both come here; 400 then says that it exists.
+            # Two runs may start at once; 400 then says that the index exists.
             self._client.indices.create(index=_index(self._alias), body=body, ignore=[400])
 
     def _take(self) -> None:
@@ -161,8 +155,8 @@ class AliasLock:
             raise IndexLockedError(
                 f"Another ingest writes to {self._alias}: process {found.get('pid')} on {found.get('host')}, since "
                 f"{_clock(found.get('since'))}.",
-                hint=f"Wait until it is done. If it is dead on another machine, its lock ends {self._stale // 1000} s "
-                "after its last sign of life.",
+                hint=f"Wait until it is done. If it died on another machine, its lock ends {self._stale // 1000} s "
+                "after its last heartbeat.",
             )
 
     def _present(self) -> Holder | None:
@@ -186,7 +180,7 @@ class AliasLock:
             try:
                 answer = self._update(_BEAT, {"token": self._holder.token})
             except OpenSearchException as error:
-                # Gone: another run had it and is done. Anything else is an outage that the run itself waits out.
+                # 404: another run took the lock and has finished. The run itself waits for the end of an outage.
                 self._lost = self._lost or getattr(error, "status_code", None) == 404
                 continue
             self._lost = self._lost or answer["result"] == "noop"
@@ -203,20 +197,8 @@ def _clock(milliseconds: Any) -> str:
 
 
 def _place() -> str:
-    boot = Path("/proc/sys/kernel/random/boot_id")
     try:
-        return f"{boot.read_text().strip()} {Path('/proc/self/ns/pid').readlink()}"
+        return f"{boot_id()} {Path('/proc/self/ns/pid').readlink()}"
     except OSError:
-        # Without /proc no process can be looked at; a random place makes every other one a foreign one.
+        # Without /proc no process can be checked; a random place makes all others foreign.
         return secrets.token_hex(8)
-
-
-def _start_ticks(pid: int) -> int | None:
-    """When the process started (proc_pid_stat(5), field 22); None when there is none, or only its remains."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return None
-    # The second field is the program's name in brackets and may itself hold blanks and brackets.
-    fields = text.rpartition(")")[2].split()
-    return None if fields[0] in "ZX" else int(fields[19])

@@ -1,4 +1,4 @@
-"""What an index of ours looks like: settings, mapping, and the k-NN engine that the cluster can run."""
+"""Settings and mapping of an index, and the k-NN engine that the cluster can run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SCHEMA = 1
 VECTOR_FIELD = "product_vector"
 ID_FIELD = "product_id"
 MAX_FIELDS = 5_000
-"""`index.mapping.total_fields.limit`; the 1,000 as shipped are few for a catalogue with free attribute names."""
+"""`index.mapping.total_fields.limit`; the default of 1,000 is low for a catalogue with free attribute names."""
 
 _TEXT = {"type": "text", "analyzer": "english"}
 _KEYWORD = {"type": "keyword", "ignore_above": 8191}
@@ -33,12 +33,12 @@ CLIPITA_FIELD: Mapping[str, Any] = {
     },
 }
 _OF_ONE_INDEX = {"uuid", "creation_date", "provided_name", "version", "resize", "routing", "replication", "blocks"}
-"""Settings that belong to one index and cannot be given to another."""
+"""Settings that belong to one index and cannot be copied to another."""
 _LINKS = ((1_000_000, 16), (10_000_000, 24), (float("inf"), 32))
-"""Below so many products: m."""
+"""m, for fewer products than this."""
 EF_CONSTRUCTION = 512
-"""OpenSearch's own 100 loses whole categories of a real catalogue: products of one category lie close together, and
-few links lead from one crowd to another. docs/search.md has the measurements."""
+"""OpenSearch's default of 100 misses entire categories of a real catalogue: products of one category lie close
+together, and few links lead from one cluster to another. docs/search.md has the measurements."""
 PRECISIONS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "lucene": {"fp32": {}, "byte": {"compression_level": "4x"}},
     "faiss": {
@@ -47,7 +47,7 @@ PRECISIONS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         "binary": {"compression_level": "32x", "mode": "on_disk"},
     },
 }
-"""What each engine can do with the same vectors and queries: the cluster quantises, scores stay cosines.
+"""What each engine offers for the same vectors and queries: the cluster quantises, scores stay cosines.
 
 https://docs.opensearch.org/latest/vector-search/optimizing-storage/
 """
@@ -56,8 +56,8 @@ https://docs.opensearch.org/latest/vector-search/optimizing-storage/
 def mapping_body(bundle: Bundle, engine: str, config: IngestConfig, products: int | None = None) -> dict[str, Any]:
     """Settings and mapping of a new index for `products` products.
 
-    Numbers of unmapped columns become `double`: dynamic mapping takes a column whose first value is 80 for whole
-    numbers and would then index 80.99 as 80. Dates stay keywords, as one odd value must not cost a product.
+    Numbers of unmapped columns become `double`: dynamic mapping would make a column whose first value is 80 a `long`,
+    and index 80.99 as 80. Dates stay keywords, as one invalid date must not reject a product.
     """
     return {
         "settings": {
@@ -101,19 +101,8 @@ def carried_body(
     products: int,
     copied_from: str,
 ) -> dict[str, Any]:
-    """Settings and mapping of a copy of the shop's own index: all of its own, and our fields.
-
-    Args:
-        settings: `settings.index` of that index.
-        mappings: its mappings.
-        bundle: the model.
-        engine: of the k-NN field.
-        config: the k-NN field's options.
-        products: documents to come.
-        copied_from: its name.
-    """
-    kept = {name: value for name, value in settings.items() if name not in _OF_ONE_INDEX}
-    kept |= {"knn": True}
+    """Settings and mapping of a copy of the shop's own index, with our fields added."""
+    kept = {name: value for name, value in settings.items() if name not in _OF_ONE_INDEX} | {"knn": True}
     meta = {**mappings.get("_meta", {}), "clipita": {**_meta(bundle), "documents": "kept", "copied_from": copied_from}}
     properties = {**mappings.get("properties", {}), **added_fields(mappings, bundle, engine, config, products)}
     return {"settings": {"index": kept}, "mappings": {**mappings, "_meta": meta, "properties": properties}}
@@ -122,7 +111,7 @@ def carried_body(
 def added_fields(
     mappings: Mapping[str, Any], bundle: Bundle, engine: str, config: IngestConfig, products: int | None
 ) -> dict[str, Any]:
-    """The fields that clipita adds to a mapping of the shop's; the id to sort by only where the name is free."""
+    """The fields that clipita adds to the shop's mapping; the id to sort by only where its name is free."""
     ours = {VECTOR_FIELD: vector_field(bundle.dim, engine, config, products), "clipita": CLIPITA_FIELD}
     return ours if ID_FIELD in mappings.get("properties", {}) else {ID_FIELD: {"type": "keyword"}, **ours}
 
@@ -130,17 +119,11 @@ def added_fields(
 def vector_field(dim: int, engine: str, config: IngestConfig, products: int | None) -> dict[str, Any]:
     """The k-NN field.
 
-    Unless it is set, m grows with the catalogue: a larger graph needs more links for the same recall.
+    Unless m is set, it grows with the catalogue, as a larger graph needs more links for the same recall.
     https://docs.opensearch.org/latest/mappings/supported-field-types/knn-methods-engines/
 
-    Args:
-        dim: length of a vector.
-        engine: lucene or faiss.
-        config: m, ef_construction, precision.
-        products: how many are to come; None where nobody knows.
-
     Raises:
-        UsageError: the engine has no such precision.
+        UsageError: the engine does not offer the precision.
     """
     size = products or 0
     m = config.m or next(m for limit, m in _LINKS if size < limit)
@@ -160,8 +143,8 @@ def choose_engine(wanted: Literal["auto", "lucene", "faiss"], capabilities: Capa
     """The k-NN engine that this cluster can run.
 
     Raises:
-        ClusterVersionError: no k-NN plugin, or faiss where its native library is missing (a document written to such
-            a field would end the node).
+        ClusterVersionError: there is no k-NN plugin, or faiss is wanted and its native library is missing (a document
+            written to such a field would end the node).
     """
     if not capabilities.knn:
         raise ClusterVersionError(
@@ -170,7 +153,7 @@ def choose_engine(wanted: Literal["auto", "lucene", "faiss"], capabilities: Capa
         )
     if wanted == "faiss" and not capabilities.faiss:
         raise ClusterVersionError(
-            "This cluster has no faiss library, and writing to a faiss field would end its node.",
+            "This cluster has no faiss library; writing to a faiss field would end its node.",
             hint="Use --engine lucene (or auto, the default).",
         )
     return capabilities.engine if wanted == "auto" else wanted
@@ -188,5 +171,5 @@ def _meta(bundle: Bundle) -> dict[str, Any]:
 
 
 def attribute_key(name: str) -> str:
-    """An attribute's name as a field name; OpenSearch reads a dot as a step into an object."""
+    """An attribute's name as a field name, without dots, which OpenSearch reads as steps into objects."""
     return name.replace(".", "_").strip() or "_"

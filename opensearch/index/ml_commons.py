@@ -33,17 +33,17 @@ def register_model(
     """Send a package that `clipita export-onnx --ml-commons` wrote.
 
     Args:
-        client: of the cluster.
-        package: the zip; its `.register.json` stands beside it.
-        deploy: load it into memory too.
-        timeout: seconds that deploying may take.
-        on_chunk: told how many chunks of how many were sent.
+        client: connected.
+        package: the zip, with its `.register.json` beside it.
+        deploy: also load it into memory.
+        timeout: seconds for deploying.
+        on_chunk: called with the number of chunks sent, and of all chunks.
 
     Returns:
         The model's id, for `neural` queries.
 
     Raises:
-        UsageError: the zip or its registration is missing or does not fit together.
+        UsageError: the zip or its registration is missing, or they do not match.
         ClusterVersionError: the cluster has no ML Commons plugin.
         ClusterError: it refuses a request, or deploying fails or takes too long.
     """
@@ -74,9 +74,9 @@ def _registration(package: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise UsageError(f"{error.filename} is missing.", hint=again) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{file} is no registration: {error}.", hint=again) from error
+        raise UsageError(f"{file} is not a registration: {error}.", hint=again) from error
     if size != expected:
-        raise UsageError(f"{package} has {size} bytes; {file.name} speaks of {expected}.", hint=again)
+        raise UsageError(f"{package} has {size} bytes, but {file.name} says {expected}.", hint=again)
     return body
 
 
@@ -94,7 +94,7 @@ def _wait(client: OpenSearch, task: str, model: str, timeout: float) -> None:
         if answer["state"] not in RUNNING:
             raise ClusterError(
                 f"The cluster could not deploy the model {model}: {answer.get('error', answer['state'])}.",
-                hint="Its log says more; on a closed network PyTorch's native library must be installed beforehand.",
+                hint="See its log; on a closed network PyTorch's native library must be installed beforehand.",
             )
         if time.monotonic() > end:
             raise ClusterError(

@@ -1,4 +1,4 @@
-"""What an ingest carries and writes: products with their place, index documents, and the two content hashes."""
+"""Products on their way into the index, the documents made of them, and the two hashes that tell what changed."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import dataclasses
 import hashlib
 import io
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -20,22 +20,16 @@ from clipita.catalogue.images.decode import MAX_BYTES, load_image
 from clipita.catalogue.images.download import download
 from clipita.catalogue.product import ImageSource, Product, Rejection
 from clipita.errors import ImageError, ProductError
+from clipita.opensearch.cluster.bulk import Document
 from clipita.opensearch.index.mapping import ID_FIELD, VECTOR_FIELD, attribute_key
-from clipita.opensearch.ingest.bulk import Document
 
 OnReject = Callable[[Rejection], None]
+Vector = npt.NDArray[np.float32] | Sequence[float]
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A document of the shop's own index, which is kept as it is.
-
-    Attributes:
-        source: its `_source`.
-        routing: its routing value, or None.
-        seq_no: with `primary_term`, the version that was read.
-        primary_term: see `seq_no`.
-    """
+    """A document of the shop's own index; `seq_no` and `primary_term` are the version that was read."""
 
     source: dict[str, Any] = field(repr=False)
     routing: str | None
@@ -45,13 +39,13 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A product and where it stands.
+    """A product and its place in the source.
 
     Attributes:
         product: what is encoded.
         file: the catalogue file or index.
         row: its row there, from 1.
-        stored: the document it was read from, where the source is an index.
+        stored: the document that it was read from, where the source is an index.
         problem: why it can have no vector, where that is known already.
     """
 
@@ -63,41 +57,16 @@ class Item:
 
     @property
     def routing(self) -> str | None:
-        """The document's routing value."""
+        """Of the document."""
         return None if self.stored is None else self.stored.routing
 
     def rejection(self, reason: str) -> Rejection:
-        """Why it is left out."""
+        """The line for the file of rejected products."""
         return Rejection(self.file, self.row, self.product.id, reason)
 
 
-class ProductSource(Protocol):
-    """Where products come from."""
-
-    @property
-    def total(self) -> int | None:
-        """How many rows there are; None where nobody knows."""
-        ...
-
-    def items(self, reject: OnReject) -> Iterator[Item]:
-        """All usable products, each id once; `reject` gets the others.
-
-        Raises:
-            CatalogueError: the source breaks off.
-        """
-        ...
-
-    def again(self, ids: Sequence[tuple[str, str | None]]) -> Iterator[Item]:
-        """Products that changed while they were under way, read anew.
-
-        Args:
-            ids: pairs of id and routing.
-        """
-        ...
-
-
 DOCUMENT_VERSION = 1
-"""Part of the document hash: raised when documents get another shape, so that the next run rewrites them."""
+"""Part of the document hash; a new number makes the next run rewrite all documents."""
 OURS = ("attributes", "attributes_text", "category_path", "clipita", "image", ID_FIELD, VECTOR_FIELD, "title")
 THUMBNAIL_SIZE = 160
 THUMBNAIL_QUALITY = 80
@@ -108,14 +77,14 @@ _JSON = orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A product's document, but for vector and thumbnail.
+    """A product's document without vector and thumbnail.
 
     Attributes:
-        product: with the picture's bytes read, unless it is a URL.
+        product: with the image's bytes.
         source: the shop's fields as a JSON object.
-        content_hash: 64 hex digits.
-        document_hash: 64 hex digits.
-        problem: why the picture could not be fetched; the hashes then cover the rest alone.
+        content_hash: of what the vector is made of and of the model, 64 hex digits.
+        document_hash: of the whole document, 64 hex digits.
+        problem: why the image could not be fetched; the hashes then cover the rest.
     """
 
     product: Product = field(repr=False)
@@ -130,28 +99,28 @@ def make_draft(
     fingerprint: str,
     thumbnails: bool,
     stored: Mapping[str, Any] | None = None,
-    pictures: bool = True,
+    images: bool = True,
 ) -> Draft:
-    """Read or fetch the picture's bytes, lay out the document and hash both.
+    """Read or fetch the image's bytes, make the document and hash both.
 
-    A picture by URL counts by its bytes too: what the cache has is asked for with its validator, so that one that has
-    not changed costs a short answer of the server, and one that has is noticed.
+    An image by URL is hashed by its bytes too. A cached one is requested with its validator, so that an unchanged one
+    costs one short answer of the server.
 
     Args:
         product: what is encoded.
         fingerprint: of the model.
         thumbnails: whether documents keep one.
-        stored: the shop's own document, which then stands in the place of one that is laid out from the product.
-        pictures: whether the model looks at them; if not, none is fetched, and a URL counts by its text.
+        stored: the shop's own document, which is kept instead of one made from the product.
+        images: whether the model reads them; if not, none is fetched, and a URL is hashed by its text.
 
     Raises:
-        ProductError: nothing to make a vector from, or a field that cannot stand in a document.
+        ProductError: nothing to make a vector from, or a field that cannot be in a document.
     """
     if not (product.title or product.attributes or product.image):
-        raise ProductError("the product is empty: it has neither title nor attributes nor picture")
+        raise ProductError("the product is empty: it has neither title nor attributes nor image")
     problem = None
     try:
-        product = _with_picture(product) if pictures or not is_url(product) else product
+        product = _with_image(product) if images or not is_url(product) else product
     except ImageError as error:
         problem = error.message
     source = _source(product) if stored is None else kept_source(stored, product.id)
@@ -161,27 +130,18 @@ def make_draft(
 
 
 def is_url(product: Product) -> bool:
-    """Whether the product's picture lies on a server, from which it has to be fetched."""
+    """Whether the product's image has to be fetched from a server."""
     image = product.image
     return image is not None and image.data is None and bool(image.location and _URL.match(image.location))
 
 
 def clashing_column(names: Iterable[str]) -> str | None:
-    """The first of the columns whose name is one of ours in a document; OpenSearch reads `clipita.x` as our object."""
+    """The first column with a name that clipita writes itself; OpenSearch reads `clipita.x` as our object."""
     return next((name for name in names if name.split(".")[0] in OURS), None)
 
 
-def our_fields(
-    draft: Draft, vector: npt.NDArray[np.float32] | Sequence[float], fingerprint: str, thumbnail: str | None
-) -> bytes:
-    """The fields that clipita adds, as a JSON object.
-
-    Args:
-        draft: the shop's fields.
-        vector: unit length, [dim].
-        fingerprint: of the model that made the vector.
-        thumbnail: base64 of a JPEG, or None.
-    """
+def our_fields(draft: Draft, vector: Vector, fingerprint: str, thumbnail: str | None) -> bytes:
+    """The fields that clipita adds to a document, as a JSON object; `vector` is [dim], of unit length."""
     marks = {
         "content_hash": draft.content_hash,
         "document_hash": draft.document_hash,
@@ -193,37 +153,37 @@ def our_fields(
 
 
 def with_fields(source: bytes, ours: bytes) -> bytes:
-    """Two JSON objects as one, `ours` not empty: joined at their braces, so that neither is written twice."""
+    """Two JSON objects as one, joined at their braces so that neither is serialised again; `ours` is not empty."""
     return ours if source == b"{}" else source[:-1] + b"," + ours[1:]
 
 
 def make_thumbnail(product: Product) -> str | None:
-    """A JPEG of at most 160 pixels a side, base64; None without a picture, and for a URL, which a page can show.
+    """A JPEG of at most 160 pixels per side, base64; None without an image, and for a URL, which a page can show.
 
     Raises:
-        ImageError: the picture cannot be decoded.
+        ImageError: the image cannot be decoded.
     """
     image = product.image
     if image is None or image.data is None or (image.location and _URL.match(image.location)):
         return None
-    picture = load_image(image, at_least=(THUMBNAIL_SIZE, THUMBNAIL_SIZE))
-    picture.thumbnail((THUMBNAIL_SIZE, THUMBNAIL_SIZE))
+    small = load_image(image, at_least=(THUMBNAIL_SIZE, THUMBNAIL_SIZE))
+    small.thumbnail((THUMBNAIL_SIZE, THUMBNAIL_SIZE))
     stream = io.BytesIO()
-    picture.save(stream, "JPEG", quality=THUMBNAIL_QUALITY)
+    small.save(stream, "JPEG", quality=THUMBNAIL_QUALITY)
     return base64.b64encode(stream.getvalue()).decode("ascii")
 
 
 def kept_source(stored: Mapping[str, Any], id_: str) -> bytes:
-    """A document of the shop's own index as JSON, without what clipita adds, and with the id to sort by."""
+    """A document of the shop's own index as JSON, without clipita's fields, and with the id to sort by."""
     kept = {name: value for name, value in stored.items() if name not in (VECTOR_FIELD, "clipita")}
     return orjson.dumps({ID_FIELD: id_, **kept}, option=_JSON)
 
 
-def _with_picture(product: Product) -> Product:
-    """The product with its picture's bytes; a file that cannot be read is left for the decoder to name.
+def _with_image(product: Product) -> Product:
+    """The product with its image's bytes; for a file that cannot be read the decoder gives the error.
 
     Raises:
-        ImageError: a URL gives no picture.
+        ImageError: a URL gives no image.
     """
     image = product.image
     if image is None or image.data is not None or image.location is None:
@@ -245,20 +205,20 @@ def _with_picture(product: Product) -> Product:
 def _content_hash(product: Product, fingerprint: str) -> str:
     image = product.image
     if image is None:
-        picture = b"none"
+        content = b"none"
     elif image.data is not None:
-        picture = b"data" + hashlib.sha256(image.data).digest()
+        content = b"data" + hashlib.sha256(image.data).digest()
     else:
-        picture = b"location" + (image.location or "").encode()
+        content = b"location" + (image.location or "").encode()
     return _digest(
-        fingerprint.encode(), orjson.dumps(product.title), orjson.dumps(sorted(product.attributes.items())), picture
+        fingerprint.encode(), orjson.dumps(product.title), orjson.dumps(sorted(product.attributes.items())), content
     )
 
 
 def _digest(*parts: bytes) -> str:
     digest = hashlib.sha256()
     for part in parts:
-        # The length before each part keeps ("ab", "c") and ("a", "bc") apart.
+        # The length before each part tells ("ab", "c") from ("a", "bc").
         digest.update(len(part).to_bytes(8, "big"))
         digest.update(part)
     return digest.hexdigest()
@@ -289,46 +249,38 @@ def _attribute_fields(attributes: Mapping[str, str]) -> dict[str, str | list[str
     fields: dict[str, str | list[str]] = {}
     for name, value in attributes.items():
         key = attribute_key(name)
-        known = fields.get(key)
-        if known is None:
-            fields[key] = value
-        else:
-            fields[key] = [*([known] if isinstance(known, str) else known), value]
+        known = fields.get(key, [])
+        values = [known, value] if isinstance(known, str) else [*known, value]
+        fields[key] = values if len(values) > 1 else value
     return fields
 
 
-Way = Literal["whole", "in place"]
+Way = Literal["replace", "update"]
 
 
 class Layout:
-    """Lays out documents.
+    """Makes documents.
 
-    - `whole`: the document takes the place of what is stored.
-    - `in place`: only our fields are written into a document that is there, and where it was read from the index, only
-      as long as it is the version that was read.
-
-    Args:
-        way: one of the two.
-        fingerprint: of the model.
+    - `replace`: the document replaces what is stored.
+    - `update`: only our fields are written into an existing document, and, where it was read from the index, only as
+      long as it is the version that was read.
     """
 
     def __init__(self, way: Way, fingerprint: str) -> None:
-        self.way = way
+        self._way = way
         self._fingerprint = fingerprint
 
-    def encoded(
-        self, item: Item, draft: Draft, vector: npt.NDArray[np.float32] | Sequence[float], thumbnail: str | None
-    ) -> Document:
-        """With its vector, [dim]."""
+    def encoded(self, item: Item, draft: Draft, vector: Vector, thumbnail: str | None) -> Document:
+        """The document with its vector, [dim]."""
         ours = our_fields(draft, vector, self._fingerprint, thumbnail)
-        if self.way == "whole":
+        if self._way == "replace":
             return Document(item.product.id, with_fields(draft.source, ours), item.routing)
         guard = None if item.stored is None else (item.stored.seq_no, item.stored.primary_term)
         return Document(item.product.id, b'{"doc":' + ours + b"}", item.routing, "update", guard)
 
     def without_vector(self, item: Item, draft: Draft) -> Document | None:
-        """A document of the shop that can have no vector still belongs into its copy; None where nothing is lost."""
-        if self.way == "in place" or item.stored is None:
+        """A document of the shop without a vector, which still belongs into its copy; None where nothing is lost."""
+        if self._way == "update" or item.stored is None:
             return None
         # Without hashes, so that the next run tries again.
         ours = orjson.dumps({"clipita": {"fingerprint": self._fingerprint}})

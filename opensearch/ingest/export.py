@@ -1,10 +1,9 @@
-"""An index of the shop's own, written out as catalogue files: what a model is trained on where there is no feed."""
+"""Export of the shop's own index as catalogue files, to train a model where there is no feed."""
 
 from __future__ import annotations
 
 import base64
 import gzip
-import hashlib
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -14,11 +13,10 @@ from typing import Any
 import orjson
 
 from clipita.catalogue.product import ImageSource, Product
+from clipita.catalogue.split import PARTS, in_sample, part_of
 from clipita.errors import UsageError
+from clipita.files import replacing
 from clipita.opensearch.ingest.index_source import IndexSource
-
-SHARES = {"train": 0.8, "valid": 0.1, "test": 0.1}
-_STEPS = 2**64
 
 
 @dataclass
@@ -27,10 +25,11 @@ class ExportReport:
 
     Attributes:
         index: the concrete index.
-        documents: those that were read.
-        without_category: those that no category can be learnt from; they are in no file.
-        unusable: those that give no product, with the first reason.
-        written: file to number of products.
+        documents: how many were read.
+        without_category: documents without a category, which are in no file.
+        unusable: documents that give no product.
+        first_problem: why the first of these gives none.
+        written: products by part.
     """
 
     index: str
@@ -49,35 +48,34 @@ def export_catalogue(
     report: Callable[[int, int], None] = lambda _done, _total: None,
     force: bool = False,
 ) -> ExportReport:
-    """Write train, valid and test.jsonl.gz, in the column names that every command takes by default.
+    """Write train, valid and test.jsonl.gz, with the column names that all commands expect by default.
 
-    Which file a product goes to, and whether it is among a sample, depends on its id and the seed alone: a second
-    export after some changes in the shop trains and measures on the same products.
+    The file of a product, and whether it is in a sample, depends on its id and the seed alone (see
+    `clipita.catalogue.split`): an export after changes in the shop trains and measures on the same products.
 
     Args:
         source: the index, with its fields mapped.
-        folder: where to; made if need be.
-        products: about so many are taken, evenly over the index; None takes all.
-        seed: another seed, other splits.
-        report: is told how many of how many documents were read.
-        force: replace files that are there.
+        folder: created if it does not exist.
+        products: approximate number of products to take, evenly over the index; None takes all.
+        seed: another seed gives other parts.
+        report: called with the number of documents read, and of all documents.
+        force: replace existing files.
 
     Raises:
-        UsageError: the files are there already, or the folder cannot be written.
+        UsageError: the files exist already, or the folder cannot be written.
         ClusterError: the cluster refused it, or stayed away for too long.
     """
-    files = {split: folder / f"{split}.jsonl.gz" for split in SHARES}
+    files = {part: folder / f"{part}.jsonl.gz" for part in PARTS}
     present = [file for file in files.values() if file.exists()]
     if present and not force:
-        raise UsageError(f"{present[0]} is there already.", hint="Name another folder, or replace it with --force.")
+        raise UsageError(f"{present[0]} exists already.", hint="Name another folder, or replace it with --force.")
     total = source.total
     share = 1.0 if products is None else min(1.0, products / max(1, total))
-    found = ExportReport(source.name, 0, 0, 0, None, dict.fromkeys(SHARES, 0))
-    parts = {split: file.with_name(f"{file.name}.part") for split, file in files.items()}
+    found = ExportReport(source.name, 0, 0, 0, None, dict.fromkeys(PARTS, 0))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with ExitStack() as stack:
-            streams = {split: stack.enter_context(gzip.open(part, "wb", 3)) for split, part in parts.items()}
+            streams = {part: stack.enter_context(_compressed(file, stack)) for part, file in files.items()}
             for item in source.items(lambda _: None):
                 found.documents += 1
                 report(found.documents, total)
@@ -86,18 +84,19 @@ def export_catalogue(
                     found.first_problem = found.first_problem or f"{item.product.id}: {item.problem}"
                 elif not item.product.category_path:
                     found.without_category += 1
-                elif _fraction(item.product.id, f"sample {seed}") < share:
-                    split = _split(_fraction(item.product.id, f"split {seed}"))
-                    streams[split].write(orjson.dumps(_row(item.product)) + b"\n")
-                    found.written[split] += 1
-        for split, part in parts.items():
-            part.replace(files[split])
+                elif in_sample(item.product.id, share, seed):
+                    part = part_of(item.product.id, seed)
+                    streams[part].write(orjson.dumps(_row(item.product)) + b"\n")
+                    found.written[part] += 1
     except OSError as error:
         raise UsageError(f"{folder} cannot be written: {error.strerror}.", hint="Name another folder.") from error
-    finally:
-        for part in parts.values():
-            part.unlink(missing_ok=True)
     return found
+
+
+def _compressed(file: Path, stack: ExitStack) -> gzip.GzipFile:
+    """A draft of the file as a gzip stream without name and time, so that equal products give equal files."""
+    draft = stack.enter_context(replacing(file))
+    return gzip.GzipFile("", "wb", 3, stack.enter_context(draft.open("wb")), mtime=0)
 
 
 def _row(product: Product) -> dict[str, Any]:
@@ -113,18 +112,5 @@ def _row(product: Product) -> dict[str, Any]:
 def _cell(image: ImageSource) -> str | None:
     if image.data is None:
         return image.location
-    # Which format it is, is seen in the bytes when it is read.
+    # The bytes tell the format.
     return f"data:image;base64,{base64.b64encode(image.data).decode()}"
-
-
-def _fraction(id_: str, salt: str) -> float:
-    digest = hashlib.blake2b(id_.encode(), digest_size=8, salt=hashlib.blake2b(salt.encode(), digest_size=16).digest())
-    return int.from_bytes(digest.digest(), "big") / _STEPS
-
-
-def _split(fraction: float) -> str:
-    for split, share in SHARES.items():
-        if fraction < share:
-            return split
-        fraction -= share
-    return "test"

@@ -1,9 +1,8 @@
-"""The shop's own index as the source of an ingest: its documents become products, and stay what they are."""
+"""The shop's own index as the source of products; its documents are kept unchanged."""
 
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -18,7 +17,7 @@ from clipita.catalogue.product import CategoryPath, Product
 from clipita.config import FieldsConfig
 from clipita.errors import ClusterError, IndexMissingError, ProductError
 from clipita.opensearch.cluster.errors import guarded
-from clipita.opensearch.cluster.reads import count, get_documents, refresh, value_at, whole
+from clipita.opensearch.cluster.reads import all_shards, count, get_documents, refresh, value_at
 from clipita.opensearch.cluster.retry import Backoff
 from clipita.opensearch.index.index import resolve, write_alias
 from clipita.opensearch.index.mapping import VECTOR_FIELD
@@ -27,11 +26,10 @@ from clipita.opensearch.ingest.documents import Item, OnReject, Stored
 PAGE = 500
 KEEP_ALIVE = "10m"
 _ID = "_id"
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 class IndexSource:
-    """All documents of an index, as they were at one moment (point in time).
+    """All documents of an index at one point in time.
 
     Args:
         client: connected.
@@ -45,12 +43,12 @@ class IndexSource:
         settings: its `settings.index`.
         mappings: its mappings.
         aliases: its aliases with their filters and routing.
-        paths: the category paths that were read so far.
+        paths: the category paths read so far.
 
     Raises:
         IndexMissingError: there is none of this name.
         ClusterError: its documents are not stored (`_source` is off).
-        FieldMappingError: a field that the mapping names is not there.
+        FieldMappingError: the index lacks a field that `fields` names.
     """
 
     def __init__(
@@ -80,7 +78,7 @@ class IndexSource:
 
     @property
     def fields(self) -> dict[str, str]:
-        """Title, image and category path to the shop's own fields, as they are kept with the vectors."""
+        """Title, image and category path, each with the name of the shop's field; see `ProductIndex.fields`."""
         names = ("title", "image", "category_path")
         found = {name: getattr(self._fields, name) for name in names if getattr(self._fields, name)}
         if "category_path" in found:
@@ -89,47 +87,47 @@ class IndexSource:
 
     @property
     def total(self) -> int:
-        """Documents in the index."""
+        """The number of documents in the index."""
         return count(self._client, self.name, self._backoff)
 
-    def items(self, reject: OnReject) -> Iterator[Item]:  # noqa: ARG002 - a document of the shop is never dropped
+    def items(self, reject: OnReject) -> Iterator[Item]:  # noqa: ARG002 - a document of the shop is never rejected
         """All documents; one that gives no product has a `problem`."""
         refresh(self._client, self.name, self._backoff)
         return self._scan({"match_all": {}})
 
     def changed_since(self, seq_nos: tuple[int, ...]) -> Iterator[Item]:
-        """Documents that were written after a point (see `last_seq_nos`), and perhaps some from before."""
+        """Documents written after `last_seq_nos` gave these numbers, and perhaps some from before."""
         refresh(self._client, self.name, self._backoff)
         return self._scan({"range": {"_seq_no": {"gt": min(seq_nos)}}})
 
     def last_seq_nos(self) -> tuple[int, ...]:
-        """The highest sequence number of each shard; every later write there exceeds it."""
+        """The highest sequence number of each shard; each later write there exceeds it."""
 
         def request() -> tuple[int, ...]:
-            stats = whole(self._client.indices.stats(index=self.name, params={"level": "shards"}), copies=True)
+            stats = all_shards(self._client.indices.stats(index=self.name, params={"level": "shards"}), copies=True)
             shards = stats["indices"].get(self.name, {}).get("shards", {}).values()
             found = [copy for copies in shards for copy in copies if copy["routing"]["primary"]]
             if len(found) < int(self.settings["number_of_shards"]):
-                # Statistics leave out a shard that has no node.
+                # Statistics leave out a shard without a node.
                 raise opensearchpy.TransportError(503, "partial_answer", {})
             return tuple(int(copy["seq_no"]["max_seq_no"]) for copy in found)
 
         return self._backoff.call(self._client, request)
 
     def again(self, ids: Sequence[tuple[str, str | None]]) -> Iterator[Item]:
-        """Documents read anew, in their present version; one that is gone by now has a `problem`."""
+        """Documents read again; one that was removed meanwhile has a `problem`."""
         docs = [{"_id": id_} if routing is None else {"_id": id_, "routing": routing} for id_, routing in ids]
         answers = get_documents(self._client, self.name, docs, self._backoff, _source_excludes=VECTOR_FIELD)
         for number, found in enumerate(answers, start=1):
             if found["found"]:
                 yield self._item(found, number)
             else:
-                problem = "the document was removed while it was under way"
+                problem = "the document was removed while it was being processed"
                 yield Item(Product(id=found["_id"]), self.name, number, problem=problem)
 
     def _scan(self, query: dict[str, Any]) -> Iterator[Item]:
         seen = IdTable()
-        # Without a field to leave out a document comes byte for byte as it was written.
+        # With nothing excluded, a document is returned byte for byte as it was written.
         source: Any = {"excludes": [VECTOR_FIELD]} if VECTOR_FIELD in self.mappings.get("properties", {}) else True
         for hit in scan(self._client, self.name, query, self._backoff, source):
             number = len(seen) + 1
@@ -149,11 +147,7 @@ class IndexSource:
         row = {_ID: hit["_id"], **{name: _ordered(value_at(hit["_source"], name)) for name in names if name}}
         product = row_to_product(row, fields)
         self.paths.add(product.category_path)
-        image = product.image
-        if self._image_root is None or image is None or image.location is None or _SCHEME.match(image.location):
-            return product
-        located = dataclasses.replace(image, location=str(self._image_root / image.location))
-        return dataclasses.replace(product, image=located)
+        return product.located(self._image_root)
 
     def _mapped(self, fields: FieldsConfig) -> FieldsConfig:
         attributes = tuple(name.removesuffix(".*") for name in fields.attributes)
@@ -165,24 +159,17 @@ class IndexSource:
 def scan(
     client: OpenSearch, name: str, query: Mapping[str, Any], backoff: Backoff, source: Any
 ) -> Iterator[dict[str, Any]]:
-    """All hits of a query, as they are at one moment, in no order.
+    """All hits of a query at one point in time, in no order.
 
-    A point in time does not survive the restart of a node; the scan then begins anew, and hits may come twice.
-
-    Args:
-        client: connected.
-        name: the index.
-        query: which documents.
-        backoff: how to wait for a busy cluster.
-        source: the request's `_source`.
+    A point in time does not survive the restart of a node; the scan then begins again, and hits may come twice.
 
     Raises:
         ClusterError: the cluster refused it, or stayed away for too long.
     """
-    # By default a point in time is made of the shards that happen to be there.
+    # By default a point in time covers only the shards that are available.
     params = {"keep_alive": KEEP_ALIVE, "allow_partial_pit_creation": "false"}
     while True:
-        opened = backoff.call(client, lambda: whole(client.create_pit(index=name, params=params)))
+        opened = backoff.call(client, lambda: all_shards(client.create_pit(index=name, params=params)))
         try:
             yield from _pages(client, opened["pit_id"], query, backoff, source)
         except ClusterError as error:
@@ -190,7 +177,7 @@ def scan(
                 raise
             continue
         finally:
-            # One that cannot be closed now ends by itself.
+            # One that cannot be closed now expires by itself.
             with suppress(OpenSearchException):
                 client.delete_pit(body={"pit_id": [opened["pit_id"]]})
         return
@@ -209,7 +196,7 @@ def _pages(
         "_source": source,
     }
     while True:
-        hits = backoff.call(client, lambda: whole(client.search(body=body)))["hits"]["hits"]
+        hits = backoff.call(client, lambda: all_shards(client.search(body=body)))["hits"]["hits"]
         yield from hits
         if len(hits) < PAGE:
             return
@@ -217,7 +204,7 @@ def _pages(
 
 
 def _ordered(value: Any) -> Any:
-    """Objects with sorted keys: OpenSearch gives them in another order whenever it leaves out a field."""
+    """Objects with sorted keys: their order changes when OpenSearch leaves out a field."""
     if isinstance(value, Mapping):
         return {key: _ordered(value[key]) for key in sorted(value)}
     return [_ordered(part) for part in value] if isinstance(value, list) else value
@@ -234,6 +221,6 @@ def _check_source(name: str, mappings: Mapping[str, Any]) -> None:
     source = mappings.get("_source", {})
     if source.get("enabled") is False or source.get("excludes") or source.get("includes"):
         raise ClusterError(
-            f"The index {name} does not keep its documents whole (_source in its mapping), so they cannot be copied.",
+            f"The index {name} does not store complete documents (_source in its mapping), so they cannot be copied.",
             hint="Ingest from the catalogue that it was made from.",
         )

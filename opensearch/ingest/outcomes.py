@@ -1,4 +1,4 @@
-"""The one place where products are counted: each ends in exactly one outcome, and the sum is checked."""
+"""The count of products by outcome: each ends in exactly one, and the sum is checked."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from clipita.opensearch.ingest.timing import StageTimes
 
 
 class Outcome(enum.StrEnum):
-    """What became of a product.
+    """The result for one product.
 
-    - written: encoded and written, new or with another content.
+    - written: encoded and written, new or with other content.
     - updated: written with the stored vector, as only other fields changed.
-    - unchanged: already there, nothing to do.
-    - rejected: unusable as it stands in the catalogue.
+    - unchanged: already in the index.
+    - rejected: unusable as it is in the catalogue.
     - failed: the cluster refused its document.
     """
 
@@ -47,11 +47,11 @@ class IngestReport:
         reasons: products left out, by kind of reason.
         encoded: vectors made.
         seconds: from the first row to the last refresh.
-        finished: whether the whole catalogue was gone through.
+        finished: whether all products were processed.
         replaced: the index that was behind the alias before and is kept, or None.
         pruned: products removed because they left the catalogue.
-        late: products of the shop's index that were taken over once more, as they changed while it was copied.
-        times: what the encoding thread spent its time on.
+        late: products of the shop's index that were copied again, as they changed during the copy.
+        times: time of the encoding thread by stage.
     """
 
     alias: str
@@ -79,18 +79,15 @@ class IngestReport:
 
     @property
     def rate(self) -> float:
-        """Products a second."""
+        """Products per second."""
         return self.products / self.seconds if self.seconds else 0.0
 
 
 class Ledger:
-    """Counts outcomes and writes `rejected.jsonl`, one line a product that is not in the index.
+    """Counts outcomes and writes `rejected.jsonl`, one line per product that is not in the index.
 
-    A line holds `file`, `row`, `id`, `reason` and `outcome` (rejected or failed). The file is started anew; without
-    any such product there is none at the end. Safe to use from several threads.
-
-    Args:
-        file: where the lines go.
+    A line has `file`, `row`, `id`, `reason` and `outcome` (rejected or failed). An earlier file is replaced, and
+    removed where there is no such product. Safe to use from several threads.
 
     Raises:
         UsageError: the file cannot be written.
@@ -130,12 +127,12 @@ class Ledger:
             (self._counts if self._late is None else self._late)[outcome] += 1
 
     def begin_late(self) -> None:
-        """Products that come from here on were counted already, and are taken once more as they changed since."""
+        """Products that come from here on were counted before, and come again because they changed."""
         with self._lock:
             self._late = self._late or Counter()
 
     def leave_out(self, rejection: Rejection, outcome: Outcome = Outcome.REJECTED) -> None:
-        """A product is not in the index as the catalogue has it; the reason goes to the file at once."""
+        """A product is not in the index as the catalogue has it; the reason is written at once."""
         line = orjson.dumps(dataclasses.asdict(rejection) | {"outcome": outcome.value})
         with self._lock:
             (self._counts if self._late is None else self._late)[outcome] += 1
@@ -151,7 +148,7 @@ class Ledger:
 
     @property
     def late(self) -> int:
-        """Products that were taken once more."""
+        """Products that came again."""
         return self._late_seen
 
     @property
@@ -172,10 +169,10 @@ class Ledger:
             return dict(self._reasons.most_common())
 
     def check(self) -> None:
-        """Every row that was read must have one outcome.
+        """Check that each row has one outcome.
 
         Raises:
-            RuntimeError: the sum is off, which is a defect of this program.
+            RuntimeError: it has not, which is a defect of this program.
         """
         late = sum((self._late or {}).values())
         if self.done != self.seen or late != self._late_seen:

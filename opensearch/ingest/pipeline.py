@@ -8,7 +8,7 @@
                                                                  │ (decode in the pool)      │
     this thread:                                                 └─> encode ─────────────────┴─> bulk (threads)
 
-Every queue in between is bounded, so the slowest stage sets the pace and memory does not grow with the catalogue.
+Every queue is bounded, so the slowest stage sets the pace and memory does not grow with the catalogue.
 """
 
 from __future__ import annotations
@@ -20,80 +20,41 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from opensearchpy import OpenSearch
-
 from clipita.catalogue.product import Rejection
-from clipita.config import IngestConfig
-from clipita.opensearch.cluster.retry import Backoff, Remark
-from clipita.opensearch.index.lock import AliasLock
-from clipita.opensearch.ingest.bulk import BulkWriter
 from clipita.opensearch.ingest.compare import Comparison, Drafting
-from clipita.opensearch.ingest.documents import Item, Layout, ProductSource
-from clipita.opensearch.ingest.outcomes import Ledger, Outcome
+from clipita.opensearch.ingest.context import RunContext
+from clipita.opensearch.ingest.documents import Item
+from clipita.opensearch.ingest.index_source import IndexSource
+from clipita.opensearch.ingest.outcomes import Outcome
 from clipita.opensearch.ingest.ray.stage import RayEncoders, RayStage
-from clipita.opensearch.ingest.sources import Repeats, batches_in_time
+from clipita.opensearch.ingest.sources import CatalogueSource, Repeats, batches_in_time
 from clipita.opensearch.ingest.stages import BatchStage, EncodeStage, Stopped, WriteStage, decoding_pool
-from clipita.opensearch.ingest.timing import Clock
 from clipita.runtime import ProductEncoder
 
 LOOKUP = 256
-"""Products compared with the index at a time."""
+"""Products per comparison with the index."""
 MAX_ROUNDS = 20
-"""How often a product that somebody keeps changing is read anew."""
+"""How often a product that keeps changing is read again."""
 
 
 class Pipeline:
-    """Takes all products of a source to their outcomes; a context manager that ends its threads.
+    """Takes all products of a source to their outcomes; a context manager that ends its threads."""
 
-    Args:
-        client: connected.
-        name: alias of the index, which all requests go to.
-        encoder: the model, in this process or on a Ray cluster.
-        config: sizes of batches and bulks.
-        layout: makes documents.
-        ledger: gets each product's outcome.
-        lock: is looked at before every batch.
-        remark: told of waits.
-        clock: gets the time spent.
-        empty: the index holds nothing yet.
-    """
-
-    def __init__(
-        self,
-        client: OpenSearch,
-        name: str,
-        encoder: ProductEncoder | RayEncoders,
-        config: IngestConfig,
-        *,
-        layout: Layout,
-        ledger: Ledger,
-        lock: AliasLock,
-        remark: Remark,
-        clock: Clock,
-        empty: bool,
-    ) -> None:
+    def __init__(self, context: RunContext, encoder: ProductEncoder | RayEncoders, *, empty: bool) -> None:
+        self._context = context
+        self._ledger = context.ledger
         self._ended = threading.Event()
-        self._ledger = ledger
-        self._lock = lock
         self._pool = decoding_pool()
-        self._fetch = ThreadPoolExecutor(config.fetch_threads, "fetch")
-        # A Backoff for each thread: their waits are counted apart.
-        self._write = WriteStage(
-            lambda done: BulkWriter(client, name, done, Backoff(remark, config.patience), config.bulk_documents),
-            ledger,
-            config,
-            clock,
-        )
+        self._fetch = ThreadPoolExecutor(context.config.fetch_threads, "fetch")
+        self._write = WriteStage(context)
         self._encode: BatchStage[Any] = (
-            RayStage(encoder, self._write, ledger, config, layout, clock)
+            RayStage(context, self._write, encoder)
             if isinstance(encoder, RayEncoders)
-            else EncodeStage(encoder, self._pool, self._write, ledger, config, layout, clock)
+            else EncodeStage(context, self._write, encoder, self._pool)
         )
         self._compare = Comparison(
-            client, name, encoder.bundle.fingerprint, config, layout=layout, pool=self._pool, fetch=self._fetch,
-            pictures="I" in encoder.bundle.modalities, encode=self._encode, write=self._write, ledger=ledger,
-            backoff=Backoff(remark, config.patience, ended=self._ended), empty=empty,
-        )  # fmt: skip
+            context, self._encode, self._write, self._pool, self._fetch, context.backoff(self._ended), empty=empty
+        )
         self._front_error: BaseException | None = None
         self._front: threading.Thread | None = None
 
@@ -116,15 +77,15 @@ class Pipeline:
         # After Ctrl-C what is encoded is still written; after an error of the cluster there is nowhere to write it.
         self._write.close(flush=kind is None or issubclass(kind, KeyboardInterrupt))
 
-    def run(self, source: ProductSource, on_step: Callable[[], None]) -> None:
-        """Go through a source, then again through those of its products that changed meanwhile.
+    def run(self, source: CatalogueSource | IndexSource, on_step: Callable[[], None]) -> None:
+        """Go through a source, then again through its products that changed meanwhile.
 
         Raises:
             ClusterError: the cluster refused a request, or stayed busy or away for too long.
             IndexLockedError: another run took over.
             CatalogueError: the source broke off.
         """
-        # Pictures of the next batch are fetched while one is encoded; a stream's next batch may be long in coming.
+        # Images of the next batch are fetched while one is encoded; a stream's next batch may be long in coming.
         self._go_through(self._batches(source), on_step, ahead=source.total is not None)
         for _ in range(MAX_ROUNDS):
             conflicts, self._write.conflicts = self._write.conflicts, []
@@ -132,7 +93,7 @@ class Pipeline:
                 return
             self._go_through(_chunks(source.again([(item.product.id, item.routing) for item in conflicts])), on_step)
         for item in self._write.conflicts:
-            reason = "the document changes all the time: somebody wrote it again before every one of our tries"
+            reason = "the document changes all the time: another writer changed it before each of our tries"
             self._ledger.leave_out(item.rejection(reason), Outcome.FAILED)
 
     def run_late(self, items: Iterator[Item], on_step: Callable[[], None]) -> None:
@@ -150,7 +111,7 @@ class Pipeline:
         self._front = threading.Thread(target=self._feed, args=(batches, ahead), name="front", daemon=True)
         self._front.start()
         while self._encode.step():
-            self._lock.check()
+            self._context.lock.check()
             on_step()
         self._front.join()
         if self._front_error is not None:
@@ -158,7 +119,7 @@ class Pipeline:
         self._write.flush()
         on_step()
 
-    def _batches(self, source: ProductSource) -> Iterator[list[Item]]:
+    def _batches(self, source: CatalogueSource | IndexSource) -> Iterator[list[Item]]:
         """All products, compared as they come where the source is a stream."""
         items = source.items(self._reject)
         if source.total is not None:

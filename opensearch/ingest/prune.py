@@ -1,32 +1,26 @@
-"""Removing products that left the catalogue or the original, with a limit that a truncated one does not get past."""
+"""Removal of products that left the catalogue or the original, with a limit in case that one is truncated."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from typing import Any
 
 from opensearchpy import OpenSearch
 
 from clipita.catalogue.ids import IdTable
 from clipita.errors import ClusterError, UsageError
+from clipita.opensearch.cluster.bulk import Document, write_all
 from clipita.opensearch.cluster.reads import addresses, count, get_documents, refresh
 from clipita.opensearch.cluster.retry import Backoff
-from clipita.opensearch.ingest.bulk import BulkWriter, Document
 from clipita.opensearch.ingest.index_source import scan
 
 LOOKUP = 1_000
-"""Documents looked for at a time."""
+"""Documents per multi-get request."""
 
 
 def prune(client: OpenSearch, name: str, ids: IdTable, backoff: Backoff, *, limit: float) -> int:
-    """Remove all documents whose id is not in the catalogue.
-
-    Args:
-        client: connected.
-        name: the index.
-        ids: every id of the catalogue.
-        backoff: how to wait for a busy cluster.
-        limit: the largest share of the index to remove; infinity takes whatever it is.
+    """Remove all documents whose id is not in the catalogue, up to a share of `limit` of the index.
 
     Returns:
         How many were removed.
@@ -37,69 +31,54 @@ def prune(client: OpenSearch, name: str, ids: IdTable, backoff: Backoff, *, limi
     """
     refresh(client, name, backoff)
     total = count(client, name, backoff)
-    gone = list(_left(client, name, ids, backoff))
+    gone = [_deletion(hit) for hit in scan(client, name, {"match_all": {}}, backoff, False) if hit["_id"] not in ids]
     if len(gone) > limit * total:
         raise UsageError(
-            f"{len(gone):,} of {total:,} products in {name} ({len(gone) / total:.0%}) are not in the catalogue, more "
-            f"than the {limit:.0%} that --prune removes unasked. None was removed; everything else is done.",
-            hint="Is the catalogue whole? If it is, run the same command with --prune --force.",
+            f"{_share(gone, total, name)} are not in the catalogue, more than the limit of {limit:.0%} (prune_limit). "
+            "None was removed; everything else is done.",
+            hint="If the catalogue is complete, run the same command with --prune --force.",
         )
     return _remove(client, name, gone, backoff)
 
 
 def drop_deleted(client: OpenSearch, original: str, name: str, backoff: Backoff, *, limit: float) -> int:
-    """Remove from a copy that nobody searches yet what was deleted from its original since it was copied.
+    """Remove from a copy that nobody searches yet what was deleted from its original meanwhile.
 
-    Args:
-        client: connected.
-        original: the shop's index.
-        name: the copy.
-        backoff: how to wait for a busy cluster.
-        limit: as for `prune`, of the copy.
-
-    Returns:
-        How many were removed.
-
-    Raises:
-        UsageError: there are more than the limit allows; none was removed.
-        ClusterError: the cluster refused it.
+    Arguments, result and errors are those of `prune`.
     """
     for index in (original, name):
         refresh(client, index, backoff)
     total = count(client, name, backoff)
-    # The usual case costs two counts: a copy never lacks what its original has, so it holds no more either.
+    # A copy lacks nothing of its original, so equal counts mean that nothing was deleted.
     if total <= count(client, original, backoff):
         return 0
     gone = list(_deleted(client, original, name, backoff))
     if len(gone) > limit * total:
         raise UsageError(
-            f"{len(gone):,} of {total:,} products in {name} ({len(gone) / total:.0%}) are no longer in {original}, "
-            f"more than the {limit:.0%} that are removed unasked. None was removed, and the alias stays where it is.",
-            hint="Is the index whole? If it is, run the same command with --force.",
+            f"{_share(gone, total, name)} are no longer in {original}, more than the limit of {limit:.0%} "
+            "(prune_limit). None was removed, and the alias stays where it is.",
+            hint="If the index is complete, run the same command with --force.",
         )
     return _remove(client, name, gone, backoff)
-
-
-def _remove(client: OpenSearch, name: str, gone: list[Document], backoff: Backoff) -> int:
-    refused: list[str] = []
-    writer = BulkWriter(client, name, lambda _, reason: refused.append(reason) if reason else None, backoff)
-    writer.write(gone)
-    backoff.call(client, lambda: client.indices.refresh(index=name))
-    if refused:
-        raise ClusterError(f"{len(refused)} products could not be removed: {refused[0]}.")
-    return len(gone)
 
 
 def _deleted(client: OpenSearch, original: str, name: str, backoff: Backoff) -> Iterator[Document]:
     hits = scan(client, name, {"match_all": {}}, backoff, False)
     while part := list(itertools.islice(hits, LOOKUP)):
         answers = get_documents(client, original, addresses(part), backoff, _source="false")
-        for hit, answer in zip(part, answers, strict=True):
-            if not answer["found"]:
-                yield Document(hit["_id"], b"", hit.get("_routing"), "delete")
+        yield from (_deletion(hit) for hit, answer in zip(part, answers, strict=True) if not answer["found"])
 
 
-def _left(client: OpenSearch, name: str, ids: IdTable, backoff: Backoff) -> Iterator[Document]:
-    for hit in scan(client, name, {"match_all": {}}, backoff, False):
-        if hit["_id"] not in ids:
-            yield Document(hit["_id"], b"", hit.get("_routing"), "delete")
+def _deletion(hit: dict[str, Any]) -> Document:
+    return Document(hit["_id"], b"", hit.get("_routing"), "delete")
+
+
+def _share(gone: list[Document], total: int, name: str) -> str:
+    return f"{len(gone):,} of {total:,} products in {name} ({len(gone) / total:.0%})"
+
+
+def _remove(client: OpenSearch, name: str, gone: list[Document], backoff: Backoff) -> int:
+    refused = write_all(client, name, gone, backoff)
+    if refused:
+        raise ClusterError(f"{len(refused)} products could not be removed: {refused[0]}.")
+    return len(gone)

@@ -7,70 +7,37 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import dataclass
+from typing import Any
 
 from opensearchpy import OpenSearch
 
+from clipita.catalogue.product import CategoryPath
 from clipita.catalogue.reader import CatalogueFile
 from clipita.config import IngestConfig
 from clipita.errors import ClusterError, UsageError
 from clipita.opensearch.cluster.connection import capabilities
 from clipita.opensearch.cluster.reads import count, refresh
-from clipita.opensearch.cluster.retry import Backoff, Remark
+from clipita.opensearch.cluster.retry import Backoff, Warn
 from clipita.opensearch.index.aliases import swap_alias
-from clipita.opensearch.index.index import update_meta, write_alias
+from clipita.opensearch.index.index import update_meta
 from clipita.opensearch.index.lock import AliasLock
 from clipita.opensearch.index.mapping import choose_engine
-from clipita.opensearch.ingest.documents import Layout
+from clipita.opensearch.ingest.context import Progress, RunContext
 from clipita.opensearch.ingest.index_source import IndexSource
 from clipita.opensearch.ingest.outcomes import IngestReport, Ledger, Outcome
 from clipita.opensearch.ingest.pipeline import Pipeline
 from clipita.opensearch.ingest.prune import drop_deleted, prune
 from clipita.opensearch.ingest.ray.stage import RayEncoders
-from clipita.opensearch.ingest.sources import FileSource
+from clipita.opensearch.ingest.sources import CatalogueSource
 from clipita.opensearch.ingest.target import Target, Targets, loading
 from clipita.opensearch.ingest.timing import Clock, Rate, StageTimes
 from clipita.opensearch.ingest.verify import check_copy
 from clipita.runtime import Bundle, ProductEncoder
 
 CATCH_UPS = 5
-"""How often what was written to the shop's index meanwhile is taken over before the copy is compared with it."""
-
-Progress = Callable[[int, int | None], None]
-"""Told how many products have an outcome, and how many there are, where that is known."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """How a run goes about it.
-
-    Attributes:
-        new_index: build a new index beside the present one and switch over when it is whole.
-        in_place: add vectors to the documents that are there, and change nothing else.
-        prune: remove products that left the catalogue.
-        force: remove them whatever their share.
-    """
-
-    new_index: bool = False
-    in_place: bool = False
-    prune: bool = False
-    force: bool = False
-
-    def check(self, copying: bool) -> None:
-        """Refuse what does not go together.
-
-        Raises:
-            UsageError: it does not.
-        """
-        if self.in_place and self.new_index:
-            raise UsageError("--in-place and --new-index exclude each other.", hint="Choose one.")
-        if self.prune and (self.in_place or copying):
-            raise UsageError(
-                "--prune removes what left a catalogue; documents of the shop's own index are the shop's to remove.",
-                hint="Leave --prune out.",
-            )
+"""How often writes to the shop's index during the copy are taken over before the copy is compared with it."""
 
 
 class Ingest:
@@ -81,15 +48,16 @@ class Ingest:
         bundle: the model.
         config: batch size, device, engine, shards and so on.
         alias: the name that searches use.
-        new_index: see `Options`.
-        in_place: see `Options`.
-        prune: see `Options`.
-        force: see `Options`.
-        progress: told of every batch.
-        remark: told of waits and other noteworthy events, in sentences.
+        new_index: build a new index beside the present one and switch the alias once it is complete.
+        in_place: add vectors to existing documents, and change nothing else.
+        prune: remove products that left the catalogue.
+        force: remove them whatever their share.
+        progress: called after every batch.
+        warn: called with waits and other noteworthy events, in sentences.
 
     Attributes:
-        report: what has been done; there also after an error or Ctrl-C, once writing has begun.
+        report: what was done; set after an error or Ctrl-C too, once writing has begun.
+        paths: the category paths of the products so far, for `categories.publish`.
     """
 
     def __init__(
@@ -104,211 +72,185 @@ class Ingest:
         prune: bool = False,
         force: bool = False,
         progress: Progress | None = None,
-        remark: Remark | None = None,
+        warn: Warn | None = None,
     ) -> None:
         self._client = client
         self._bundle = bundle
         self._config = config
         self._alias = alias
-        self._options = Options(new_index, in_place, prune, force)
-        self._tell = progress or (lambda *_: None)
-        self._remark = remark or (lambda _: None)
-        self._backoff = Backoff(self._remark, config.patience)
+        self._new_index = new_index
+        self._in_place = in_place
+        self._prune = prune
+        self._force = force
+        self._progress = progress or (lambda *_: None)
+        self._warn = warn or (lambda _: None)
+        self._backoff = Backoff(self._warn, config.patience)
         self._clock = Clock()
         self._rate = Rate()
+        self._started = 0.0
+        self._encoded = 0
+        self._pruned = 0
+        self._replaced: str | None = None
         self.report: IngestReport | None = None
+        self.paths: Collection[CategoryPath] = ()
 
     @property
     def times(self) -> StageTimes:
-        """What the time went into so far."""
+        """Seconds per stage so far."""
         return self._clock.times
 
     @property
     def rate(self) -> float:
-        """Products a second, over the last few seconds."""
+        """Products per second, over the last few seconds."""
         return self._rate.value
 
     def run(self, source: Sequence[CatalogueFile] | IndexSource) -> IngestReport:
         """Go through the products.
 
-        Args:
-            source: catalogue files, in their order, or the shop's index.
-
         Raises:
             UsageError: options that exclude each other; more products left the catalogue than `prune` may remove.
-            FieldMappingError: a column bears a name of ours.
+            FieldMappingError: a column has a name that clipita writes itself.
             IndexLockedError: another run writes to the alias.
             FingerprintError: the index belongs to another model and `new_index` is not set.
             IndexReadOnlyError: the cluster blocks writes.
             ClusterError: it refused, or stayed busy or away for too long; or a copy does not agree with its original.
                 What was written stays, and the same call goes on from there.
-            KeyboardInterrupt: passed on after what was under way has been written.
+            KeyboardInterrupt: passed on after pending documents have been written.
         """
-        products = source if isinstance(source, IndexSource) else FileSource(source)
-        self._options.check(copying=isinstance(products, IndexSource))
+        products = source if isinstance(source, IndexSource) else CatalogueSource(source)
+        self.paths = products.paths
+        self._check_options(products)
         engine = choose_engine(self._config.engine, capabilities(self._client))
         with (
             self._encoder() as encoder,
             Ledger(self._config.rejected) as ledger,
             AliasLock(self._client, self._alias, self._backoff) as lock,
         ):
-            target = self._target(products, engine)
-            run = _Run(self, products, target, encoder, ledger, lock)
+            context = RunContext(
+                self._client, self._config, self._bundle, self._alias, products, self._target(products, engine),
+                ledger, lock, self._clock, self._warn, self._note,
+            )  # fmt: skip
+            target = context.target
+            self._started = time.monotonic()
             try:
-                # Nobody waits for the end of a stream: what came of it shall be found.
+                # A stream has no end to wait for: its products shall be found as they come.
                 building = target.building and products.total is not None
                 with loading(self._client, target.name, engine, self._backoff, building=building):
-                    run.write()
+                    self._write(context, encoder)
                 ledger.check()
-                run.finish()
+                self._finish(context)
             except BaseException:
-                self.report = run.describe(finished=False)
+                self.report = self._describe(context, finished=False)
                 raise
-            self.report = run.describe(finished=True)
+            self.report = self._describe(context, finished=True)
         return self.report
+
+    def _check_options(self, products: CatalogueSource | IndexSource) -> None:
+        if self._in_place and self._new_index:
+            raise UsageError("--in-place and --new-index exclude each other.", hint="Choose one.")
+        if self._prune and (self._in_place or isinstance(products, IndexSource)):
+            raise UsageError(
+                "--prune removes what left a catalogue; documents of the shop's own index are the shop's to remove.",
+                hint="Leave --prune out.",
+            )
 
     def _encoder(self) -> AbstractContextManager[ProductEncoder | RayEncoders]:
         if self._config.runner == "ray":
-            return closing(RayEncoders(self._bundle, self._config, self._remark))
+            return closing(RayEncoders(self._bundle, self._config, self._warn))
         return nullcontext(ProductEncoder(self._bundle, self._config.device))
 
     def _note(self, done: int, total: int | None) -> None:
         self._rate.add(done)
-        self._tell(done, total)
+        self._progress(done, total)
 
-    def _target(self, products: FileSource | IndexSource, engine: str) -> Target:
+    def _target(self, products: CatalogueSource | IndexSource, engine: str) -> Target:
         targets = Targets(self._client, self._alias, self._bundle, engine, self._config, products.total)
-        if self._options.in_place:
+        if self._in_place:
             target = targets.in_place()
         elif isinstance(products, IndexSource):
-            target = targets.for_copy(products, self._options.new_index)
+            target = targets.for_copy(products, self._new_index)
         else:
-            target = targets.for_catalogue(self._options.new_index)
+            target = targets.for_catalogue(self._new_index)
         if isinstance(products, IndexSource):
             targets.keep_fields(target.name, products.fields)
         return target
 
-
-class _Run:
-    """What `Ingest.run` does once it has its index."""
-
-    def __init__(
-        self,
-        ingest: Ingest,
-        products: FileSource | IndexSource,
-        target: Target,
-        encoder: ProductEncoder | RayEncoders,
-        ledger: Ledger,
-        lock: AliasLock,
-    ) -> None:
-        # The class is a part of Ingest that lives as long as one call.
-        self._client = ingest._client
-        self._config = ingest._config
-        self._options = ingest._options
-        self._alias = ingest._alias
-        self._progress = ingest._note
-        self._remark = ingest._remark
-        self._backoff = ingest._backoff
-        self._clock = ingest._clock
-        self._products = products
-        self._target = target
-        self._encoder = encoder
-        self._ledger = ledger
-        self._lock = lock
-        self._started = time.monotonic()
-        self._encoded = 0
-        self._pruned = 0
-        self._replaced: str | None = None
-
-    @property
-    def _copying(self) -> IndexSource | None:
-        source = self._products
-        return source if isinstance(source, IndexSource) and self._target.name != source.name else None
-
-    def write(self) -> None:
+    def _write(self, context: RunContext, encoder: ProductEncoder | RayEncoders) -> None:
         """Everything that changes documents."""
-        name = write_alias(self._target.name)
-        total = self._products.total
-        layout = Layout(self._target.way, self._encoder.bundle.fingerprint)
-        pipeline = Pipeline(
-            self._client, name, self._encoder, self._config, layout=layout, ledger=self._ledger, lock=self._lock,
-            remark=self._remark, clock=self._clock, empty=total is not None and self._is_empty(),
-        )  # fmt: skip
-        self._progress(0, total)
+        total = context.source.total
+        pipeline = Pipeline(context, encoder, empty=total is not None and self._is_empty(context.target.name))
+        context.progress(0, total)
 
         def step() -> None:
             self._encoded = pipeline.encoded
-            self._progress(self._ledger.done, total)
+            context.progress(context.ledger.done, total)
 
+        original = context.original
         with pipeline:
-            seen = self._copying.last_seq_nos() if self._copying else ()
-            pipeline.run(self._products, step)
-            if self._copying:
-                self._catch_up(self._copying, pipeline, seen, step)
+            seen = original.last_seq_nos() if original else ()
+            pipeline.run(context.source, step)
+            if original:
+                self._catch_up(original, pipeline, seen, step)
         step()
-        limit = math.inf if self._options.force else self._config.prune_limit
+        name, limit = context.write_alias, math.inf if self._force else self._config.prune_limit
         # A copy that is searched already may hold what the shop wrote there since.
-        if self._copying and self._target.name != self._target.behind:
-            self._pruned = drop_deleted(self._client, self._copying.name, name, self._backoff, limit=limit)
-        elif self._options.prune and isinstance(self._products, FileSource):
-            self._pruned = prune(self._client, name, self._products.ids, self._backoff, limit=limit)
+        if original and context.target.name != context.target.behind:
+            self._pruned = drop_deleted(self._client, original.name, name, self._backoff, limit=limit)
+        elif self._prune and isinstance(context.source, CatalogueSource):
+            self._pruned = prune(self._client, name, context.source.ids, self._backoff, limit=limit)
 
-    def finish(self) -> None:
-        """Make the index the one that is searched."""
-        counts = self._ledger.counts
+    def _catch_up(
+        self, original: IndexSource, pipeline: Pipeline, seen: tuple[int, ...], step: Callable[[], None]
+    ) -> None:
+        """Take over what was written to the original while it was copied."""
+        for _ in range(CATCH_UPS):
+            latest = original.last_seq_nos()
+            if latest == seen:
+                return
+            pipeline.run_late(original.changed_since(seen), step)
+            seen = latest
+
+    def _is_empty(self, name: str) -> bool:
+        # An index that looked empty because a shard was away would be encoded again from the first product to the last.
+        refresh(self._client, name, self._backoff)
+        return count(self._client, name, self._backoff) == 0
+
+    def _finish(self, context: RunContext) -> None:
+        """Point the alias at the index."""
+        ledger, target, original = context.ledger, context.target, context.original
+        counts = ledger.counts
         if not counts[Outcome.WRITTEN] + counts[Outcome.UPDATED] + counts[Outcome.UNCHANGED]:
             raise ClusterError(
-                f"Not one of {self._ledger.seen} products is in the index {self._target.name}.",
-                hint=f"The reasons are in {self._ledger.file}.",
+                f"Not one of {ledger.seen} products is in the index {target.name}.",
+                hint=f"The reasons are in {ledger.file}.",
             )
-        self._lock.check()
-        if self._target.way == "in place":
+        context.lock.check()
+        if target.way == "update":
             return
-        copied = self._copying
-        if copied is not None:
-            check_copy(self._client, copied, self._target.name, self._backoff)
-        # Where the alias led to the original, all its other aliases lead on to the copy too.
-        carried = copied.aliases if copied is not None and self._target.behind == copied.name else {}
-        carried = (
-            {alias: options for alias, options in carried.items() if alias != write_alias(copied.name)}
-            if copied
-            else {}
-        )
-        client, name, behind = self._client, self._target.name, self._target.behind
+        carried: dict[str, Any] = {}
+        if original is not None:
+            check_copy(self._client, original, target.name, self._backoff)
+            # Where the alias led to the original, all its other aliases lead on to the copy too.
+            if target.behind == original.name:
+                carried = original.aliases
+        client, name, behind = self._client, target.name, target.behind
         replaced = behind if behind != name else None
+        expected = [] if behind is None else [behind]
         self._backoff.call(client, lambda: update_meta(client, name, state="complete", replaced=replaced))
-        self._replaced = self._backoff.call(client, lambda: swap_alias(client, self._alias, name, behind, carried))
+        self._replaced = self._backoff.call(client, lambda: swap_alias(client, self._alias, name, expected, carried))
 
-    def describe(self, finished: bool) -> IngestReport:
-        """What was done so far."""
+    def _describe(self, context: RunContext, finished: bool) -> IngestReport:
         return IngestReport(
             alias=self._alias,
-            index=self._target.name,
-            fingerprint=self._encoder.bundle.fingerprint,
-            counts=self._ledger.counts,
-            reasons=self._ledger.reasons,
+            index=context.target.name,
+            fingerprint=self._bundle.fingerprint,
+            counts=context.ledger.counts,
+            reasons=context.ledger.reasons,
             encoded=self._encoded,
             seconds=time.monotonic() - self._started,
             finished=finished,
             replaced=self._replaced,
             pruned=self._pruned,
-            late=self._ledger.late,
+            late=context.ledger.late,
             times=self._clock.times,
         )
-
-    def _is_empty(self) -> bool:
-        client, name = self._client, self._target.name
-        # An index that looked empty because a shard was away would be encoded anew from its first product to its last.
-        refresh(client, name, self._backoff)
-        return count(client, name, self._backoff) == 0
-
-    def _catch_up(
-        self, source: IndexSource, pipeline: Pipeline, seen: tuple[int, ...], step: Callable[[], None]
-    ) -> None:
-        """Take over what was written to the original while it was copied."""
-        for _ in range(CATCH_UPS):
-            latest = source.last_seq_nos()
-            if latest == seen:
-                return
-            pipeline.run_late(source.changed_since(seen), step)
-            seen = latest

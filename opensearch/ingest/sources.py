@@ -1,4 +1,4 @@
-"""Where products come from: catalogue files, streams, and folders that are watched."""
+"""The sources of products: catalogue files, streams, and watched folders."""
 
 from __future__ import annotations
 
@@ -9,27 +9,26 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from clipita.catalogue.ids import IdTable
-from clipita.catalogue.product import Rejection
+from clipita.catalogue.product import CategoryPath, Rejection
 from clipita.catalogue.reader import CatalogueFile, files_in
 from clipita.errors import CatalogueError, FieldMappingError
 from clipita.opensearch.ingest.documents import OURS, Item, OnReject, clashing_column
 
 
-class FileSource:
-    """The products of some files, in their order; an id counts where it occurs first.
-
-    Args:
-        files: opened catalogue files.
+class CatalogueSource:
+    """The products of some files, in their order; of products with the same id the first one counts.
 
     Attributes:
-        ids: every id of the catalogue, those of rejected products included, as far as it was read.
+        ids: all ids read so far, those of rejected products included.
+        paths: the category paths read so far.
 
     Raises:
-        FieldMappingError: a column bears a name of ours.
+        FieldMappingError: a column has a name that clipita writes itself.
     """
 
     def __init__(self, files: Sequence[CatalogueFile]) -> None:
         self.ids = IdTable()
+        self.paths: set[CategoryPath] = set()
         self._files = files
         for file in files:
             _check_columns(file)
@@ -53,12 +52,13 @@ class FileSource:
         for number, file in enumerate(self._files):
             for row, product in file.numbered_products(note):
                 item = Item(product, str(file.file), row)
+                self.paths.add(product.category_path)
                 if file.rows is None:
-                    # A stream says how things are by now: the same id again is news of the same product.
+                    # In a stream the same id again is a newer version of the product.
                     self.ids.setdefault(product.id, number)
                     yield item
                     continue
-                # A reader sees repetitions in its own file only.
+                # A reader detects repetitions in its own file only.
                 first = self.ids.setdefault(product.id, number)
                 if first == number:
                     yield item
@@ -66,7 +66,7 @@ class FileSource:
                     reject(item.rejection(f"the id occurs twice: {self._files[first].file} has it already"))
 
     def again(self, ids: Sequence[tuple[str, str | None]]) -> Iterator[Item]:
-        """Never needed: what a catalogue says does not depend on the index."""
+        """Never called, as a catalogue's products cannot conflict."""
         raise AssertionError(f"a catalogue's products cannot conflict: {ids}")
 
 
@@ -75,7 +75,7 @@ def _check_columns(file: CatalogueFile) -> None:
     if clashing is not None:
         raise FieldMappingError(
             f"{file.file} has a column {clashing!r}, a name that clipita writes itself.",
-            hint=f"Rename it in the catalogue, or map it under [fields] in clipita.toml. Taken are: {', '.join(OURS)}.",
+            hint=f"Rename it in the catalogue, or map it under [fields] in clipita.toml. Reserved: {', '.join(OURS)}.",
         )
 
 
@@ -85,25 +85,20 @@ MOST_RECENT = 100_000
 
 
 class _End:
-    """Closes the queue, with what ended the reading."""
+    """Closes the queue, with the error that ended the reading."""
 
     def __init__(self, error: BaseException | None) -> None:
         self.error = error
 
 
 def batches_in_time(items: Iterator[Item], size: int, ended: threading.Event) -> Iterator[list[Item]]:
-    """Batches of at most `size` items, each of them handed on after half a second however few there are.
-
-    Args:
-        items: read in a thread of its own, which blocks while nothing comes.
-        size: of a batch.
-        ended: nobody wants more.
+    """Batches of at most `size` items, each handed on after half a second even if it is smaller.
 
     Raises:
         BaseException: what reading raised.
     """
     waiting: queue.Queue[Item | _End] = queue.Queue(2 * size)
-    # A daemon: it may be blocked in reading standard input when the run is interrupted.
+    # A daemon thread: it may be blocked in reading standard input when the run is interrupted.
     threading.Thread(target=_pump, args=(items, waiting), name="stream", daemon=True).start()
     while not ended.is_set():
         batch: list[Item] = []
@@ -135,12 +130,7 @@ def _pump(items: Iterator[Item], waiting: queue.Queue[Item | _End]) -> None:
 
 
 class Repeats:
-    """Keeps two versions of one product from being under way at once, of which the older might win.
-
-    Args:
-        settled: whether everything that was sent on has its outcome.
-        ended: nobody wants more.
-    """
+    """Holds back a product while an earlier version of it is being processed, which might be written last."""
 
     def __init__(self, settled: Callable[[], bool], ended: threading.Event) -> None:
         self._settled = settled
@@ -148,7 +138,7 @@ class Repeats:
         self._recent: set[str] = set()
 
     def parts(self, batch: list[Item]) -> Iterator[list[Item]]:
-        """The batch in parts, each of which may be sent on as soon as it is given."""
+        """The batch in parts, each of which can be processed as soon as it is given."""
         part: list[Item] = []
         for item in batch:
             if item.product.id in self._recent or len(self._recent) >= MOST_RECENT:
@@ -173,13 +163,13 @@ Mark = tuple[int, int]
 
 
 def changes(paths: Sequence[Path], seconds: float = SECONDS) -> Iterator[list[Path]]:
-    """For ever: the files that are new or changed, once they have stopped changing.
+    """Files that are new or changed, for ever.
 
-    A file counts as written to its end when its size and time stay the same from one look to the next.
+    A file counts as complete when its size and time stay the same between two checks.
 
     Args:
         paths: files and folders; a folder's later files are found too.
-        seconds: between two looks.
+        seconds: between two checks.
 
     Yields:
         At least one file.
@@ -215,5 +205,5 @@ def _files(path: Path) -> list[Path]:
     try:
         return files_in(path)
     except CatalogueError:
-        # Still empty; files may come.
+        # The folder is still empty.
         return []

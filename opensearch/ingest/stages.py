@@ -8,20 +8,16 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, TypeVar
 
-import numpy as np
-import numpy.typing as npt
-
 from clipita.catalogue.product import Product
-from clipita.config import IngestConfig
 from clipita.errors import ProductError
-from clipita.opensearch.ingest.bulk import CONFLICT, MAX_BYTES, BulkWriter, Document, OnDone
-from clipita.opensearch.ingest.documents import Draft, Item, Layout, make_thumbnail
-from clipita.opensearch.ingest.outcomes import Ledger, Outcome
-from clipita.opensearch.ingest.timing import Clock
+from clipita.opensearch.cluster.bulk import CONFLICT, MAX_BYTES, BulkWriter, Document
+from clipita.opensearch.ingest.context import RunContext
+from clipita.opensearch.ingest.documents import Draft, Item, Layout, Vector, make_thumbnail
+from clipita.opensearch.ingest.outcomes import Outcome
 from clipita.runtime import ProductEncoder, ProductInput, best_batch_size
 from clipita.runtime.stream import CANDIDATES
 
@@ -30,39 +26,39 @@ AHEAD = 4
 MAX_THREADS = 8
 POLL_SECONDS = 0.2
 CHUNK = 16
-"""Products a task of the decoding pool: handing over a small picture costs a good part of decoding it."""
+"""Products per task of the decoding pool: handing over a small image costs a good part of decoding it."""
 LINGER_SECONDS = 1.0
-"""A batch that a slow source does not fill is encoded after so long."""
+"""A batch that a slow source does not fill is encoded after this time."""
 
 Prepared = tuple[ProductInput, str | None]
 Waiting = tuple[Item, Draft, "Future[list[Prepared | ProductError]]", int]
 T = TypeVar("T")
 
 
-class Stopped(Exception):  # noqa: N818 - a signal between threads, no error
+class Stopped(Exception):  # noqa: N818 - a signal between threads, not an error
     """The run is over; threads that wait for room in a queue give up."""
 
 
 class WriteStage:
     """Collects documents into bulks and writes them in threads of its own; safe to use from several threads.
 
-    Args:
-        make_writer: gives a writer, which reports every document to the function it gets; called once a thread.
-        ledger: gets each document's outcome.
-        config: size of a bulk, and how many are written at once.
-        clock: gets the time that the encoding thread waits.
+    Attributes:
+        conflicts: products whose documents another writer changed meanwhile.
     """
 
-    def __init__(
-        self, make_writer: Callable[[OnDone], BulkWriter], ledger: Ledger, config: IngestConfig, clock: Clock
-    ) -> None:
-        self._ledger = ledger
-        self._clock = clock
+    def __init__(self, context: RunContext) -> None:
+        config = context.config
+        self._ledger = context.ledger
+        self._clock = context.clock
+        self._layout = Layout(context.target.way, context.bundle.fingerprint)
         self._max_documents = config.bulk_documents
         self._parallel = config.bulk_threads
         self._writers: queue.SimpleQueue[BulkWriter] = queue.SimpleQueue()
         for _ in range(self._parallel):
-            self._writers.put(make_writer(self._done))
+            writer = BulkWriter(
+                context.client, context.write_alias, self._done, context.backoff(), config.bulk_documents
+            )
+            self._writers.put(writer)
         self._threads = ThreadPoolExecutor(self._parallel, "bulk")
         self._lock = threading.Lock()
         self._expected: dict[str, tuple[Item, Outcome, str | None]] = {}
@@ -72,18 +68,38 @@ class WriteStage:
         self._broken = False
         self.conflicts: list[Item] = []
 
-    def put(self, item: Item, document: Document, outcome: Outcome, problem: str | None = None) -> None:
-        """Queue a document; waits while too much is under way.
+    def put(
+        self, item: Item, draft: Draft, vector: Vector, thumbnail: str | None, outcome: Outcome,
+        problem: str | None = None,
+    ) -> None:  # fmt: skip
+        """Queue a document with its vector; waits while too many bulks are under way.
 
         Args:
-            item: where it comes from.
-            document: what to write.
-            outcome: what to count once it is written.
-            problem: why it has no vector; it then counts as left out for this reason.
+            item: the product and its place.
+            draft: its document.
+            vector: unit length, [dim].
+            thumbnail: base64 of a JPEG, or None.
+            outcome: what to count once the document is written.
+            problem: why the product counts as left out nevertheless.
 
         Raises:
             ClusterError: an earlier bulk failed for good.
         """
+        self._queue(item, self._layout.encoded(item, draft, vector, thumbnail), outcome, problem)
+
+    def put_without_vector(self, item: Item, draft: Draft, problem: str) -> None:
+        """Leave a product out; a document of the shop still belongs into its copy.
+
+        Raises:
+            ClusterError: an earlier bulk failed for good.
+        """
+        document = self._layout.without_vector(item, draft)
+        if document is None:
+            self._ledger.leave_out(item.rejection(problem))
+        else:
+            self._queue(item, document, Outcome.REJECTED, problem)
+
+    def _queue(self, item: Item, document: Document, outcome: Outcome, problem: str | None) -> None:
         with self._lock:
             self._expected[document.id] = (item, outcome, problem)
             self._buffer.append(document)
@@ -120,7 +136,7 @@ class WriteStage:
         self._under_way.append(self._threads.submit(self._write, documents))
 
     def _write(self, documents: list[Document]) -> None:
-        # After one bulk failed for good the next would wait for the same cluster just as long.
+        # After one bulk failed for good, the next would wait just as long for the same cluster.
         if self._broken:
             return
         writer = self._writers.get()
@@ -148,22 +164,13 @@ class BatchStage(ABC, Generic[T]):
     """Collects products into batches for an encoder, wherever that is, and hands finished documents to the writer.
 
     `put_all` is called by one thread and `step` by another.
-
-    Args:
-        write: the next stage.
-        ledger: gets what cannot be encoded.
-        config: batch size and thumbnails.
-        layout: makes documents.
-        clock: gets the time spent.
     """
 
-    def __init__(self, write: WriteStage, ledger: Ledger, config: IngestConfig, layout: Layout, clock: Clock) -> None:
+    def __init__(self, context: RunContext, write: WriteStage) -> None:
+        self._config = context.config
+        self._clock = context.clock
         self._write = write
-        self._ledger = ledger
-        self._config = config
-        self._layout = layout
-        self._clock = clock
-        self._batch_size = config.batch_size or CANDIDATES[-1]
+        self._batch_size = self._config.batch_size or CANDIDATES[-1]
         self._queue: queue.Queue[T | None] = queue.Queue(AHEAD * self._batch_size)
         self._stop = threading.Event()
         self._ended = False
@@ -216,16 +223,9 @@ class BatchStage(ABC, Generic[T]):
                     batch.append(entry)
         return batch
 
-    def _with_vector(self, item: Item, draft: Draft, vector: npt.NDArray[np.float32], thumbnail: str | None) -> None:
+    def _encoded(self, item: Item, draft: Draft, vector: Vector, thumbnail: str | None) -> None:
         self.encoded += 1
-        self._write.put(item, self._layout.encoded(item, draft, vector, thumbnail), Outcome.WRITTEN)
-
-    def _without_vector(self, item: Item, draft: Draft, problem: str) -> None:
-        document = self._layout.without_vector(item, draft)
-        if document is None:
-            self._ledger.leave_out(item.rejection(problem))
-        else:
-            self._write.put(item, document, Outcome.REJECTED, problem)
+        self._write.put(item, draft, vector, thumbnail, Outcome.WRITTEN)
 
     def _enqueue(self, entry: T | None) -> None:
         while not self._stop.is_set():
@@ -238,45 +238,30 @@ class BatchStage(ABC, Generic[T]):
 
 
 class EncodeStage(BatchStage[Waiting]):
-    """An encoder in this process; pictures are decoded in a pool, ahead of it.
-
-    Args:
-        encoder: the model.
-        pool: threads for decoding.
-        write: see `BatchStage`, as all that follow.
-        ledger: likewise.
-        config: likewise.
-        layout: likewise.
-        clock: likewise.
-    """
+    """An encoder in this process; images are decoded ahead of it, in a pool."""
 
     def __init__(
-        self,
-        encoder: ProductEncoder,
-        pool: ThreadPoolExecutor,
-        write: WriteStage,
-        ledger: Ledger,
-        config: IngestConfig,
-        layout: Layout,
-        clock: Clock,
+        self, context: RunContext, write: WriteStage, encoder: ProductEncoder, pool: ThreadPoolExecutor
     ) -> None:
-        super().__init__(write, ledger, config, layout, clock)
+        super().__init__(context, write)
         self._encoder = encoder
         self._pool = pool
-        self._measured = config.batch_size > 0
+        self._measured = self._config.batch_size > 0
 
     def put_all(self, products: Sequence[tuple[Item, Draft]]) -> None:
-        """Queue products, whose pictures begin to be decoded; waits while the queue is full.
+        """Queue products and begin to decode their images; waits while the queue is full.
 
         Raises:
             Stopped: the run is over.
         """
         for start in range(0, len(products), CHUNK):
             part = products[start : start + CHUNK]
-            wanted = [draft.product for _, draft in part]
-            future = self._pool.submit(prepare_all, self._encoder, wanted, self._config.thumbnails)
+            future = self._pool.submit(self._prepare_all, [draft.product for _, draft in part])
             for number, (item, draft) in enumerate(part):
                 self._enqueue((item, draft, future, number))
+
+    def _prepare_all(self, products: Sequence[Product]) -> list[Prepared | ProductError]:
+        return [prepare(self._encoder, product, self._config.thumbnails) for product in products]
 
     def step(self) -> bool:
         """Encode one batch.
@@ -286,7 +271,7 @@ class EncodeStage(BatchStage[Waiting]):
         """
         batch = self._next_batch()
         if not batch:
-            # Nothing came for a while: what is finished need not wait for a full bulk.
+            # Nothing came for a while: finished documents need not wait for a full bulk.
             self._write.flush()
             return not self._ended
         ready: list[tuple[Item, Draft, ProductInput, str | None]] = []
@@ -294,7 +279,7 @@ class EncodeStage(BatchStage[Waiting]):
             for item, draft, future, number in batch:
                 prepared = future.result()[number]
                 if isinstance(prepared, ProductError):
-                    self._without_vector(item, draft, prepared.message)
+                    self._write.put_without_vector(item, draft, prepared.message)
                 else:
                     ready.append((item, draft, *prepared))
         with self._clock.spent("encode"):
@@ -305,12 +290,12 @@ class EncodeStage(BatchStage[Waiting]):
                 self._measured = True
             vectors = self._encoder.encode(inputs)
         for (item, draft, _, thumbnail), vector in zip(ready, vectors, strict=True):
-            self._with_vector(item, draft, vector, thumbnail)
+            self._encoded(item, draft, vector, thumbnail)
         return not self._ended
 
 
 def decoding_pool() -> ThreadPoolExecutor:
-    """Threads in which pictures are read and decoded: one more than there are cores, up to `MAX_THREADS`."""
+    """Threads that read and decode images: one more than there are cores, up to `MAX_THREADS`."""
     return ThreadPoolExecutor(min(MAX_THREADS, (os.cpu_count() or 1) + 1), "decode")
 
 
@@ -318,17 +303,10 @@ def prepare(encoder: ProductEncoder, product: Product, thumbnails: bool) -> Prep
     """What the encoder takes, and the thumbnail where one is wanted.
 
     Returns:
-        Both; or the error, where the picture cannot be read or there is nothing that the model reads.
+        Both; or the error, where the image cannot be read or the product has nothing that the model reads.
     """
     try:
         prepared = encoder.prepare(product)
         return prepared, make_thumbnail(product) if thumbnails else None
     except ProductError as error:
         return error
-
-
-def prepare_all(
-    encoder: ProductEncoder, products: Sequence[Product], thumbnails: bool
-) -> list[Prepared | ProductError]:
-    """`prepare` of each."""
-    return [prepare(encoder, product, thumbnails) for product in products]

@@ -1,4 +1,4 @@
-"""Which index a run writes to, and its settings while a run loads it."""
+"""Which index a run writes to, and the index's settings during a bulk load."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from opensearchpy import NotFoundError, OpenSearch, OpenSearchException
+from opensearchpy import NotFoundError, OpenSearch
 
 from clipita.config import IngestConfig
 from clipita.errors import ClipItaError, ClusterError, IndexMissingError
-from clipita.opensearch.cluster.errors import address_of, guarded, translate
+from clipita.opensearch.cluster.errors import guarded
 from clipita.opensearch.cluster.retry import Backoff
 from clipita.opensearch.index.index import (
     ProductIndex,
@@ -38,7 +38,7 @@ class Target:
         name: the concrete index.
         behind: the index that the alias points at when the run begins, or None.
         way: how documents are written.
-        building: no run has come to its end there.
+        building: no run was completed there.
     """
 
     name: str
@@ -48,16 +48,7 @@ class Target:
 
 
 class Targets:
-    """Finds or makes the index of a run.
-
-    Args:
-        client: connected.
-        alias: the name that searches use.
-        bundle: the model.
-        engine: of a new index.
-        config: options of a new index.
-        products: how many are to come, where that is known.
-    """
+    """Finds or creates the index of a run."""
 
     def __init__(
         self,
@@ -78,8 +69,8 @@ class Targets:
     def for_catalogue(self, new_index: bool) -> Target:
         """The index for the products of a catalogue.
 
-        The first index of an alias is behind it from the start. With `new_index` it is built beside the present one,
-        and an earlier such run that did not come to its end is continued.
+        The alias points at its first index from the start. With `new_index` the index is built beside the present one,
+        and an earlier such run that was not completed is continued.
 
         Raises:
             FingerprintError: the present index belongs to another model and `new_index` is not set.
@@ -89,11 +80,11 @@ class Targets:
         if present is not None and present.kept:
             raise ClusterError(
                 f"The index {present.name} holds the shop's own documents, which a catalogue's would overwrite.",
-                hint=f"Add vectors to them with --in-place, or copy them anew with --from-index {self._alias}.",
+                hint=f"Add vectors to them with --in-place, or copy them again with --from-index {self._alias}.",
             )
         if present is not None and not new_index:
             check_fingerprint(present, self._bundle, self._alias)
-            return Target(present.name, present.name, "whole", not present.complete)
+            return Target(present.name, present.name, "replace", not present.complete)
         behind = None if present is None else present.name
         name = self._unfinished(copied_from=None)
         if name is None:
@@ -102,7 +93,7 @@ class Targets:
         elif behind is None:
             with guarded(self._client):
                 self._client.indices.put_alias(index=name, name=self._alias)
-        return Target(name, behind or name, "whole", building=True)
+        return Target(name, behind or name, "replace", building=True)
 
     def for_copy(self, source: IndexSource, new_index: bool) -> Target:
         """The index for a copy of the shop's own one.
@@ -113,7 +104,7 @@ class Targets:
         behind = resolve(self._client, self._alias)
         if behind == self._alias:
             raise ClusterError(
-                f"{self._alias} is an index, so that no alias can have its name.",
+                f"{self._alias} is an index, so no alias can have its name.",
                 hint=f"Name an alias for the copy, for instance --index {self._alias}-search; or add vectors to the "
                 "index itself with --in-place.",
             )
@@ -122,7 +113,7 @@ class Targets:
             if behind == source.name:
                 return self.in_place()
             if present.meta.get("copied_from") == source.name:
-                return Target(present.name, behind, "whole", not present.complete)
+                return Target(present.name, behind, "replace", not present.complete)
         name = self._unfinished(copied_from=source.name)
         if name is None:
             body = carried_body(
@@ -130,14 +121,14 @@ class Targets:
                 products=source.total, copied_from=source.name,
             )  # fmt: skip
             name = self._create(body, visible=False)
-        return Target(name, behind, "whole", building=True)
+        return Target(name, behind, "replace", building=True)
 
     def in_place(self) -> Target:
         """The shop's own index, with our fields added to its mapping.
 
         Raises:
             IndexMissingError: there is none.
-            ClusterError: it was made without `index.knn`, which cannot be changed later.
+            ClusterError: it was created without `index.knn`, which cannot be changed later.
             FingerprintError: it holds vectors of another model.
         """
         name = resolve(self._client, self._alias)
@@ -147,7 +138,7 @@ class Targets:
             index = self._client.indices.get(index=name)[name]
             if str(index["settings"]["index"].get("knn", "false")).lower() != "true":
                 raise ClusterError(
-                    f"The index {name} was made without index.knn, which cannot be switched on later.",
+                    f"The index {name} was created without index.knn, which cannot be switched on later.",
                     hint=f"Copy it into a new index with vectors: clipita ingest --from-index {self._alias} "
                     "--index ALIAS",
                 )
@@ -155,10 +146,10 @@ class Targets:
             if present is not None:
                 check_fingerprint(present, self._bundle, self._alias)
             self._add_fields(name, index["mappings"], present)
-        return Target(name, name, "in place", building=False)
+        return Target(name, name, "update", building=False)
 
     def keep_fields(self, name: str, fields: Mapping[str, str]) -> None:
-        """Note in the index which of the shop's fields is the title, so that searches find it; see `ProductIndex`."""
+        """Store in the index which of the shop's fields is the title and so on, see `ProductIndex.fields`."""
         with guarded(self._client):
             if read(self._client, name).fields != fields:
                 update_meta(self._client, name, fields=dict(fields))
@@ -191,10 +182,8 @@ class Targets:
         name = f"{self._stem}{number}"
         if visible:
             body["aliases"] = {self._alias: {}}
-        try:
+        with guarded(self._client):
             self._client.indices.create(index=name, body=body)
-        except OpenSearchException as error:
-            raise translate(error, address_of(self._client)) from error
         return name
 
     @property
@@ -210,23 +199,16 @@ class Targets:
 
 
 WHILE_BUILDING: Mapping[str, Any] = {"refresh_interval": "-1", "number_of_replicas": "0"}
-"""Copies are made at the end by copying segments, which takes a fraction of indexing every document twice."""
+"""Replicas are created at the end by copying segments, which is much faster than indexing each document twice."""
 FAISS_THRESHOLD = "knn.advanced.approximate_threshold"
-"""-1 puts off building faiss graphs, 0 builds them with every segment."""
+"""-1 defers building faiss graphs, 0 builds them with each segment."""
 
 
 @contextmanager
 def loading(client: OpenSearch, name: str, engine: str, backoff: Backoff, *, building: bool) -> Iterator[None]:
-    """A write alias while a load runs; an index that nobody searches yet also gets the settings of a fast load.
+    """Give an index its write alias during a load, and, while nobody searches it yet, the settings of a fast load.
 
-    The former settings stand in `_meta` meanwhile, so that the run after a killed one restores them too.
-
-    Args:
-        client: connected.
-        name: the concrete index.
-        engine: lucene or faiss.
-        backoff: how to wait for a busy cluster.
-        building: it was not complete before; a live index keeps its settings.
+    The former settings are kept in `_meta` meanwhile, so that the run after a killed one restores them too.
 
     Raises:
         ClusterError: the cluster refused it.
@@ -239,12 +221,14 @@ def loading(client: OpenSearch, name: str, engine: str, backoff: Backoff, *, bui
             with guarded(client):
                 _end(client, name, former)
         except ClipItaError as second:
-            # The first error is the one to tell; the next run restores the settings.
+            # The first error takes precedence; the next run restores the settings.
             error.add_note(f"The refresh interval and replicas of {name} are still off: {second.message}")
         raise
     backoff.call(client, lambda: _end(client, name, former))
     if building and engine == "faiss":
-        _merge(client, name, backoff)
+        # Build each shard's graph once, over all of its products.
+        timeout = {"request_timeout": 3600}
+        backoff.call(client, lambda: client.indices.forcemerge(index=name, max_num_segments=1, params=timeout))
     backoff.call(client, lambda: _warm_up(client, name))
 
 
@@ -269,17 +253,10 @@ def _end(client: OpenSearch, name: str, former: Mapping[str, Any]) -> None:
     client.indices.refresh(index=name)
 
 
-def _merge(client: OpenSearch, name: str, backoff: Backoff) -> None:
-    """Build each shard's graph once, over all of its products."""
-    backoff.call(
-        client, lambda: client.indices.forcemerge(index=name, max_num_segments=1, params={"request_timeout": 3600})
-    )
-
-
 def _warm_up(client: OpenSearch, name: str) -> None:
     """Load the graphs into memory before the first search needs them."""
     try:
         client.transport.perform_request("GET", f"/_plugins/_knn/warmup/{name}")
     except NotFoundError:
-        # A managed cluster may keep the k-NN plugin's own API closed; searching works all the same.
+        # A managed cluster may not offer the k-NN plugin's own API; searching works all the same.
         return

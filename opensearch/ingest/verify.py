@@ -1,4 +1,4 @@
-"""Whether a copy of the shop's index holds what the shop's index holds, before any search is sent there."""
+"""Comparison of a copy with the shop's index, before any search is sent to the copy."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from opensearchpy import OpenSearch
 
 from clipita.errors import ClusterError
-from clipita.opensearch.cluster.reads import addresses, count, get_documents, whole
+from clipita.opensearch.cluster.reads import addresses, all_shards, count, get_documents
 from clipita.opensearch.cluster.retry import Backoff
 from clipita.opensearch.index.mapping import ID_FIELD, VECTOR_FIELD
 from clipita.opensearch.ingest.index_source import IndexSource
@@ -21,16 +21,10 @@ _OURS = (VECTOR_FIELD, "clipita")
 def check_copy(client: OpenSearch, source: IndexSource, name: str, backoff: Backoff) -> None:
     """Compare counts, a random sample of documents with their routing, and the hits of some searches.
 
-    Args:
-        client: connected.
-        source: the shop's index.
-        name: the copy.
-        backoff: how to wait for a busy cluster.
-
     Raises:
-        ClusterError: they disagree; the text says in what.
+        ClusterError: the copy `name` does not agree with `source`; the text says in what.
     """
-    backoff.call(client, lambda: whole(client.indices.refresh(index=f"{source.name},{name}"), copies=True))
+    backoff.call(client, lambda: all_shards(client.indices.refresh(index=f"{source.name},{name}"), copies=True))
     counts = [count(client, index, backoff) for index in (source.name, name)]
     if counts[0] != counts[1]:
         raise _disagree(source.name, name, f"it has {counts[1]:,} documents instead of {counts[0]:,}")
@@ -46,7 +40,7 @@ def check_copy(client: OpenSearch, source: IndexSource, name: str, backoff: Back
 def _sample(client: OpenSearch, name: str, backoff: Backoff) -> list[dict[str, Any]]:
     chance = {"function_score": {"query": {"match_all": {}}, "random_score": {"seed": 1, "field": "_seq_no"}}}
     body = {"size": SAMPLE, "query": chance, "_source": {"excludes": list(_OURS)}}
-    answer = backoff.call(client, lambda: whole(client.search(index=name, body=body)))
+    answer = backoff.call(client, lambda: all_shards(client.search(index=name, body=body)))
     found: list[dict[str, Any]] = answer["hits"]["hits"]
     return found
 
@@ -64,15 +58,15 @@ def _check_documents(
         if ID_FIELD not in hit["_source"]:
             kept.pop(ID_FIELD, None)
         if kept != hit["_source"]:
-            raise _disagree(original, name, f"the document {hit['_id']} is another one")
+            raise _disagree(original, name, f"the document {hit['_id']} differs")
 
 
 def _queries(source: IndexSource, document: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Some words of the document in each text field, and a value in each keyword field."""
+    """One query per text field, by some words of the document, and one per keyword field."""
     queries: list[dict[str, Any]] = []
     for field, mapping in source.mappings.get("properties", {}).items():
         value = document.get(field)
-        # A field that is kept for showing alone, as pictures' addresses often are, cannot be asked for.
+        # A field that is only stored, as image URLs often are, cannot be searched.
         if not isinstance(value, str) or not value.strip() or not mapping.get("index", True):
             continue
         if mapping.get("type") == "text":
@@ -85,5 +79,5 @@ def _queries(source: IndexSource, document: Mapping[str, Any]) -> list[dict[str,
 def _disagree(original: str, name: str, what: str) -> ClusterError:
     return ClusterError(
         f"The copy {name} does not agree with {original}: {what}. The alias stays where it is.",
-        hint="If somebody writes to the index all the time, run the same command again: it takes over what changed.",
+        hint="If the index is written to all the time, run the same command again: it takes over what changed.",
     )

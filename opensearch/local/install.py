@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
-import hashlib
 import os
 import shutil
 import tempfile
@@ -16,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clipita.errors import LocalNodeError, MissingExtraError
+from clipita.files import locked, sha256
 
 VERSION = "3.6.0"
 ATTEMPTS = 3
@@ -146,29 +145,6 @@ def fetch(part: Part, downloads: Path, progress: Progress = silent) -> Path:
             )
         fetched.replace(file)
     return file
-
-
-def sha256(file: Path) -> str:
-    """Hex digest of a file."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-@contextmanager
-def locked(file: Path, on_wait: Callable[[], None]) -> Iterator[None]:
-    """Hold an exclusive lock between processes; the system frees it when its holder dies.
-
-    Args:
-        file: the lock file, created when it is absent and never removed.
-        on_wait: called once when another process holds the lock.
-    """
-    with file.open("a") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            on_wait()
-            fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
 
 
 def _download(part: Part, staging: Path, downloads: Path, progress: Progress) -> Path:

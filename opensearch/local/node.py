@@ -21,8 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clipita.errors import LocalNodeError, UsageError
+from clipita.files import locked
 from clipita.opensearch.local import process
-from clipita.opensearch.local.install import VERSION, Progress, cache_folder, install, locked, silent
+from clipita.opensearch.local.install import VERSION, Progress, cache_folder, install, silent
 from clipita.opensearch.local.java import choose_java
 from clipita.opensearch.local.process import State
 from clipita.opensearch.local.settings import LOG_NAME, PORTS_NAME, check_heap, write_settings

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clipita.errors import LocalNodeError
+from clipita.files import boot_id, start_ticks, write_atomically
 from clipita.opensearch.local.java import Java
 
 STATE_NAME = "state.json"
@@ -35,9 +36,8 @@ class State:
 
     Attributes:
         pid: process id.
-        started: when it started, in clock ticks since boot (proc_pid_stat(5), field 22); with `boot` it tells our
-            process from a later one that got the same id.
-        boot: the boot's id (/proc/sys/kernel/random/boot_id).
+        started: see `start_ticks`; with `boot` it tells our process from a later one that got the same id.
+        boot: see `boot_id`.
         url: where it answers, None until it did for the first time.
         java: the runtime, in words.
         heap: its heap size.
@@ -83,10 +83,8 @@ def read_state(home: Path) -> State | None:
 
 
 def write_state(home: Path, state: State) -> None:
-    """Write state.json in one step, so that no reader sees half of it."""
-    draft = home / f".{STATE_NAME}"
-    draft.write_text(json.dumps(dataclasses.asdict(state), indent=2) + "\n", encoding="utf-8")
-    draft.replace(home / STATE_NAME)
+    """Write state.json in one step."""
+    write_atomically(home / STATE_NAME, (json.dumps(dataclasses.asdict(state), indent=2) + "\n").encode())
 
 
 def clear_state(home: Path, pid: int) -> None:
@@ -98,7 +96,7 @@ def clear_state(home: Path, pid: int) -> None:
 
 def is_alive(state: State) -> bool:
     """Whether the process runs and is the very one that was started (process ids are used again)."""
-    return state.boot == _boot_id() and _start_ticks(state.pid) == state.started
+    return state.boot == boot_id() and start_ticks(state.pid) == state.started
 
 
 def send_signal(state: State, number: signal.Signals) -> None:
@@ -143,10 +141,10 @@ def launch(server: Path, home: Path, java: Java, heap: str) -> State:
         user=run_as.user, group=run_as.group, extra_groups=run_as.extra_groups,
     )  # fmt: skip
     pid = int(started.stdout)
-    ticks = _start_ticks(pid)
+    ticks = start_ticks(pid)
     if ticks is None:
         raise LocalNodeError(f"OpenSearch ended at once: {tail(console, 5) or 'it wrote nothing'}")
-    return State(pid, ticks, _boot_id(), None, str(java), heap)
+    return State(pid, ticks, boot_id(), None, str(java), heap)
 
 
 def tail(file: Path, lines: int) -> str:
@@ -226,18 +224,3 @@ def _probe(server: Path, home: Path, java: Java, run_as: RunAs) -> str | None:
     if answer.returncode == 0:
         return None
     return f"no access to {answer.stdout.strip()}" if answer.stdout else answer.stderr.strip() or "not allowed"
-
-
-def _boot_id() -> str:
-    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-
-
-def _start_ticks(pid: int) -> int | None:
-    """When the process started, or None when there is none or only its remains (a zombie)."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    # The second field is the program's name in brackets and may itself hold blanks and brackets.
-    fields = text.rpartition(")")[2].split()
-    return None if fields[0] in "ZX" else int(fields[19])

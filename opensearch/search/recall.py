@@ -12,7 +12,7 @@ from opensearchpy import OpenSearch
 
 from clipita.errors import QueryError, UsageError
 from clipita.opensearch.cluster.errors import guarded
-from clipita.opensearch.cluster.reads import whole
+from clipita.opensearch.cluster.reads import all_shards
 from clipita.opensearch.index.mapping import VECTOR_FIELD
 from clipita.opensearch.search.options import MAX_WINDOW
 
@@ -109,5 +109,5 @@ def _exact(vector: Sequence[float]) -> dict[str, Any]:
 def _timed(client: OpenSearch, index: str, query: dict[str, Any], k: int) -> tuple[dict[str, float], float]:
     started = time.perf_counter()
     with guarded(client, QueryError):
-        answer = whole(client.search(index=index, body={"size": k, "query": query, "_source": False}))
+        answer = all_shards(client.search(index=index, body={"size": k, "query": query, "_source": False}))
     return {hit["_id"]: hit["_score"] for hit in answer["hits"]["hits"]}, time.perf_counter() - started

@@ -63,7 +63,7 @@ def test_counts(shop: Path) -> None:
     assert not report.clean
     assert sorted(rejection.row for rejection in seen) == [5, 6, 7, 8, 9, 10]
     assert steps[-1] == 10
-    broken = {r.id: r for r in report.examples if r.reason.startswith("the picture")}
+    broken = {r.id: r for r in report.examples if r.reason.startswith("the image")}
     assert broken["5"].row == 5
     assert "cannot be decoded" in broken["5"].reason
     assert "does not exist" in broken["6"].reason

@@ -233,7 +233,7 @@ class TestImage:
         ],
     )
     def test_unusable(self, value: Any) -> None:
-        with pytest.raises(ImageError, match=r"^the picture"):
+        with pytest.raises(ImageError, match=r"^the image"):
             image_source(value, "image")
 
 

@@ -79,13 +79,13 @@ class TestFormats:
     def test_unknown_suffix_lists_the_known(self, tmp_path: Path) -> None:
         file = tmp_path / "a.xlsx"
         file.write_bytes(b"PK")
-        with pytest.raises(CatalogueError, match=r"no known catalogue format.*\.parquet.*\.jsonl.*\.csv"):
+        with pytest.raises(CatalogueError, match=r"not of a known catalogue format.*\.parquet.*\.jsonl.*\.csv"):
             CatalogueFile(file)
 
     def test_zipped_parquet_is_no_known_format(self, tmp_path: Path) -> None:
         file = tmp_path / "a.parquet.gz"
         file.write_bytes(b"x")
-        with pytest.raises(CatalogueError, match="no known catalogue format"):
+        with pytest.raises(CatalogueError, match="not of a known catalogue format"):
             CatalogueFile(file)
 
 

@@ -4,6 +4,8 @@ import datetime
 import gzip
 import json
 import math
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from clipita.catalogue import CatalogueFile, Product, Rejection
+from clipita.catalogue import CatalogueFile, Product, Rejection, reader
+from clipita.catalogue.rows import NumberedRow, StoredRow
+from clipita.catalogue.split import split_catalogue
 from clipita.config import FieldsConfig
 from clipita.errors import CatalogueError, FieldMappingError
 
@@ -131,7 +135,7 @@ class TestCsv:
         assert len(products[0].title or "") == 300_000
 
     def test_two_columns_of_one_name(self, tmp_path: Path) -> None:
-        with pytest.raises(CatalogueError, match="more than one column of the name title"):
+        with pytest.raises(CatalogueError, match="more than one column named title"):
             CatalogueFile(write_csv(tmp_path / "a.csv", "product_id,title,title\n1,a,b\n"))
 
     def test_column_without_a_name(self, tmp_path: Path) -> None:
@@ -216,3 +220,57 @@ class TestParquet:
         pq.write_table(pa.table({"sku": ["1"], "title": ["a"]}), tmp_path / "a.parquet")
         with pytest.raises(FieldMappingError, match="sku"):
             CatalogueFile(tmp_path / "a.parquet")
+
+
+class Blocks:
+    """A toy format: `name: value` lines, products apart by a blank line."""
+
+    binary_columns: frozenset[str] = frozenset()
+
+    def __init__(self, file: Path) -> None:
+        blocks = file.read_text().strip().split("\n\n")
+        self._rows = [dict(line.split(": ", 1) for line in block.splitlines()) for block in blocks]
+        self.columns = list(dict.fromkeys(name for row in self._rows for name in row))
+        self.rows = len(self._rows)
+
+    def records(self, leave_out: Collection[str] = ()) -> Iterator[NumberedRow]:
+        for number, row in enumerate(self._rows, start=1):
+            yield number, {name: value for name, value in row.items() if name not in leave_out}
+
+    def stored(self, column: str) -> Iterator[StoredRow]:
+        for number, row in enumerate(self._rows, start=1):
+            yield number, row.get(column), row
+
+    def sink(self, file: Path, stack: ExitStack) -> Callable[[Any], object]:
+        stream = stack.enter_context(file.open("w"))
+        return lambda row: stream.write("".join(f"{name}: {value}\n" for name, value in row.items()) + "\n")
+
+
+class TestAnotherFormat:
+    """A reader is a module and a row in FORMATS."""
+
+    @pytest.fixture
+    def file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        monkeypatch.setitem(reader.FORMATS, ".blocks", Blocks)
+        file = tmp_path / "shop.blocks"
+        file.write_text("".join(f"product_id: {n}\ntitle: Shoe {n}\nprice: {n}.5\n\n" for n in range(60)))
+        return file
+
+    def test_is_read_and_found_in_folders(self, file: Path) -> None:
+        products, rejections = read(file)
+        assert [product.title for product in products] == [f"Shoe {n}" for n in range(60)]
+        assert products[3].extra == {"price": "3.5"}
+        assert rejections == []
+        assert reader.files_in(file.parent) == [file]
+
+    def test_is_split(self, file: Path) -> None:
+        report = split_catalogue(file, FieldsConfig())
+        assert report.files["test"].name == "shop-test.blocks"
+        parts = [list(CatalogueFile(part).products()) for part in report.files.values()]
+        assert {product.id for part in parts for product in part} == {str(n) for n in range(60)}
+        assert sum(map(len, parts)) == 60
+
+    def test_is_named_where_a_format_is_unknown(self, file: Path) -> None:
+        other = file.rename(file.with_suffix(".unknown"))
+        with pytest.raises(CatalogueError, match=r"Known are .*\.blocks"):
+            CatalogueFile(other)

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from clipita.catalogue.reader import CatalogueFile, open_source
-from clipita.catalogue.split import PARTS, part_of
+from clipita.catalogue.split import PARTS, in_sample, part_of
 from clipita.cli import group
 from clipita.cli.failure import run_guarded
 
@@ -40,6 +40,25 @@ def check(found: dict[str, list[dict[str, object]]], wanted: list[dict[str, obje
     assert sorted((row for rows in found.values() for row in rows), key=lambda row: str(row[key])) == wanted
     assert len(found["train"]) > 0.7 * len(wanted)
     assert len(found["valid"]) > 0.05 * len(wanted) < len(found["test"])
+
+
+def test_the_rule_stays_what_trained_models_rest_on() -> None:
+    parts = "".join(part_of(f"sku {number}")[1] for number in range(40))
+    assert parts == "arrerrrererrrrrrarrrrrrrarrreerrrrrrrrrr"
+    again = [part_of(f"sku {number}") for number in range(10_000)]
+    assert 0.78 < again.count("train") / len(again) < 0.82
+    other = [part_of(f"sku {number}", seed=1) for number in range(10_000)]
+    # Two independent splits agree on 0.8² + 2 * 0.1² of the products.
+    assert 0.63 < sum(a == b for a, b in zip(again, other, strict=True)) / len(again) < 0.69
+
+
+def test_a_larger_sample_holds_a_smaller_one() -> None:
+    ids = [f"sku {number}" for number in range(5_000)]
+    few, more = ({id_ for id_ in ids if in_sample(id_, share)} for share in (0.1, 0.3))
+    assert few < more
+    assert 0.08 < len(few) / len(ids) < 0.12
+    assert all(in_sample(id_, 1.0) for id_ in ids)
+    assert 0.05 < sum(part_of(id_) == "test" for id_ in few) / len(few) < 0.15
 
 
 def test_parquet_with_pictures(here: Path) -> None:

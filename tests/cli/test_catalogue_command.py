@@ -36,7 +36,7 @@ def test_report_and_exit_code(shop: Path, capsys: pytest.CaptureFixture[str]) ->
         "rows",
         "level 1: 1, level 2: 2",
         "the id is missing",
-        "Row 3, id 2: the picture is of no known format",
+        "Row 3, id 2: the image is not of a known format",
     ):
         assert words in out
     assert "2 of 3 rows cannot be used" in err

@@ -217,7 +217,7 @@ def test_the_page(shop: Path, tiny_bundle: Path, tmp_path: Path) -> None:
     assert html.count('<article class="query"') == 11
     assert 8 <= html.count("data:image/jpeg;base64") <= 40
     assert "Cutting Boards" in html
-    assert not list(tmp_path.glob(".*.partial"))
+    assert not list(tmp_path.glob(".draft-*"))
 
 
 def test_settings_name_catalogue_and_bundle(

@@ -19,9 +19,9 @@ from clipita.catalogue.reader import CatalogueFile
 from clipita.errors import ExportError, ParityError
 from clipita.exporters import bundle as bundle_writer
 from clipita.exporters.bundle import export_bundle, sweep
+from clipita.files import sha256
 from clipita.model.checkpoint import TrainedModel, load_run
 from clipita.runtime import Bundle, ProductEncoder, TextEncoder
-from clipita.runtime.bundle import hash_file
 
 
 @pytest.fixture
@@ -96,12 +96,12 @@ def test_a_failed_export_keeps_the_older_bundle(
     trained: TrainedModel, shop: Path, tmp_path: Path, tiny_bundle: Path
 ) -> None:
     shutil.copytree(tiny_bundle, tmp_path / "model")
-    before = {file.name: hash_file(file) for file in (tmp_path / "model").iterdir()}
+    before = {file.name: sha256(file) for file in (tmp_path / "model").iterdir()}
     with torch.no_grad():
         trained.model.towers.text.positional_embedding.normal_(generator=torch.Generator().manual_seed(0))
     with pytest.raises(ParityError):
         export(trained, shop, tmp_path / "model")
-    assert {file.name: hash_file(file) for file in (tmp_path / "model").iterdir()} == before
+    assert {file.name: sha256(file) for file in (tmp_path / "model").iterdir()} == before
     assert [entry.name for entry in tmp_path.iterdir()] == ["model"]
 
 
@@ -199,7 +199,7 @@ def test_a_bundle_of_schema_1_still_gives_vectors(tiny_bundle: Path, shop: Path,
     onnx.save(graph, old / "product.onnx")
     manifest = json.loads((old / "manifest.json").read_text()) | {"schema": 1}
     file = old / "product.onnx"
-    manifest["files"]["product.onnx"] = {"sha256": hash_file(file), "bytes": file.stat().st_size}
+    manifest["files"]["product.onnx"] = {"sha256": sha256(file), "bytes": file.stat().st_size}
     manifest["fingerprint"] = fingerprint_of(manifest)
     (old / "manifest.json").write_text(json.dumps(manifest))
     before, now = ProductEncoder(Bundle.load(old)), ProductEncoder(Bundle.load(tiny_bundle))

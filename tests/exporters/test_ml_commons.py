@@ -18,12 +18,13 @@ import pytest
 
 from clipita.errors import UsageError
 from clipita.exporters.ml_commons import CHUNK_BYTES, checked_name, write_package
+from clipita.files import sha256
 from clipita.runtime import Bundle, TextEncoder
-from clipita.runtime.bundle import hash_file
 
 CLUSTER = """
 import json, sys, zipfile
 import numpy, onnxruntime, tokenizers
+from clipita.files import sha256
 package, texts, target = sys.argv[1:]
 with zipfile.ZipFile(package) as archive:
     session = onnxruntime.InferenceSession(archive.read("model.onnx"), providers=["CPUExecutionProvider"])
@@ -83,7 +84,7 @@ def test_the_zip_holds_one_old_enough_graph_and_a_tokenizer(package: dict[str, P
 
 def test_the_registration_fits_the_zip(package: dict[str, Path], tiny_bundle: Path) -> None:
     body = json.loads(package["register"].read_text())
-    assert body["model_content_hash_value"] == hash_file(package["zip"])
+    assert body["model_content_hash_value"] == sha256(package["zip"])
     assert body["total_chunks"] == -(-package["zip"].stat().st_size // CHUNK_BYTES)
     assert body["model_config"]["embedding_dimension"] == 32
     assert Bundle.load(tiny_bundle).fingerprint in body["description"]

@@ -94,6 +94,7 @@ class FaultyProxy:
         bulks: bulk requests seen.
         down: hang up on every request.
         before_bulk: called before a bulk request is passed on, with its number.
+        busy: ends of paths, such as `_aliases`; one request to each is answered with 429 and not passed on.
     """
 
     def __init__(self, target: str, share: float, seed: int = 1, faults: tuple[str, ...] = FAULTS) -> None:
@@ -101,6 +102,7 @@ class FaultyProxy:
         self.bulks = 0
         self.down = False
         self.before_bulk: Callable[[int], None] = lambda _: None
+        self.busy: list[str] = []
         chance = random.Random(seed)
         address = urlsplit(target)
         proxy = self
@@ -110,20 +112,24 @@ class FaultyProxy:
 
             def handle_any(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                bulk = self.path.partition("?")[0].endswith("_bulk")
+                path = self.path.partition("?")[0]
+                bulk = path.endswith("_bulk")
                 if bulk:
                     proxy.bulks += 1
                     proxy.before_bulk(proxy.bulks)
                 if proxy.down:
                     self.hang_up()
                     return
+                for end in [end for end in proxy.busy if path.endswith(end)]:
+                    proxy.busy.remove(end)
+                    self.refuse(429)
+                    return
                 fault = None
                 if bulk:
                     fault = chance.choice(faults) if chance.random() < share else None
                     proxy.spoilt.update([fault] if fault else [])
                 if fault in ("429", "503"):
-                    kind = {"type": "rejected_execution_exception", "reason": "queue is full"}
-                    self.answer(int(fault), json.dumps({"error": kind, "status": int(fault)}).encode())
+                    self.refuse(int(fault))
                     return
                 lines = body.splitlines(keepends=True)
                 if fault == "some items":
@@ -151,6 +157,10 @@ class FaultyProxy:
                 data = response.read()
                 connection.close()
                 return response.status, data
+
+            def refuse(self, status: int) -> None:
+                kind = {"type": "rejected_execution_exception", "reason": "queue is full"}
+                self.answer(status, json.dumps({"error": kind, "status": status}).encode())
 
             def with_rejects(self, data: bytes, actions: list[bytes]) -> bytes:
                 answer = json.loads(data)

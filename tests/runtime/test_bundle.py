@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from clipita.errors import BundleError
+from clipita.files import sha256
 from clipita.runtime import Bundle, TextEncoder
-from clipita.runtime.bundle import fingerprint_of, hash_file
+from clipita.runtime.bundle import fingerprint_of
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def vouch_for(bundle: Path, name: str) -> None:
     file = bundle / name
 
     def vouch(manifest: dict[str, Any]) -> None:
-        manifest["files"][name] = {"sha256": hash_file(file), "bytes": file.stat().st_size}
+        manifest["files"][name] = {"sha256": sha256(file), "bytes": file.stat().st_size}
         manifest["fingerprint"] = fingerprint_of(manifest)
 
     edit(bundle, vouch)

@@ -58,13 +58,13 @@ def test_without_verification_the_client_certificate_is_still_sent(proxy: Any) -
     [
         ({"password": "wrong"}, AuthenticationError, "refuses the user or password"),
         ({"username": None, "password": None}, AuthenticationError, "refuses the user or password"),
-        ({"username": "nobody"}, AuthenticationError, "may not do this"),
+        ({"username": "nobody"}, AuthenticationError, "lacks a permission"),
         ({"ca_certs": None}, ClusterUnavailableError, "is not trusted"),
-        ({"client_cert": None, "client_key": None}, AuthenticationError, "wants a client certificate"),
+        ({"client_cert": None, "client_key": None}, AuthenticationError, "requires a client certificate"),
         (
             {"client_cert": "stranger.pem", "client_key": "stranger.key"},
             AuthenticationError,
-            "wants a client certificate",
+            "requires a client certificate",
         ),
         ({"client_key": "stranger.key"}, ConfigError, "cannot be used: KEY_VALUES_MISMATCH"),
         ({"client_cert": None}, ConfigError, "client_key is given without client_cert"),

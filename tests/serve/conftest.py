@@ -84,14 +84,11 @@ def served_shop(node: NodeStatus, shop: Path, tiny_bundle: Path, tmp_path_factor
     awkward.write_text("".join(json.dumps(row) + "\n" for row in AWKWARD), encoding="utf-8")
     client = connect(OpenSearchConfig(url=node.url))
     bundle = Bundle.load(tiny_bundle)
-    files = [
-        categories.WatchedCatalogue(file)
-        for file in (*(shop / f"{name}.parquet" for name in ("train", "valid", "test")), awkward)
-    ]
-    sources: list[CatalogueFile] = list(files)
-    report = Ingest(client, bundle, IngestConfig(rejected=folder / "rejected.jsonl"), alias=ALIAS).run(sources)
+    files = [*(shop / f"{name}.parquet" for name in ("train", "valid", "test")), awkward]
+    ingest = Ingest(client, bundle, IngestConfig(rejected=folder / "rejected.jsonl"), alias=ALIAS)
+    report = ingest.run([CatalogueFile(file) for file in files])
     assert not report.left_out
-    categories.publish(client, ALIAS, report.index, bundle, set().union(*(file.paths for file in files)))
+    categories.publish(client, ALIAS, report.index, bundle, ingest.paths)
     client.close()
     return ALIAS
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from clipita.catalogue.reader import CatalogueFile
 from clipita.config import IngestConfig, OpenSearchConfig
 from clipita.opensearch.cluster.connection import connect, connect_async
 from clipita.opensearch.index import categories
@@ -42,11 +43,9 @@ def test_order_and_number_of_names_count(
     file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     connection = OpenSearchConfig(url=node.url)
     client, bundle = connect(connection), Bundle.load(tiny_bundle)
-    catalogue = categories.WatchedCatalogue(file)
-    report = Ingest(client, bundle, IngestConfig(rejected=tmp_path / "rejected.jsonl"), alias="serve-order").run(
-        [catalogue]
-    )
-    categories.publish(client, "serve-order", report.index, bundle, catalogue.paths)
+    ingest = Ingest(client, bundle, IngestConfig(rejected=tmp_path / "rejected.jsonl"), alias="serve-order")
+    report = ingest.run([CatalogueFile(file)])
+    categories.publish(client, "serve-order", report.index, bundle, ingest.paths)
     search = ProductSearch(client, "serve-order")
 
     async def read() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Which network addresses pictures may be fetched from."""
+"""Which network addresses images may be fetched from."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _TRANSLATED = ipaddress.ip_network("64:ff9b::/96")
 
 
 class Neighbourhood:
-    """Tells addresses on the public internet from those of this machine and its networks.
+    """Tells public addresses from those of this machine and its networks.
 
-    A catalogue comes from many hands, and a URL in it is followed from inside the shop's network: it could ask the
-    machine's own services, or the cloud's metadata service for the machine's credentials.
+    Catalogues come from many sources, and their URLs are followed from inside the shop's network: one could reach the
+    machine's own services, or the cloud's metadata service with the machine's credentials.
 
     Args:
-        allowed: private hosts that may be asked nevertheless: names, addresses, or networks such as 10.1.0.0/16.
+        allowed: private hosts that are allowed nevertheless: names, addresses, or networks such as 10.1.0.0/16.
 
     Raises:
-        ConfigError: one of them is neither.
+        ConfigError: one of them is not valid.
     """
 
     def __init__(self, allowed: Iterable[str] = ()) -> None:
@@ -35,18 +35,18 @@ class Neighbourhood:
             text = entry.strip().strip("[]").lower()
             if not text or set(text) & set("*@ ") or "://" in text:
                 raise ConfigError(
-                    f"allow_private_hosts: {entry!r} is neither a host's name nor an address nor a network.",
+                    f"allow_private_hosts: {entry!r} is not a host name, an address or a network.",
                     hint="Write for instance images.internal, 10.1.2.3 or 10.1.0.0/16.",
                 )
             try:
                 self._networks.append(ipaddress.ip_network(text))
             except ValueError as error:
                 if "/" in text:
-                    raise ConfigError(f"allow_private_hosts: {entry!r} is no network: {error}.") from error
+                    raise ConfigError(f"allow_private_hosts: {entry!r} is not a network: {error}.") from error
                 self._names.add(text.rstrip("."))
 
     def addresses(self, host: str, port: int) -> list[str]:
-        """What a name resolves to, to connect to these very addresses: a second look-up could give others.
+        """What a name resolves to; a connection uses exactly these, as a second look-up could give others.
 
         Raises:
             ImageError: one of the addresses is not allowed.
@@ -67,7 +67,7 @@ class Neighbourhood:
         if any(address in network for network in self._networks):
             return
         raise ImageError(
-            f"the picture cannot be fetched: {host} is at {address}, no public address; --allow-private-hosts {host} "
+            f"the image cannot be fetched: {host} is at {address}, not a public address; --allow-private-hosts {host} "
             "allows it"
         )
 

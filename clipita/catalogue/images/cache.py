@@ -1,4 +1,4 @@
-"""Fetched pictures on disk, with what the server needs to be asked whether they are still the same."""
+"""Fetched images on disk, with the validators by which a server says whether they are still the same."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from pathlib import Path
 
 import orjson
 
+from clipita.files import write_atomically
+
 MAX_BYTES = 10 * 10**9
 _SPARED = 0.9
-"""Share of the limit that is left after old pictures were removed."""
+"""Share of the limit that stays filled after old images were removed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """A fetched picture.
+class CachedImage:
+    """A fetched image.
 
     Attributes:
         data: the encoded file.
@@ -32,17 +34,15 @@ class Picture:
 
     @property
     def conditions(self) -> dict[str, str]:
-        """Request headers that have the server answer 304 as long as nothing changed."""
+        """Request headers to which the server answers 304 while nothing has changed."""
         named = {"If-None-Match": self.etag, "If-Modified-Since": self.last_modified}
         return {name: value for name, value in named.items() if value}
 
 
-class PictureCache:
-    """One file a URL: a line of JSON about the picture, then its bytes. Safe for several threads and processes.
+class ImageCache:
+    """One file per URL: a line of JSON about the image, then its bytes. Safe for several threads and processes.
 
-    Args:
-        folder: made with the first picture.
-        max_bytes: beyond it those that were not used for longest go.
+    Beyond `max_bytes` of all files the least recently used ones are removed.
     """
 
     def __init__(self, folder: Path, max_bytes: int = MAX_BYTES) -> None:
@@ -51,8 +51,8 @@ class PictureCache:
         self._lock = threading.Lock()
         self._bytes: int | None = None
 
-    def get(self, url: str) -> Picture | None:
-        """What was kept of a URL; a damaged file counts as none."""
+    def get(self, url: str) -> CachedImage | None:
+        """The image of a URL; None where there is none or its file is damaged."""
         file = self._file(url)
         try:
             head, _, data = file.read_bytes().partition(b"\n")
@@ -60,29 +60,25 @@ class PictureCache:
             if facts["url"] != url or facts["sha256"] != hashlib.sha256(data).hexdigest():
                 return None
             os.utime(file)
-            return Picture(data, facts["etag"], facts["last_modified"])
+            return CachedImage(data, facts["etag"], facts["last_modified"])
         except (OSError, KeyError, TypeError, ValueError):
             return None
 
-    def put(self, url: str, picture: Picture) -> None:
-        """Keep a picture; where the disk is full or closed it is fetched again next time."""
+    def put(self, url: str, image: CachedImage) -> None:
+        """Keep an image; where the disk refuses it is fetched again next time."""
         facts = {
             "url": url,
-            "sha256": hashlib.sha256(picture.data).hexdigest(),
-            "etag": picture.etag,
-            "last_modified": picture.last_modified,
+            "sha256": hashlib.sha256(image.data).hexdigest(),
+            "etag": image.etag,
+            "last_modified": image.last_modified,
         }
         file = self._file(url)
-        draft = file.with_name(f"{file.name}.{os.getpid()}-{threading.get_ident()}")
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            draft.write_bytes(orjson.dumps(facts) + b"\n" + picture.data)
-            draft.replace(file)
+            write_atomically(file, orjson.dumps(facts) + b"\n" + image.data)
         except OSError:
-            with contextlib.suppress(OSError):
-                draft.unlink(missing_ok=True)
             return
-        self._make_room(len(picture.data))
+        self._make_room(len(image.data))
 
     def _file(self, url: str) -> Path:
         name = hashlib.sha256(url.encode("utf-8", "surrogatepass")).hexdigest()
@@ -106,7 +102,7 @@ class PictureCache:
                     self._bytes -= size
 
     def _entries(self) -> list[tuple[float, int, Path]]:
-        """When each was used last, its size, and where it is."""
+        """Time of last use, size and path of each file."""
         found = []
         for file in self._folder.glob("??/*"):
             with contextlib.suppress(OSError):

@@ -1,7 +1,7 @@
-"""Pictures from anywhere, read safely: bytes, a file or a URL become RGB pixels, or an ImageError.
+"""Safe decoding: bytes, a file or a URL become RGB pixels, or an ImageError.
 
-Catalogues hold all sorts: truncated files, HTML error pages named .jpg, pictures that unpack to gigabytes. Formats are
-an allow-list, size is checked before anything is decoded, and whatever a decoder raises becomes an ImageError.
+Catalogues contain truncated files, HTML error pages named .jpg, and images that unpack to gigabytes. Formats are an
+allow-list, size is checked before anything is decoded, and whatever a decoder raises becomes an ImageError.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
 
 def load_image(source: ImageSource, at_least: tuple[int, int] | None = None) -> Image:
-    """The picture as 8-bit RGB, upright (EXIF orientation applied), alpha laid over white.
+    """The image as 8-bit RGB, upright (EXIF orientation applied), alpha laid over white.
 
-    Of an animation or a multi-page file it is the first frame. 16-bit grey is scaled to 8 bits; colour profiles are
-    not applied. Safe to call from several threads.
+    Animations and multi-page files give their first frame. 16-bit grey is scaled to 8 bits; colour profiles are not
+    applied. Safe to call from several threads.
 
     Args:
         source: bytes, or else a file path or http(s) URL.
         at_least: width and height that suffice: a larger JPEG is decoded at a half, a quarter or an eighth of its
-            size, the smallest that still covers them (libjpeg's scaled decoding), at a fraction of the cost.
+            size (libjpeg's scaled decoding), the smallest that still covers them, at a fraction of the cost.
 
     Raises:
-        ImageError: no such file, a URL that gives no picture, more than `MAX_BYTES` or `MAX_PIXELS`, not one of
+        ImageError: no such file, a URL that gives no image, more than `MAX_BYTES` or `MAX_PIXELS`, not one of
             `FORMATS`, truncated or damaged.
     """
     data = _encoded(source)
@@ -56,113 +56,113 @@ def load_image(source: ImageSource, at_least: tuple[int, int] | None = None) -> 
             raise
         except Exception as error:
             # On hostile bytes Pillow's decoders raise nearly any type.
-            raise ImageError(f"the picture cannot be decoded: {name}, {_words(error)}") from error
+            raise ImageError(f"the image cannot be decoded: {name}, {_words(error)}") from error
 
 
 def _encoded(source: ImageSource) -> bytes:
     if source.data is not None:
         data = source.data
     elif not source.location:
-        raise ImageError("the picture is missing: neither bytes nor a location")
+        raise ImageError("the image is missing: neither bytes nor a location")
     elif scheme := _SCHEME.match(source.location):
         if scheme[1].lower() not in {"http", "https"}:
-            raise ImageError(f"the picture's location is no http(s) URL: {shown(source.location)}")
+            raise ImageError(f"the image's location is not an http(s) URL: {shown(source.location)}")
         data = download(source.location, MAX_BYTES)
     else:
         data = _read_file(Path(source.location))
     if not data:
-        raise ImageError(f"the picture is empty: {_name(source)}")
+        raise ImageError(f"the image is empty: {_name(source)}")
     _check_bytes(len(data), _name(source))
     return data
 
 
 def _check_bytes(size: int, name: str) -> None:
     if size > MAX_BYTES:
-        raise ImageError(f"the picture is too large: {name} has {size:,} bytes, the limit is {MAX_BYTES:,}")
+        raise ImageError(f"the image is too large: {name} has {size:,} bytes, the limit is {MAX_BYTES:,}")
 
 
 def _read_file(path: Path) -> bytes:
     try:
         status = path.stat()
-        # A device or a pipe could be read for ever.
+        # A device or a pipe might never end.
         if not stat.S_ISREG(status.st_mode):
-            raise ImageError(f"the picture is not a regular file: {path}")
+            raise ImageError(f"the image is not a regular file: {path}")
         _check_bytes(status.st_size, str(path))
         return path.read_bytes()
     except FileNotFoundError:
-        raise ImageError(f"the picture file does not exist: {path}") from None
+        raise ImageError(f"the image file does not exist: {path}") from None
     except (OSError, ValueError) as error:
-        raise ImageError(f"the picture file cannot be opened: {path}, {error}") from error
+        raise ImageError(f"the image file cannot be opened: {path}, {error}") from error
 
 
 def _decoded(data: bytes, name: str, at_least: tuple[int, int] | None) -> Image:
     import PIL.Image
 
     try:
-        picture: Image = PIL.Image.open(io.BytesIO(data), formats=_formats())
+        image: Image = PIL.Image.open(io.BytesIO(data), formats=_formats())
     except PIL.UnidentifiedImageError:
         raise ImageError(
-            f"the picture is of no known format: {name} begins with {data[:12]!r}; known are {', '.join(_formats())}"
+            f"the image is not of a known format: {name} begins with {data[:12]!r}; known are {', '.join(_formats())}"
         ) from None
     except PIL.Image.DecompressionBombError as error:
-        raise ImageError(f"the picture has too many pixels: {name}, {error}") from None
-    with picture:
-        width, height = picture.size
+        raise ImageError(f"the image has too many pixels: {name}, {error}") from None
+    with image:
+        width, height = image.size
         if width * height > MAX_PIXELS:
             raise ImageError(
-                f"the picture has too many pixels: {name} is {width:,} x {height:,}, the limit is {MAX_PIXELS:,}"
+                f"the image has too many pixels: {name} is {width:,} x {height:,}, the limit is {MAX_PIXELS:,}"
             )
-        if at_least is not None and picture.format == "JPEG":
-            _reduce(picture, max(at_least))  # of both sides: the EXIF orientation may still swap them
-        picture.load()
-        return _upright(_rgb(picture), _orientation(picture))
+        if at_least is not None and image.format == "JPEG":
+            _reduce(image, max(at_least))  # of both sides: the EXIF orientation may still swap them
+        image.load()
+        return _upright(_rgb(image), _orientation(image))
 
 
-def _reduce(picture: Image, side: int) -> None:
+def _reduce(image: Image, side: int) -> None:
     """Let libjpeg decode at an eighth, a quarter or a half, where both sides keep `side` pixels.
 
-    libjpeg rounds a side up. A scale that would so stretch the picture by more than `MAX_STRETCH` is passed over.
+    libjpeg rounds a side up; a scale that stretches the image by more than `MAX_STRETCH` is skipped.
     """
-    width, height = picture.size
+    width, height = image.size
     for scale in (8, 4, 2):
         stretch = max(-length % scale / length for length in (width, height))
         if min(width, height) >= side * scale and stretch <= MAX_STRETCH:
-            picture.draft(None, (width // scale, height // scale))
+            image.draft(None, (width // scale, height // scale))
             return
 
 
-def _rgb(picture: Image) -> Image:
+def _rgb(image: Image) -> Image:
     import PIL.Image
 
-    if picture.mode.startswith("I;16") or (picture.mode == "I" and picture.format == "PNG"):
-        return _from_16_bits(picture)
-    if picture.mode in {"I", "F"}:
-        raise ImageError(f"the picture has 32 bits a pixel, which has no one meaning as brightness: {picture.format}")
-    if picture.has_transparency_data:
-        layer = picture.convert("RGBA")
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
+        return _from_16_bits(image)
+    if image.mode in {"I", "F"}:
+        raise ImageError(f"the image has 32 bits per pixel, which have no defined brightness: {image.format}")
+    if image.has_transparency_data:
+        layer = image.convert("RGBA")
         ground = PIL.Image.new("RGBA", layer.size, "white")
         return PIL.Image.alpha_composite(ground, layer).convert("RGB")
-    # A conversion to what it is already would copy it.
-    return picture if picture.mode == "RGB" else picture.convert("RGB")
+    # Converting to the same mode would copy the image.
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _from_16_bits(picture: Image) -> Image:
-    """Pillow's own conversion clips 16-bit grey at 255, so that nearly all of it turns white."""
+def _from_16_bits(image: Image) -> Image:
+    """Pillow's own conversion clips 16-bit grey at 255, which turns nearly all of it white."""
     import numpy as np
     import PIL.Image
 
-    values = np.asarray(picture).clip(0, 65535) >> 8
+    values = np.asarray(image).clip(0, 65535) >> 8
     return PIL.Image.fromarray(values.astype(np.uint8)).convert("RGB")
 
 
-def _orientation(picture: Image) -> int:
+def _orientation(image: Image) -> int:
     try:
-        return int(picture.getexif().get(_ORIENTATION, 1))
-    except Exception:  # noqa: BLE001 - a garbled EXIF block says nothing about rotation and spoils no pixel
+        return int(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # noqa: BLE001 - a damaged EXIF block says nothing about rotation
         return 1
 
 
-def _upright(picture: Image, orientation: int) -> Image:
+def _upright(image: Image, orientation: int) -> Image:
     """Undo the camera's rotation (EXIF 2.32, tag 0x0112)."""
     from PIL.Image import Transpose
 
@@ -175,7 +175,7 @@ def _upright(picture: Image, orientation: int) -> Image:
         7: Transpose.TRANSVERSE,
         8: Transpose.ROTATE_90,
     }.get(orientation)
-    return picture if method is None else picture.transpose(method)
+    return image if method is None else image.transpose(method)
 
 
 @functools.cache
@@ -198,11 +198,10 @@ def _words(error: Exception) -> str:
 
 
 class _QuietPillow:
-    """Silences Pillow's warnings (oversized pictures, odd tags) while any thread decodes.
+    """Silences Pillow's warnings (oversized images, odd tags) while any thread decodes.
 
-    `warnings.catch_warnings` swaps the process's filters and puts them back, which goes wrong when threads overlap;
-    so the first thread in swaps them and the last one out puts them back. Oversized pictures are refused by our own,
-    lower limit.
+    `warnings.catch_warnings` swaps the process's filters and restores them, which goes wrong when threads overlap; so
+    the first thread in swaps them and the last one out restores them. Our own, lower limit refuses oversized images.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Pictures behind http(s) URLs: HTTP/2, limits on time, size and load, a cache, and public addresses only."""
+"""Images by http(s) URL: HTTP/2, limits on time, size and load, a cache, and public addresses only."""
 
 from __future__ import annotations
 
@@ -14,39 +14,39 @@ from typing import TYPE_CHECKING, Any
 
 from clipita import __version__
 from clipita.catalogue.images.addresses import Neighbourhood
-from clipita.catalogue.images.cache import MAX_BYTES, Picture, PictureCache
+from clipita.catalogue.images.cache import MAX_BYTES, CachedImage, ImageCache
 from clipita.errors import ImageError
 
 if TYPE_CHECKING:
     import httpx2
 
 TIMEOUT = 10.0
-"""Seconds to connect, and seconds between two pieces of the answer."""
+"""Seconds to connect, and seconds between two pieces of the response."""
 MAX_SECONDS = 60.0
-"""For the whole answer: a server that drips a byte at a time must not hold the run up."""
+"""Seconds for a whole response: a server that sends a byte at a time must not delay the run."""
 RETRIES = 3
 FIRST_WAIT = 0.5
 REDIRECTS = 5
 PER_HOST = 16
-"""Requests that one host gets at a time."""
+"""Simultaneous requests to one host."""
 CONNECTIONS = 64
 AWAY = 8
-"""Requests in a row without an answer after which a host is taken for away."""
+"""Requests in a row without a response after which a host counts as away."""
 AWAY_TIMEOUT = 2.0
-"""Seconds that a host that is away gets, in the one try that is left to it."""
+"""Seconds for the single try that a host gets while it is away."""
 RETRIABLE = frozenset({429, 500, 502, 503, 504})
 _PIECE = 2**16
 _USERINFO = re.compile(r"//[^/@]*@")
 
 
 class _UnreachableError(ImageError):
-    """The server did not answer, or not as long as it is busy: a picture that was kept is still the best there is."""
+    """The server did not answer, or is busy: a cached image is used instead."""
 
 
 @dataclass(frozen=True)
 class _Setting:
     neighbourhood: Neighbourhood
-    cache: PictureCache | None
+    cache: ImageCache | None
 
 
 _setting = _Setting(Neighbourhood(), None)
@@ -55,7 +55,7 @@ _fetcher: _Fetcher | None = None
 
 
 def configure(allow_private_hosts: Iterable[str] = (), cache: Path | None = None, cache_bytes: int = MAX_BYTES) -> None:
-    """Set how this process fetches pictures; without it no private host is asked and nothing is kept.
+    """Set how this process fetches images; by default from public hosts only and without a cache.
 
     Args:
         allow_private_hosts: names, addresses or networks, see `Neighbourhood`.
@@ -63,16 +63,16 @@ def configure(allow_private_hosts: Iterable[str] = (), cache: Path | None = None
         cache_bytes: the folder's largest size.
 
     Raises:
-        ConfigError: an entry of `allow_private_hosts` is none.
+        ConfigError: an entry of `allow_private_hosts` is not valid.
     """
     global _setting
-    _setting = _Setting(Neighbourhood(allow_private_hosts), PictureCache(cache, cache_bytes) if cache else None)
-    # Connections that are open were allowed by the former setting.
+    _setting = _Setting(Neighbourhood(allow_private_hosts), ImageCache(cache, cache_bytes) if cache else None)
+    # Open connections were allowed by the former setting.
     close()
 
 
 def close() -> None:
-    """Hang up on all servers; the next picture connects anew."""
+    """Close all connections; the next image opens new ones."""
     global _fetcher
     with _lock:
         fetcher, _fetcher = _fetcher, None
@@ -81,29 +81,29 @@ def close() -> None:
 
 
 def download(url: str, max_bytes: int) -> bytes:
-    """The body behind a URL; one that is in the cache and has not changed on the server does not travel again.
+    """The body behind a URL; a cached one that has not changed on the server is not transferred again.
 
-    Where a server is away or busy, what the cache has of it is given. Safe to call from several threads.
+    Where a server is away or busy, the cached body is returned. Safe to call from several threads.
 
     Args:
         url: begins with http:// or https://.
-        max_bytes: a longer body is refused while it arrives; counted after decompression.
+        max_bytes: a longer body, after decompression, is refused while it arrives.
 
     Raises:
-        ImageError: no answer, an answer other than 200, too many redirects, too long or too slow, or an address that
-            is not public and not allowed.
+        ImageError: no response, a status other than 200, too many redirects, too long or too slow, or an address that
+            is neither public nor allowed.
     """
     cache = _setting.cache
     kept = cache.get(url) if cache is not None else None
     try:
-        picture = _running().fetch(url, kept, max_bytes)
+        image = _running().fetch(url, kept, max_bytes)
     except _UnreachableError:
         if kept is None:
             raise
         return kept.data
-    if picture is not kept and cache is not None:
-        cache.put(url, picture)
-    return picture.data
+    if image is not kept and cache is not None:
+        cache.put(url, image)
+    return image.data
 
 
 def _running() -> _Fetcher:
@@ -116,13 +116,13 @@ def _running() -> _Fetcher:
 
 
 def shown(url: str) -> str:
-    """A URL as it may stand in a message: without user and password, and not endless."""
+    """A URL for a message: without user and password, and shortened."""
     bare = _USERINFO.sub("//", url, count=1)
     return bare if len(bare) <= 200 else f"{bare[:199]}…"
 
 
 class _Host:
-    """One host's share of the connections, and how it fares."""
+    """One host's share of the connections, and its failures in a row."""
 
     def __init__(self) -> None:
         self.slots = asyncio.Semaphore(PER_HOST)
@@ -132,8 +132,7 @@ class _Host:
 class _Fetcher:
     """One client in one thread for all callers: over HTTP/2 many requests share a connection.
 
-    A TLS connection that several threads read and write is not safe before Python 3.14, so that none but this thread
-    touches one.
+    Before Python 3.14 it is not safe to read and write a TLS connection from several threads, so this thread does both.
     """
 
     def __init__(self, neighbourhood: Neighbourhood) -> None:
@@ -143,7 +142,7 @@ class _Fetcher:
         self._thread = threading.Thread(target=self._loop.run_forever, name="fetch", daemon=True)
         self._thread.start()
 
-    def fetch(self, url: str, kept: Picture | None, max_bytes: int) -> Picture:
+    def fetch(self, url: str, kept: CachedImage | None, max_bytes: int) -> CachedImage:
         return asyncio.run_coroutine_threadsafe(self._fetch(url, kept, max_bytes), self._loop).result()
 
     def close(self) -> None:
@@ -157,29 +156,29 @@ class _Fetcher:
             task.cancel()
         await self._client.aclose()
 
-    async def _fetch(self, url: str, kept: Picture | None, max_bytes: int) -> Picture:
+    async def _fetch(self, url: str, kept: CachedImage | None, max_bytes: int) -> CachedImage:
         host = self._hosts.setdefault(_host_of(url), _Host())
         for attempt in range(RETRIES + 1):
             away = host.failures >= AWAY
             try:
                 async with host.slots:
-                    picture = await self._ask(url, kept, max_bytes, AWAY_TIMEOUT if away else TIMEOUT)
+                    image = await self._ask(url, kept, max_bytes, AWAY_TIMEOUT if away else TIMEOUT)
             except _UnreachableError:
-                # A host that is away would otherwise hold each of its products up for as long as the first.
+                # Otherwise each product of a host that is away would wait as long as the first one.
                 if attempt == RETRIES or away:
                     host.failures += 1
                     raise
                 await asyncio.sleep(FIRST_WAIT * 2**attempt * random.uniform(0.5, 1.0))
             else:
                 host.failures = 0
-                return picture
+                return image
         raise AssertionError("the last attempt either returns or raises")
 
-    async def _ask(self, url: str, kept: Picture | None, max_bytes: int, timeout: float) -> Picture:
+    async def _ask(self, url: str, kept: CachedImage | None, max_bytes: int, timeout: float) -> CachedImage:
         """One try, redirects included."""
         import httpx2
 
-        problem = f"the picture cannot be fetched: {shown(url)}"
+        problem = f"the image cannot be fetched: {shown(url)}"
         try:
             async with asyncio.timeout(MAX_SECONDS):
                 return await self._follow(url, kept, max_bytes, timeout)
@@ -190,55 +189,55 @@ class _Fetcher:
         except (httpx2.HTTPError, OSError) as error:
             raise _UnreachableError(f"{problem}, {_cause(error)}") from error
 
-    async def _follow(self, url: str, kept: Picture | None, max_bytes: int, timeout: float) -> Picture:
+    async def _follow(self, url: str, kept: CachedImage | None, max_bytes: int, timeout: float) -> CachedImage:
         conditions = kept.conditions if kept is not None else {}
         request = self._client.build_request("GET", url, headers=conditions, timeout=timeout)
         for _ in range(REDIRECTS + 1):
             response = await self._client.send(request, stream=True)
             try:
                 if response.next_request is None:
-                    return await _picture(response, kept, shown(url), max_bytes)
-                # Its own body is not read: it may be endless.
+                    return await _image(response, kept, shown(url), max_bytes)
+                # The redirect's own body may be endless, so it is not read.
                 request = response.next_request
             finally:
                 await response.aclose()
-        raise ImageError(f"the picture cannot be fetched: {shown(url)}, too many redirects (more than {REDIRECTS})")
+        raise ImageError(f"the image cannot be fetched: {shown(url)}, too many redirects (more than {REDIRECTS})")
 
 
 def _host_of(url: str) -> str:
-    """The key of a host's share.
+    """The host of a URL.
 
     Raises:
-        ImageError: the URL is none.
+        ImageError: the URL is not valid.
     """
     import httpx2
 
     try:
         target = httpx2.URL(url)
     except (httpx2.InvalidURL, ValueError) as error:
-        raise ImageError(f"the picture cannot be fetched: {shown(url)}, {_cause(error)}") from error
+        raise ImageError(f"the image cannot be fetched: {shown(url)}, {_cause(error)}") from error
     if not target.host or target.scheme not in ("http", "https"):
-        raise ImageError(f"the picture cannot be fetched: {shown(url)} is no http(s) URL with a host")
+        raise ImageError(f"the image cannot be fetched: {shown(url)} is not an http(s) URL with a host")
     return target.host
 
 
-async def _picture(response: httpx2.Response, kept: Picture | None, name: str, max_bytes: int) -> Picture:
+async def _image(response: httpx2.Response, kept: CachedImage | None, name: str, max_bytes: int) -> CachedImage:
     status = response.status_code
     if status == 304 and kept is not None:
         return kept
     if status != 200:
         refusal = _UnreachableError if status in RETRIABLE else ImageError
-        raise refusal(f"the picture cannot be fetched: {name} answers with status {status}")
+        raise refusal(f"the image cannot be fetched: {name} answers with status {status}")
     headers = response.headers
     declared = headers.get("Content-Length", "")
     if declared.isdecimal() and int(declared) > max_bytes:
-        raise ImageError(f"the picture is too large: {name} has {int(declared):,} bytes, the limit is {max_bytes:,}")
+        raise ImageError(f"the image is too large: {name} has {int(declared):,} bytes, the limit is {max_bytes:,}")
     body = bytearray()
     async for piece in response.aiter_bytes(_PIECE):
         body += piece
         if len(body) > max_bytes:
-            raise ImageError(f"the picture is too large: {name} has more than {max_bytes:,} bytes")
-    return Picture(bytes(body), headers.get("ETag"), headers.get("Last-Modified"))
+            raise ImageError(f"the image is too large: {name} has more than {max_bytes:,} bytes")
+    return CachedImage(bytes(body), headers.get("ETag"), headers.get("Last-Modified"))
 
 
 def _cause(error: BaseException) -> str:
@@ -255,7 +254,7 @@ def _new_client(neighbourhood: Neighbourhood) -> httpx2.AsyncClient:
         transport=_transport(neighbourhood),
         timeout=TIMEOUT,
         follow_redirects=False,
-        # No proxy from the environment: it would resolve names itself, beyond our look at the addresses.
+        # No proxy from the environment: it would resolve names itself, past our check of the addresses.
         trust_env=False,
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         headers={"User-Agent": f"clipita/{__version__}", "Accept": "image/*", "Accept-Encoding": "identity"},
@@ -267,7 +266,7 @@ def _transport(neighbourhood: Neighbourhood) -> httpx2.AsyncHTTPTransport:
     import httpx2
 
     class Vetted(httpcore2.AsyncNetworkBackend):
-        """Connects to the very addresses that were looked at, whatever the name resolves to a moment later."""
+        """Connects to the addresses that were checked, whatever the name resolves to a moment later."""
 
         def __init__(self) -> None:
             self._inner = httpcore2.AnyIOBackend()
@@ -296,7 +295,7 @@ def _transport(neighbourhood: Neighbourhood) -> httpx2.AsyncHTTPTransport:
             await asyncio.sleep(seconds)
 
     transport = httpx2.AsyncHTTPTransport()
-    # httpx's transport takes no backend of its own; httpcore's pool, which it wraps, does.
+    # httpx's transport has no option for a network backend; httpcore's pool, which it wraps, has one.
     transport._pool = httpcore2.AsyncConnectionPool(
         ssl_context=httpx2.create_ssl_context(),
         max_connections=CONNECTIONS,

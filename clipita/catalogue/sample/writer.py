@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,6 +14,7 @@ from clipita.catalogue.product import Product
 from clipita.catalogue.sample.products import draw_products
 from clipita.catalogue.split import PARTS, part_of
 from clipita.errors import UsageError
+from clipita.files import replacing
 
 ROWS_AT_ONCE = 256
 
@@ -61,25 +60,20 @@ def write_sample(
         raise UsageError(f"{folder} holds {present[0]}.parquet already.", hint="Replace the shop with --force.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=".drawing-", dir=folder))
+        with ExitStack() as stack:
+            drafts = {split: stack.enter_context(replacing(folder / f"{split}.parquet")) for split in PARTS}
+            return _write_splits(drafts, products, seed, on_progress)
     except OSError as error:
-        raise UsageError(f"{folder} cannot be written: {error.strerror}.", hint="Name another folder.") from error
-    try:
-        counts = _write_splits(draft, products, seed, on_progress)
-        for split in PARTS:
-            (draft / f"{split}.parquet").replace(folder / f"{split}.parquet")
-    except OSError as error:
-        raise UsageError(f"The shop cannot be written to {folder}: {error}.", hint="Is the disk full?") from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-    return counts
+        raise UsageError(f"{folder} cannot be written: {error}.", hint="Name another folder.") from error
 
 
-def _write_splits(draft: Path, products: int, seed: int, on_progress: Callable[[int], None]) -> dict[str, int]:
+def _write_splits(
+    drafts: dict[str, Path], products: int, seed: int, on_progress: Callable[[int], None]
+) -> dict[str, int]:
     rows: dict[str, list[dict[str, Any]]] = {split: [] for split in PARTS}
     counts = dict.fromkeys(PARTS, 0)
     with ExitStack() as stack:
-        writers = {split: stack.enter_context(pq.ParquetWriter(draft / f"{split}.parquet", _SCHEMA)) for split in PARTS}
+        writers = {split: stack.enter_context(pq.ParquetWriter(draft, _SCHEMA)) for split, draft in drafts.items()}
         for done, product in enumerate(draw_products(products, seed), start=1):
             split = part_of(product.id)
             counts[split] += 1

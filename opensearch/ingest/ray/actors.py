@@ -1,6 +1,6 @@
-"""What runs on a Ray cluster's machines: the desk where batches wait, and the actors that hold an encoder each.
+"""The actors on a Ray cluster: the desk, where batches wait, and the encoders.
 
-Ray is imported by `ray_stage`; nothing here needs it to be installed.
+Ray is imported inside functions, so that this module loads without it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from clipita.runtime import Bundle, ProductEncoder
 
 @dataclass(frozen=True)
 class Encoded:
-    """What became of one product.
+    """The result for one product.
 
     Attributes:
         vector: unit length, float32 [dim], or None.
@@ -43,7 +43,7 @@ class Encoded:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why an encoder cannot work at all.
+    """Why an encoder cannot work.
 
     Attributes:
         host: the machine's name.
@@ -57,10 +57,10 @@ class Failure:
 
 
 class Desk:
-    """Where batches wait for an encoder; a Ray actor, the only part that both sides talk to.
+    """Where batches wait for an encoder: a Ray actor, the only part that both sides talk to.
 
-    A batch lies here until its products have an outcome. So a reader that Ray starts anew finds every batch again under
-    its number, and those that are done with as empty ones.
+    A batch stays here until its products have an outcome. So a reader that Ray restarts finds each batch again under
+    its number, and finished ones as empty batches.
     """
 
     def __init__(self) -> None:
@@ -71,39 +71,39 @@ class Desk:
         self._encoders: dict[str, tuple[Any, str]] = {}
 
     async def put(self, number: int, batch: bytes) -> None:
-        """Lay down batch `number`, counted from 0 without a gap."""
+        """Add batch `number`, counted from 0 without a gap."""
         async with self._news:
             self._batches[number] = batch
             self._next = number + 1
             self._news.notify_all()
 
     async def take(self, number: int) -> bytes | None:
-        """Batch `number`, waited for; empty when it is done with, None when none will come."""
+        """Wait for batch `number`; empty when it is finished, None when no more will come."""
         async with self._news:
             await self._news.wait_for(lambda: self._closed or number < self._next)
             return self._batches.get(number, b"") if number < self._next and not self._closed else None
 
     async def settle(self, number: int) -> None:
-        """All products of this batch have an outcome."""
+        """Note that all products of this batch have an outcome."""
         self._batches.pop(number, None)
 
     async def close(self) -> None:
-        """No batch is wanted any more."""
+        """Note that no more batches are wanted."""
         async with self._news:
             self._closed = True
             self._news.notify_all()
 
     async def check_in(self, key: str, handle: Any, where: str) -> None:
-        """An encoder is ready to work."""
+        """Note that an encoder is ready."""
         self._encoders[key] = (handle, where)
 
     async def encoders(self) -> dict[str, tuple[Any, str]]:
-        """Encoders that have come so far by their key, each with its handle and a text that says where it is."""
+        """Encoders so far by their key, each with its handle and its place in words."""
         return dict(self._encoders)
 
 
 def batches(_block: Any, desk: Any, first: int) -> Iterator[pa.Table]:
-    """The batches of a desk as rows {number, batch} of a data set, one a table, from number `first`."""
+    """The batches of a desk as rows {number, batch} of a data set, one per table, from number `first`."""
     import ray
 
     for number in itertools.count(first):
@@ -114,16 +114,10 @@ def batches(_block: Any, desk: Any, first: int) -> Iterator[pa.Table]:
 
 
 class BatchEncoder:
-    """One encoder in an actor of its own; Ray calls it with rows of `batches`.
+    """An encoder in an actor; Ray calls it with rows of `batches`.
 
-    Two calls may run at once: while one batch is encoded the pictures of the next are decoded.
-
-    Args:
-        desk: gets to know where this encoder is.
-        bundle: the model's folder, which this machine must have too.
-        fingerprint: that the model there must have.
-        device: as for `ProductEncoder`.
-        thumbnails: whether they are wanted.
+    Two calls may run at once: while one batch is encoded, the images of the next are decoded. This machine must have
+    the bundle with this fingerprint too.
     """
 
     def __init__(self, desk: Any, bundle: Path, fingerprint: str, device: str, thumbnails: bool) -> None:
@@ -135,7 +129,7 @@ class BatchEncoder:
         try:
             self._encoder = ProductEncoder(_same_bundle(bundle, fingerprint), device)
         except ClipItaError as error:
-            # An exception here would make Ray try again for ever.
+            # An exception here would make Ray retry for ever.
             self._encoder = Failure(socket.gethostname(), error.message, error.hint)
         self._pool = decoding_pool()
         context = ray.get_runtime_context()

@@ -6,12 +6,12 @@
     rows ─> compare ─> batches ─> desk (actor) ─────> reader ─> encoder actors (decode, encode), one a GPU
                          ledger, lock <─ bulk writer <─────────────┘
 
-Reading, comparing, counting and writing stay what they are without Ray. There is one bulk writer for all encoders: so
+Reading, comparing, counting and writing are the same as without Ray. All encoders share one bulk writer, so
 `bulk_threads` and its back-off bound the load on OpenSearch, however many machines encode.
 
-A batch leaves the books when its products have been handed to the writer. When an actor or machine dies, Ray runs what
-it had anew elsewhere; where Ray gives up, the flow is started again from the oldest batch that is still in the books.
-A batch that comes back twice counts once.
+A batch is acknowledged once its products were handed to the writer. When an actor or machine dies, Ray runs its batches
+again elsewhere; where Ray gives up, the flow is restarted from the oldest batch that is not acknowledged. A batch that
+comes back twice counts once.
 """
 
 from __future__ import annotations
@@ -28,34 +28,33 @@ from typing import TYPE_CHECKING, Any
 from clipita.catalogue.product import Product
 from clipita.config import IngestConfig
 from clipita.errors import ClipItaError, ClusterError, DeviceError, MissingExtraError
-from clipita.opensearch.cluster.retry import Remark
-from clipita.opensearch.ingest.documents import Draft, Item, Layout
-from clipita.opensearch.ingest.outcomes import Ledger
+from clipita.opensearch.cluster.retry import Warn
+from clipita.opensearch.ingest.context import RunContext
+from clipita.opensearch.ingest.documents import Draft, Item
 from clipita.opensearch.ingest.ray.actors import BatchEncoder, Desk, Encoded, Failure, batches
 from clipita.opensearch.ingest.stages import POLL_SECONDS, BatchStage, WriteStage
-from clipita.opensearch.ingest.timing import Clock
 
 if TYPE_CHECKING:
     from clipita.runtime import Bundle
 
 AHEAD_EACH = 3
-"""Batches that an encoder has before it, beside the one that it encodes."""
+"""Batches that wait for each encoder, beside the one that it encodes."""
 MAX_STARTS = 5
-"""How often in a row the flow is started again without a single batch coming back."""
+"""How often in a row the flow is restarted without a batch coming back."""
 LONGEST_END = 60.0
 Arrival = tuple[int, list[Encoded] | Failure] | BaseException
 
 
 class RayEncoders:
-    """Encoders on a Ray cluster; stands where a `ProductEncoder` stands without one.
+    """Encoders on a Ray cluster, in place of a `ProductEncoder`.
 
-    The cluster is the one that RAY_ADDRESS names, or that was started on this machine with `ray start`; otherwise one
-    is started here that ends with the run. Ray's usage reports are off unless RAY_USAGE_STATS_ENABLED says otherwise.
+    The cluster is that of RAY_ADDRESS or of `ray start` on this machine; otherwise one is started here that ends with
+    the run. Ray's usage reports are off unless RAY_USAGE_STATS_ENABLED says otherwise.
 
     Args:
         bundle: the model; every machine must have its folder under the same path.
         config: device (`auto`: a GPU each where the cluster has any, else CPU), number of encoders.
-        remark: told of encoders that come and go.
+        warn: called when encoders come and go.
 
     Attributes:
         bundle: the model.
@@ -68,9 +67,9 @@ class RayEncoders:
         ClusterError: Ray cannot be started or reached.
     """
 
-    def __init__(self, bundle: Bundle, config: IngestConfig, remark: Remark) -> None:
+    def __init__(self, bundle: Bundle, config: IngestConfig, warn: Warn) -> None:
         self.bundle = bundle
-        self.remark = remark
+        self.warn = warn
         self._started_here = _connect()
         import ray
 
@@ -82,13 +81,13 @@ class RayEncoders:
         if self.on_gpu and not 0 < self.count <= gpus:
             self.close()
             raise DeviceError(
-                f"{self.count or 'Some'} encoders on {self.device} want a GPU each, and the Ray cluster has {gpus}.",
-                hint="Name fewer with --encoders, use --device cpu, or add machines with GPUs to the cluster.",
+                f"{self.count or 'Some'} encoders on {self.device} need a GPU each, and the Ray cluster has {gpus}.",
+                hint="Use fewer with --encoders, use --device cpu, or add machines with GPUs to the cluster.",
             )
-        remark(f"Ray: {self.count} encoders on {self.device}, {machines} machines.")
+        warn(f"Ray: {self.count} encoders on {self.device}, {machines} machines.")
 
     def close(self) -> None:
-        """End a cluster that was started here, or leave the one that was there before."""
+        """End a cluster that was started here; leave any other."""
         if self._started_here:
             import ray
 
@@ -96,27 +95,10 @@ class RayEncoders:
 
 
 class RayStage(BatchStage[tuple[Item, Draft]]):
-    """Sends batches to the encoders of a Ray cluster and takes back what they made of them.
+    """Sends batches to the encoders of a Ray cluster and takes back their vectors."""
 
-    Args:
-        encoders: where they are.
-        write: see `BatchStage`, as all that follow.
-        ledger: likewise.
-        config: likewise.
-        layout: likewise.
-        clock: likewise.
-    """
-
-    def __init__(
-        self,
-        encoders: RayEncoders,
-        write: WriteStage,
-        ledger: Ledger,
-        config: IngestConfig,
-        layout: Layout,
-        clock: Clock,
-    ) -> None:
-        super().__init__(write, ledger, config, layout, clock)
+    def __init__(self, context: RunContext, write: WriteStage, encoders: RayEncoders) -> None:
+        super().__init__(context, write)
         self._encoders = encoders
         self._most = encoders.count * (1 + AHEAD_EACH)
         self._under_way: dict[int, list[tuple[Item, Draft]]] = {}
@@ -134,7 +116,7 @@ class RayStage(BatchStage[tuple[Item, Draft]]):
             self._enqueue(product)
 
     def step(self) -> bool:
-        """Send a batch where there is room, and take in what came back.
+        """Send a batch if there is room, and take results back.
 
         Returns:
             False when everything was encoded.
@@ -152,21 +134,20 @@ class RayStage(BatchStage[tuple[Item, Draft]]):
         return bool(self._under_way) or not self._ended
 
     def stop(self) -> None:
-        """Wake a thread that waits in `put`, and end the flow."""
+        """Wake a thread that waits in `put_all`, and end the flow."""
         super().stop()
         if self._flow is not None:
             self._flow.close()
 
     def _send(self, batch: list[tuple[Item, Draft]]) -> None:
         if self._flow is None:
-            # Only now: a run with nothing to encode loads no model.
+            # Started with the first batch: a run with nothing to encode loads no model.
             self._flow = _Flow(self._encoders, self._config, self._arrivals)
         number, self._number = self._number, self._number + 1
         self._under_way[number] = batch
         self._flow.send(number, pickle.dumps([_encodable(draft.product) for _, draft in batch]))
 
     def _take_in(self, wait: bool) -> bool:
-        """Whether anything came back."""
         try:
             with self._clock.spent("encode"):
                 arrival = self._arrivals.get(timeout=POLL_SECONDS if wait and self._under_way else 0.001)
@@ -179,16 +160,16 @@ class RayStage(BatchStage[tuple[Item, Draft]]):
             raise ClipItaError(f"The encoder on {encoded.host} cannot work: {encoded.message}", hint=encoded.hint)
         for (item, draft), result in zip(self._under_way.pop(number, []), encoded, strict=False):
             if result.vector is None:
-                self._without_vector(item, draft, result.problem or "it has no vector")
+                self._write.put_without_vector(item, draft, result.problem or "it has no vector")
             else:
-                self._with_vector(item, draft, result.vector, result.thumbnail)
+                self._encoded(item, draft, result.vector, result.thumbnail)
         assert self._flow is not None
         self._flow.settle(number)
         return True
 
 
 class _Flow:
-    """The data set that is being worked through, in a thread of its own, started again when Ray gives up on it."""
+    """The data set that Ray processes, in a thread; restarted when Ray gives up."""
 
     def __init__(self, encoders: RayEncoders, config: IngestConfig, arrivals: queue.SimpleQueue[Arrival]) -> None:
         import ray
@@ -205,26 +186,26 @@ class _Flow:
         self._thread.start()
 
     def send(self, number: int, batch: bytes) -> None:
-        """Lay a batch on the desk."""
+        """Put a batch on the desk."""
         self._open.add(number)
         self._sent = number + 1
         self._ask(self._desk.put, number, batch)
 
     def settle(self, number: int) -> None:
-        """The products of this batch have been handed on."""
+        """Acknowledge a batch."""
         self._open.discard(number)
         self._ask(self._desk.settle, number)
         for key, (_, where) in self._ask(self._desk.encoders).items():
             if key not in self._known:
                 self._known.add(key)
-                self._encoders.remark(f"Ray: encoder {len(self._known)} works on {where}.")
+                self._encoders.warn(f"Ray: encoder {len(self._known)} works on {where}.")
 
     def close(self) -> None:
-        """End the flow; what is under way is given up."""
+        """End the flow and drop its batches."""
         if not self._closed.is_set():
             self._closed.set()
             self._desk.close.remote()
-            # What is being encoded at this moment is waited for, but not a cluster that hangs.
+            # Wait for batches that are being encoded, but not for a cluster that hangs.
             self._thread.join(LONGEST_END)
 
     def _ask(self, method: Any, *arguments: Any) -> Any:
@@ -247,7 +228,7 @@ class _Flow:
                         return
                     self._arrivals.put((number, encoded))
             except ray.exceptions.RayTaskError as error:
-                # Our own code failed there; again it would fail again.
+                # Our own code failed there, and would fail again.
                 self._arrivals.put(error)
                 return
             except ray.exceptions.RayError as error:
@@ -255,7 +236,7 @@ class _Flow:
                 if starts > MAX_STARTS:
                     self._arrivals.put(_gone(error))
                     return
-                self._encoders.remark(f"Ray: {type(error).__name__}; what was under way is encoded again.")
+                self._encoders.warn(f"Ray: {type(error).__name__}; its batches are encoded again.")
             except BaseException as error:  # noqa: BLE001 - raised again by the thread that takes the arrivals
                 self._arrivals.put(error)
                 return
@@ -266,7 +247,7 @@ class _Flow:
 
         encoders, config = self._encoders, self._config
         context = data.DataContext.get_current().copy()
-        # A batch is a row, and every row travels as soon as it is there.
+        # A batch is a row, and each row is sent as soon as it exists.
         context.target_max_block_size = 1
         context.enable_progress_bars = False
         with data.DataContext.current(context):
@@ -291,20 +272,19 @@ class _Flow:
 
 
 def _encodable(product: Product) -> Product:
-    """What an encoder reads of a product; the rest need not travel."""
+    """What an encoder reads of a product; the rest need not be sent."""
     return Product(product.id, product.title, product.attributes, image=product.image)
 
 
 def _connect() -> bool:
-    """Reach a cluster or start one; whether that was done here."""
-    # Reports to Ray's makers are for whoever runs the cluster to switch on.
+    """Connect to a cluster or start one; returns whether one was started here."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray
         import ray.data
     except ImportError:
         raise MissingExtraError("ray", "ray") from None
-    # It tells of plans and progress bars; we have our own.
+    # It logs plans and progress bars; we have our own.
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     if ray.is_initialized():
         return False
@@ -320,5 +300,5 @@ def _connect() -> bool:
 
 def _gone(error: Exception) -> ClusterError:
     return ClusterError(
-        f"The Ray cluster does not work any more: {error}", hint="Look at `ray status`; the same command then goes on."
+        f"The Ray cluster has failed: {error}", hint="Check `ray status`; the same command then goes on."
     )

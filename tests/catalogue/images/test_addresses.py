@@ -19,7 +19,7 @@ PUBLIC = ["8.8.8.8", "2001:4860:4860::8888", "64:ff9b::808:808"]
 
 @pytest.mark.parametrize("host", PRIVATE)
 def test_private_addresses_are_refused_however_they_are_written(host: str) -> None:
-    with pytest.raises(ImageError, match="no public address; --allow-private-hosts"):
+    with pytest.raises(ImageError, match="not a public address; --allow-private-hosts"):
         Neighbourhood().addresses(host, 80)
 
 

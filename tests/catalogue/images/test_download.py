@@ -18,7 +18,7 @@ import pytest
 import trustme
 
 from clipita.catalogue.images import download
-from clipita.catalogue.images.cache import Picture, PictureCache
+from clipita.catalogue.images.cache import CachedImage, ImageCache
 from clipita.errors import ImageError
 
 LIMIT = 10**6
@@ -162,9 +162,9 @@ def test_cache_that_cannot_be_written_costs_nothing_but_time(shop: Shop, tmp_pat
 
 
 def test_cache_stays_below_its_limit_and_keeps_what_was_used_last(tmp_path: Path) -> None:
-    cache = PictureCache(tmp_path, 20_000)
+    cache = ImageCache(tmp_path, 20_000)
     for number in range(30):
-        cache.put(f"http://shop/{number}", Picture(bytes(1000)))
+        cache.put(f"http://shop/{number}", CachedImage(bytes(1000)))
         cache.get("http://shop/0")
         time.sleep(0.002)
     assert sum(file.stat().st_size for file in tmp_path.glob("??/*")) <= 21_500
@@ -208,10 +208,10 @@ def test_host_that_is_away_gets_one_try_a_picture_and_all_again_once_it_is_back(
 @pytest.mark.parametrize("cache", [False, True])
 def test_private_host_gets_no_request_unless_it_is_named(shop: Shop, tmp_path: Path, cache: bool) -> None:
     download.configure([], tmp_path / "cache" if cache else None)
-    with pytest.raises(ImageError, match=r"127\.0\.0\.1 is at 127\.0\.0\.1, no public address"):
+    with pytest.raises(ImageError, match=r"127\.0\.0\.1 is at 127\.0\.0\.1, not a public address"):
         download.download(shop.url(), LIMIT)
     download.configure(["10.0.0.0/8", "localhost"])
-    with pytest.raises(ImageError, match="no public address"):
+    with pytest.raises(ImageError, match="not a public address"):
         download.download(shop.url(), LIMIT)
     assert not shop.requests
 
@@ -219,7 +219,7 @@ def test_private_host_gets_no_request_unless_it_is_named(shop: Shop, tmp_path: P
 @pytest.mark.parametrize("target", ["http://[::1]:1/", "http://10.0.0.1/", "http://169.254.169.254/latest/meta-data"])
 def test_redirect_to_a_private_host_is_not_followed(shop: Shop, target: str) -> None:
     shop.location = target
-    with pytest.raises(ImageError, match="no public address"):
+    with pytest.raises(ImageError, match="not a public address"):
         download.download(shop.url("/moved"), LIMIT)
     assert shop.requests == {"/moved": 1}
 
@@ -243,7 +243,7 @@ def test_name_that_resolves_to_another_address_a_moment_later(shop: Shop, monkey
     with pytest.raises(ImageError):
         download.download(shop.url(host="rebound.example"), LIMIT)
     assert asked.count("rebound.example") == 1
-    with pytest.raises(ImageError, match=r"rebound\.example is at 127\.0\.0\.1, no public address"):
+    with pytest.raises(ImageError, match=r"rebound\.example is at 127\.0\.0\.1, not a public address"):
         download.download(shop.url(host="rebound.example"), LIMIT)
     assert not shop.requests
 

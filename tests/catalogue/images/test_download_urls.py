@@ -103,7 +103,7 @@ class TestUrls:
             ("/gone.jpg", "answers with status 404"),
             ("/loop.jpg", "too many redirects"),
             ("/away.jpg", "cannot be fetched"),
-            ("/page.jpg", "no known format"),
+            ("/page.jpg", "not of a known format"),
             ("/declared.jpg", "too large: .* has 1,000,000,000 bytes"),
             ("/endless.jpg", "too large: .* more than"),
             ("/hangup.jpg", "cannot be fetched"),

@@ -127,7 +127,7 @@ def test_rows_are_written_while_the_drawing_goes_on(tmp_path: Path) -> None:
 
     def look(done: int) -> None:
         if done in (100, 500):
-            sizes[done] = sum(file.stat().st_size for file in tmp_path.rglob("train.parquet"))
+            sizes[done] = sum(file.stat().st_size for file in tmp_path.rglob("*train.parquet"))
 
     write_sample(tmp_path, 500, 2, look)
     assert sizes[500] > sizes[100] + 200_000

@@ -106,9 +106,9 @@ def test_versions_from_2_13_on_are_accepted(serve: Serve) -> None:
         (root("2.12.9"), "runs OpenSearch 2.12.9"),
         (root("1.3.20"), "runs OpenSearch 1.3.20"),
         (root("8.15.0", distribution=None), "is Elasticsearch 8.15.0, not OpenSearch"),
-        ((200, {"hello": "world"}), "is no cluster, not OpenSearch"),
+        ((200, {"hello": "world"}), "is not OpenSearch"),
         ((200, "<html>It works!</html>"), "not like OpenSearch"),
-        (root("three"), "'three' as its version"),
+        (root("three"), "version 'three' is not a version number"),
     ],
 )
 def test_other_servers_are_refused(serve: Serve, answer: Answer, text: str) -> None:

@@ -3,13 +3,14 @@
 import threading
 import uuid
 from collections.abc import Iterator
+from typing import Any
 
 import opensearchpy
 import pytest
 
 from clipita.catalogue.ids import IdTable
 from clipita.errors import ClusterError, ClusterUnavailableError
-from clipita.opensearch.cluster.reads import get_documents, whole
+from clipita.opensearch.cluster.reads import all_shards, get_documents, value_at
 from clipita.opensearch.cluster.retry import Backoff
 from clipita.opensearch.ingest.index_source import IndexSource, scan
 from clipita.opensearch.ingest.prune import prune
@@ -41,13 +42,13 @@ def test_each_document_is_there_or_not(client: opensearchpy.OpenSearch, away: st
 
 
 def test_a_shard_that_is_away_is_waited_for(client: opensearchpy.OpenSearch, away: str) -> None:
-    remarks: list[str] = []
+    warnings: list[str] = []
     back = threading.Timer(1.0, allocate, (client, away))
     back.start()
-    found = get_documents(client, away, DOCS, Backoff(remarks.append))
+    found = get_documents(client, away, DOCS, Backoff(warnings.append))
     back.join()
     assert [doc["found"] for doc in found] == [False, False]
-    assert remarks
+    assert warnings
 
 
 def test_a_shard_that_stays_away_is_an_error_and_not_an_absent_document(
@@ -58,10 +59,10 @@ def test_a_shard_that_stays_away_is_an_error_and_not_an_absent_document(
 
 
 def test_an_index_that_is_gone_is_not_waited_for(client: opensearchpy.OpenSearch) -> None:
-    remarks: list[str] = []
+    warnings: list[str] = []
     with pytest.raises(ClusterError):
-        get_documents(client, f"gone-{uuid.uuid4().hex[:8]}", DOCS, Backoff(remarks.append))
-    assert not remarks
+        get_documents(client, f"gone-{uuid.uuid4().hex[:8]}", DOCS, Backoff(warnings.append))
+    assert not warnings
 
 
 def test_asking_for_nothing_asks_nobody() -> None:
@@ -91,26 +92,26 @@ def test_an_answer_without_all_shards_is_none(client: opensearchpy.OpenSearch, h
     # Status 200, and what the other shard holds looks as if it had never been there.
     assert 0 < partial["count"] < 10
     with pytest.raises(opensearchpy.TransportError) as caught:
-        whole(partial)
+        all_shards(partial)
     assert caught.value.status_code == 503
     with pytest.raises(opensearchpy.TransportError):
-        whole(client.search(index=half))
+        all_shards(client.search(index=half))
     with pytest.raises(opensearchpy.TransportError):
-        whole({"timed_out": True, "_shards": {"failed": 0, "successful": 2}})
+        all_shards({"timed_out": True, "_shards": {"failed": 0, "successful": 2}})
 
 
 def test_a_scan_waits_for_every_shard(client: opensearchpy.OpenSearch, half: str) -> None:
     there = client.count(index=half)["count"]
-    remarks: list[str] = []
+    warnings: list[str] = []
 
-    def give_a_node(remark: str) -> None:
-        if not remarks:
+    def give_a_node(warning: str) -> None:
+        if not warnings:
             complete(client, half)
-        remarks.append(remark)
+        warnings.append(warning)
 
     source = IndexSource(client, half, backoff=Backoff(give_a_node, first_wait=0.1))
     seen = [item.product.id for item in source.items(lambda _: None)]
-    assert remarks
+    assert warnings
     assert len(seen) == len(set(seen)) == there
     assert len(source.last_seq_nos()) == 2
 
@@ -138,10 +139,25 @@ def test_recall_is_not_measured_on_half_an_index(client: opensearchpy.OpenSearch
 def test_a_document_that_needs_a_routing_value_is_not_waited_for(client: opensearchpy.OpenSearch) -> None:
     name = f"routed-{uuid.uuid4().hex[:8]}"
     client.indices.create(index=name, body={"mappings": {"_routing": {"required": True}}})
-    remarks: list[str] = []
+    warnings: list[str] = []
     try:
         with pytest.raises(ClusterError, match="routing"):
-            get_documents(client, name, [{"_id": "1"}], Backoff(remarks.append))
+            get_documents(client, name, [{"_id": "1"}], Backoff(warnings.append))
     finally:
         client.indices.delete(index=name)
-    assert not remarks
+    assert not warnings
+
+
+@pytest.mark.parametrize(
+    ("document", "path", "value"),
+    [
+        ({"a": 1}, "a", 1),
+        ({"a": {"b": 2}}, "a.b", 2),
+        ({"a.b": 3}, "a.b", 3),
+        ({"a": [{"b": 1}, {"c": 2}, {"b": 3}]}, "a.b", [1, 3]),
+        ({"a": 1}, "a.b", None),
+        ({}, "a.b", None),
+    ],
+)
+def test_value_at(document: dict[str, Any], path: str, value: Any) -> None:
+    assert value_at(document, path) == value

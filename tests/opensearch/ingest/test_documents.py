@@ -106,7 +106,7 @@ def test_attributes_whose_names_become_one_field_keep_all_values() -> None:
 @pytest.mark.parametrize(
     ("product", "reason"),
     [
-        (Product(id="1", extra={"price": 1}), "neither title nor attributes nor picture"),
+        (Product(id="1", extra={"price": 1}), "neither title nor attributes nor image"),
         (Product(id="1", title="x", extra={"clipita.x": 1}), "a name that clipita writes itself: clipita.x"),
         (Product(id="1", title="x", extra={"huge": 2**70}), "cannot be written as JSON"),
     ],

@@ -14,6 +14,7 @@ from PIL import Image
 
 from clipita.catalogue.images.decode import load_image
 from clipita.catalogue.reader import CatalogueFile
+from clipita.catalogue.split import PARTS
 from clipita.cli import group
 from clipita.cli.failure import run_guarded
 from clipita.opensearch.local.node import NodeStatus
@@ -73,6 +74,27 @@ def test_every_product_with_a_category_is_in_one_of_the_files(
     assert sum(map(len, files.values())) == COUNT - 12
     assert 0.7 < len(files["train"]) / COUNT < 0.9
     assert all(0.05 < len(files[split]) / COUNT < 0.15 for split in ("valid", "test"))
+
+
+def test_parts_are_those_of_catalogue_split(
+    node: NodeStatus, shop_index: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    export(node, shop_index, tmp_path / "shop", capfd)
+    feed = tmp_path / "feed.jsonl"
+    feed.write_text("".join(json.dumps({"product_id": f"sku {n}", "title": "a"}) + "\n" for n in range(COUNT)))
+    assert run_guarded(group, ["catalogue", "split", str(feed)]) == 0
+    without_category = {f"sku {n}" for n in range(7, COUNT, 100)}
+    for part in PARTS:
+        assert ids(tmp_path / "shop" / f"{part}.jsonl.gz") == ids(tmp_path / f"feed-{part}.jsonl") - without_category
+
+
+def test_another_seed_gives_other_parts(
+    node: NodeStatus, shop_index: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    export(node, shop_index, tmp_path / "shop", capfd)
+    export(node, shop_index, tmp_path / "other", capfd, "--seed", "1")
+    tests = [ids(tmp_path / name / "test.jsonl.gz") for name in ("shop", "other")]
+    assert len(tests[0] & tests[1]) < 0.3 * len(tests[0])
 
 
 def test_products_are_what_their_documents_say(

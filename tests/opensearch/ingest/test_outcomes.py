@@ -1,17 +1,14 @@
-"""Counting products and waiting for a cluster, without one."""
+"""Products are counted by outcome, and the rejected ones listed."""
 
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
-import opensearchpy
 import pytest
 
 from clipita.catalogue.product import Rejection
 from clipita.errors import UsageError
-from clipita.opensearch.cluster.retry import Backoff, is_retriable
 from clipita.opensearch.ingest.outcomes import Ledger, Outcome
 
 
@@ -51,40 +48,3 @@ def test_old_list_of_rejects_goes_away_when_all_is_well(tmp_path: Path) -> None:
 def test_ledger_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="Name another with --rejected"):
         Ledger(tmp_path / "nowhere" / "rejected.jsonl")
-
-
-def test_backoff_doubles_its_waits_until_its_patience_ends() -> None:
-    remarks: list[str] = []
-    backoff = Backoff(remarks.append, patience=0.5, first_wait=0.02)
-    started = time.monotonic()
-    while backoff.wait("busy (status 429)"):
-        pass
-    assert 0.5 <= time.monotonic() - started < 1.5
-    waits = [float(remark.split("again in ")[1].split()[0]) for remark in remarks]
-    assert 4 <= len(waits) <= 8
-    assert all("busy (status 429)" in remark for remark in remarks)
-
-
-def test_success_makes_the_next_failure_a_first_one() -> None:
-    backoff = Backoff(patience=0.05, first_wait=0.03)
-    for _ in range(4):
-        assert backoff.wait("no connection")
-        backoff.success()
-
-
-@pytest.mark.parametrize(
-    ("error", "retriable"),
-    [
-        (opensearchpy.ConnectionError("N/A", "refused", OSError()), True),
-        (opensearchpy.ConnectionTimeout("TIMEOUT", "x", OSError()), True),
-        (opensearchpy.SSLError("N/A", "certificate", OSError()), False),
-        (opensearchpy.TransportError(429, "es_rejected_execution_exception", {}), True),
-        (opensearchpy.TransportError(503, "unavailable", {}), True),
-        (opensearchpy.TransportError(429, "cluster_block_exception", {}), False),
-        (opensearchpy.RequestError(400, "mapper_parsing_exception", {}), False),
-        (opensearchpy.AuthenticationException(401, "", {}), False),
-        (opensearchpy.SerializationError("half"), True),
-    ],
-)
-def test_what_is_worth_another_try(error: Exception, retriable: bool) -> None:
-    assert is_retriable(error) is retriable

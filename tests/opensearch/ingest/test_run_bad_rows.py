@@ -64,11 +64,11 @@ def rows(folder: Path) -> list[dict[str, Any] | str]:
 
 PRESENT = {"good", "inline", "null title", "emoji", "long", "last"}
 REASONS = {
-    "truncated": "the picture cannot be decoded",
-    "text": "the picture is of no known format",
-    "bomb": "the picture has too many pixels",
-    "no file": "the picture file does not exist",
-    "empty file": "the picture is empty",
+    "truncated": "the image cannot be decoded",
+    "text": "the image is not of a known format",
+    "bomb": "the image has too many pixels",
+    "no file": "the image file does not exist",
+    "empty file": "the image is empty",
     "nothing": "the product has nothing to go by",
     "path": "a category name is blank",
     "clash": "OpenSearch refused the document",
@@ -159,7 +159,7 @@ def test_catalogue_of_bad_rows_alone_is_an_error(
     catalogue.write_text('{"product_id": "1", "title": "x", "image": "text.jpg"}\n')
     assert command() == 1
     assert "Not one of 1 products is in the index" in capsys.readouterr().err
-    assert "no known format" in Path("rejected.jsonl").read_text()
+    assert "not of a known format" in Path("rejected.jsonl").read_text()
 
 
 def _id(line: str) -> str | None:

@@ -170,6 +170,7 @@ def test_command_refuses_private_hosts_unless_they_are_named(
         assert done.returncode == 3
         assert json.loads(done.stdout)["counts"]["rejected"] == PRODUCTS
         assert (
-            "no public address; --allow-private-hosts 127.0.0.1 allows it" in (tmp_path / "rejected.jsonl").read_text()
+            "not a public address; --allow-private-hosts 127.0.0.1 allows it"
+            in (tmp_path / "rejected.jsonl").read_text()
         )
         assert not server.statuses

@@ -1,4 +1,4 @@
-"""Folders, compressed files, standard input, and products that left the catalogue."""
+"""Folders, compressed files, standard input, ids that occur twice, and reserved column names."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from opensearchpy import OpenSearch
 
 from clipita.catalogue.reader import CatalogueFile, files_in
-from clipita.errors import CatalogueError, UsageError
+from clipita.errors import CatalogueError, FieldMappingError
 from clipita.opensearch.ingest.outcomes import IngestReport
 from clipita.opensearch.local.node import NodeStatus
 
@@ -116,39 +117,39 @@ def test_stream_of_nothing_or_of_no_json(tmp_path: Path) -> None:
         CatalogueFile(Path("standard input"), stream=io.BytesIO(b"product_id,title\n1,x\n"))
 
 
-def test_prune_removes_what_left_the_catalogue(ingest: Run, client: OpenSearch, alias: str, tmp_path: Path) -> None:
-    file = tmp_path / "a.jsonl"
-    file.write_bytes(lines(range(100)))
-    ingest(file)
-    file.write_bytes(lines(range(5, 100)))
-    assert ingest(file).pruned == 0
-    assert client.count(index=alias)["count"] == 100
-    report = ingest(file, prune=True)
-    assert (report.pruned, report.counts["unchanged"]) == (5, 95)
-    assert client.count(index=alias)["count"] == 95
-    assert not client.exists(index=alias, id="4")
+def counted(report: IngestReport) -> dict[str, int]:
+    return {outcome.value: count for outcome, count in report.counts.items() if count}
 
 
-def test_prune_stops_at_its_limit_and_goes_on_when_forced(
-    ingest: Run, client: OpenSearch, alias: str, tmp_path: Path
+def test_one_id_in_two_files_is_written_once_and_told(ingest: Run, catalogue: Path, tmp_path: Path) -> None:
+    twin = tmp_path / "twin.parquet"
+    pq.write_table(pq.read_table(catalogue).slice(0, 3), twin)
+    report = ingest([catalogue, twin])
+    assert counted(report) == {"written": 40, "rejected": 3}
+    told = [json.loads(line) for line in (tmp_path / "rejected.jsonl").read_text().splitlines()]
+    assert [(line["file"], line["row"], line["id"]) for line in told] == [
+        (str(twin), row, f"p000{row - 1}") for row in (1, 2, 3)
+    ]
+    assert all(str(catalogue) in line["reason"] for line in told)
+
+
+@pytest.mark.parametrize("name", ["clipita", "product_vector", "attributes_text", "clipita.fingerprint"])
+def test_column_with_a_name_of_ours_is_refused_before_anything_is_made(
+    ingest: Run, catalogue: Path, client: OpenSearch, alias: str, name: str
 ) -> None:
-    file = tmp_path / "a.jsonl"
-    file.write_bytes(lines(range(100)))
-    ingest(file)
-    file.write_bytes(lines(range(89)) + lines(range(200, 201)))
-    with pytest.raises(UsageError, match=r"11 of 101 products .* \(11%\).*--prune --force"):
-        ingest(file, prune=True)
-    assert client.count(index=alias)["count"] == 101
-    assert ingest(file, prune=True, force=True).pruned == 11
-    assert client.count(index=alias)["count"] == 90
+    pq.write_table(pq.read_table(catalogue).append_column(name, pa.array(["x"] * 40)), catalogue)
+    with pytest.raises(FieldMappingError, match=f"column '{name}'.*Rename it"):
+        ingest(catalogue)
+    assert not client.indices.exists(index=f"{alias}*", allow_no_indices=False)
 
 
-def test_prune_keeps_products_that_are_only_broken(ingest: Run, client: OpenSearch, alias: str, tmp_path: Path) -> None:
-    file = tmp_path / "a.jsonl"
-    file.write_bytes(lines(range(20)))
-    ingest(file)
-    broken: dict[str, Any] = {"product_id": "19", "title": "thing 19", "category_path": ["A", "", "B"]}
-    file.write_bytes(lines(range(19)) + json.dumps(broken).encode())
-    report = ingest(file, prune=True, force=True)
-    assert (report.pruned, report.counts["rejected"]) == (0, 1)
-    assert client.count(index=alias)["count"] == 20
+def test_late_key_with_a_name_of_ours_rejects_its_product(ingest: Run, tmp_path: Path) -> None:
+    file = tmp_path / "late.jsonl"
+    rows: list[dict[str, Any]] = [{"product_id": f"{number}", "title": f"thing {number}"} for number in range(1100)]
+    rows[-1]["clipita"] = {"mine": True}
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    report = ingest(file, config={"bulk_documents": 500, "batch_size": 64})
+    assert counted(report) == {"written": 1099, "rejected": 1}
+    told = json.loads((tmp_path / "rejected.jsonl").read_text())
+    assert (told["row"], told["id"]) == (1100, "1099")
+    assert "a name that clipita writes itself: clipita" in told["reason"]

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from clipita.errors import LocalNodeError, MissingExtraError
-from clipita.opensearch.local.install import Part, cache_folder, fetch, install, locked
+from clipita.opensearch.local.install import Part, cache_folder, fetch, install
 
 CONTENT = b"a server, packed " * 5000
 
@@ -162,20 +162,3 @@ def test_unusable_cache_is_said(tmp_path: Path) -> None:
     with pytest.raises(LocalNodeError, match="cannot be installed") as caught:
         install(tmp_path / "file" / "cache")
     assert "CLIPITA_CACHE" in str(caught.value.hint)
-
-
-def test_lock_keeps_a_second_holder_waiting(tmp_path: Path) -> None:
-    order: list[str] = []
-    waiting = threading.Event()
-
-    def second() -> None:
-        with locked(tmp_path / "lock", waiting.set):
-            order.append("second")
-
-    with locked(tmp_path / "lock", lambda: order.append("first had to wait")):
-        thread = threading.Thread(target=second)
-        thread.start()
-        assert waiting.wait(10)
-        order.append("first")
-    thread.join(10)
-    assert order == ["first", "second"]

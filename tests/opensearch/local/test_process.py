@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from clipita.errors import LocalNodeError, UsageError
+from clipita.files import boot_id, start_ticks
 from clipita.opensearch.local import process
 from clipita.opensearch.local.node import LocalNode
 from clipita.opensearch.local.process import State
@@ -40,9 +41,9 @@ def spawn() -> Iterator[Spawn]:
 
 
 def state_of(pid: int) -> State:
-    ticks = process._start_ticks(pid)
+    ticks = start_ticks(pid)
     assert ticks is not None
-    return State(pid, ticks, process._boot_id(), "http://127.0.0.1:1", "Java 25", "512m")
+    return State(pid, ticks, boot_id(), "http://127.0.0.1:1", "Java 25", "512m")
 
 
 SLEEP = "import time; print(1, flush=True); time.sleep(60)"

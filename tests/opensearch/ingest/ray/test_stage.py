@@ -101,7 +101,7 @@ def test_an_encoder_is_killed_and_the_index_is_as_if_none_had_been(
 
     monkeypatch.setattr(ray_stage._Flow, "__init__", watched)
     killed: list[str] = []
-    remarks: list[str] = []
+    warnings: list[str] = []
 
     def kill_one(done: int, total: int | None) -> None:
         if done < 40 or killed:
@@ -111,7 +111,7 @@ def test_an_encoder_is_killed_and_the_index_is_as_if_none_had_been(
         ray.kill(handle, no_restart=True)
         killed.append(key)
 
-    report = on_ray(files, progress=kill_one, remark=remarks.append)
+    report = on_ray(files, progress=kill_one, warn=warnings.append)
     assert killed
     assert counted(report) == {"written": 199, "rejected": 1}
     assert (report.encoded, report.products, report.finished) == (199, 200, True)

@@ -38,13 +38,13 @@ def test_a_registration_without_its_package(package: Path) -> None:
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"model_content_size_in_bytes": "many"}'])
 def test_a_registration_that_is_none(package: Path, content: str) -> None:
     package.with_suffix(".register.json").write_text(content)
-    with pytest.raises(UsageError, match="is no registration"):
+    with pytest.raises(UsageError, match="is not a registration"):
         _registration(package)
 
 
 def test_another_export_s_registration(package: Path) -> None:
     package.write_bytes(b"123456")
-    with pytest.raises(UsageError, match="speaks of 5"):
+    with pytest.raises(UsageError, match="says 5"):
         _registration(package)
 
 

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,8 +20,6 @@ from opensearchpy import OpenSearch
 from clipita.config import OpenSearchConfig
 from clipita.errors import ClusterError, ClusterUnavailableError, IndexMissingError, IndexReadOnlyError
 from clipita.opensearch.cluster.connection import connect
-from clipita.opensearch.cluster.retry import Backoff
-from clipita.opensearch.ingest.bulk import BulkWriter, Document
 from clipita.opensearch.ingest.outcomes import IngestReport
 from clipita.opensearch.local.node import NodeStatus
 
@@ -30,7 +27,6 @@ pytestmark = pytest.mark.integration
 
 Run = Callable[..., IngestReport]
 Documents = Callable[[str], dict[str, dict[str, Any]]]
-FAULTS = ("429", "503", "reset", "half answer", "some items")  # see FaultyProxy in conftest.py
 
 
 def interval(client: OpenSearch, alias: str) -> str | None:
@@ -51,35 +47,6 @@ def test_nothing_is_lost_when_bulks_fail_in_every_way(
     assert (report.products, report.left_out) == (160, 0)
     reference = ingest(files, alias=f"{alias}-whole")
     assert documents(report.index) == documents(reference.index)
-
-
-@pytest.mark.parametrize("fault", FAULTS)
-def test_writer_reports_every_document_once_through_each_fault(
-    client: OpenSearch, alias: str, proxied: Callable[..., tuple[Any, OpenSearch]], fault: str
-) -> None:
-    proxy, through = proxied(0.4, seed=3, faults=(fault,))
-    client.indices.create(index=f"{alias}-1", body={"aliases": {alias: {}}})
-    reported: Counter[tuple[str, str | None]] = Counter()
-    writer = BulkWriter(
-        through, alias, lambda document, why: reported.update([(document.id, why)]), Backoff(first_wait=0.01), 7
-    )
-    writer.write([Document(str(number), b'{"n": %d}' % number) for number in range(100)])
-    assert proxy.spoilt[fault] >= 3
-    assert reported == Counter({(str(number), None): 1 for number in range(100)})
-    client.indices.refresh(index=alias)
-    assert client.count(index=alias)["count"] == 100
-
-
-def test_bulks_shrink_while_the_cluster_is_busy_and_grow_again(
-    client: OpenSearch, alias: str, proxied: Callable[..., tuple[Any, OpenSearch]]
-) -> None:
-    _, through = proxied(0.3, seed=5, faults=("429",))
-    client.indices.create(index=f"{alias}-1", body={"aliases": {alias: {}}})
-    limits: list[int] = []
-    writer = BulkWriter(through, alias, lambda *_: limits.append(writer.limit), Backoff(first_wait=0.01), 32)
-    writer.write([Document(str(number), b'{"n": 1}') for number in range(400)])
-    assert min(limits) <= 8
-    assert max(limits[limits.index(min(limits)) :]) == 32
 
 
 def test_cluster_that_stays_away_ends_the_run_and_the_same_call_finishes_it(
@@ -106,7 +73,7 @@ def test_cluster_that_stays_away_ends_the_run_and_the_same_call_finishes_it(
 
 def test_short_outage_is_waited_for(ingest: Run, shop: Path, proxied: Callable[..., tuple[Any, OpenSearch]]) -> None:
     proxy, through = proxied(0.0)
-    remarks: list[str] = []
+    warnings: list[str] = []
 
     def hiccup(bulk: int) -> None:
         if bulk == 6:
@@ -114,9 +81,9 @@ def test_short_outage_is_waited_for(ingest: Run, shop: Path, proxied: Callable[.
             threading.Timer(1.0, lambda: setattr(proxy, "down", False)).start()
 
     proxy.before_bulk = hiccup
-    report = ingest(shop / "train.parquet", client=through, remark=remarks.append, config={"bulk_documents": 8})
+    report = ingest(shop / "train.parquet", client=through, warn=warnings.append, config={"bulk_documents": 8})
     assert (report.products, report.left_out) == (120, 0)
-    assert any("no connection; trying again in" in remark for remark in remarks)
+    assert any("no connection; trying again in" in warning for warning in warnings)
 
 
 def test_nothing_answers(tmp_path: Path) -> None:
@@ -147,36 +114,6 @@ def test_blocked_index_is_told_and_finished_after_the_block_is_gone(
     report = ingest(shop / "train.parquet")
     assert report.counts == {"unchanged": 40, "written": 80, "updated": 0, "rejected": 0, "failed": 0}
     assert interval(client, alias) is None
-
-
-def test_settings_of_a_new_index_are_restored_after_a_failure(
-    ingest: Run, shop: Path, client: OpenSearch, alias: str
-) -> None:
-    during: list[str | None] = []
-
-    def fail(done: int, _: int | None) -> None:
-        during.append(interval(client, alias))
-        if done > 30:
-            raise RuntimeError("something breaks")
-
-    with pytest.raises(RuntimeError, match="something breaks"):
-        ingest(shop / "train.parquet", progress=fail, config={"replicas": 1})
-    assert set(during) == {"-1"}
-    assert interval(client, alias) is None
-    (found,) = client.indices.get_settings(index=alias).values()
-    assert found["settings"]["index"]["number_of_replicas"] == "1"
-    assert ingest(shop / "train.parquet").products == 120
-
-
-def test_live_index_keeps_its_settings_while_products_are_added(
-    ingest: Run, shop: Path, client: OpenSearch, alias: str
-) -> None:
-    ingest(shop / "valid.parquet")
-    client.indices.put_settings(index=alias, body={"index.refresh_interval": "7s"})
-    during: list[str | None] = []
-    ingest(shop / "train.parquet", progress=lambda *_: during.append(interval(client, alias)))
-    assert set(during) == {"7s"}
-    assert interval(client, alias) == "7s"
 
 
 def test_index_deleted_in_mid_run_is_an_error_and_not_made_anew_without_a_mapping(
