@@ -26,7 +26,7 @@ from clipita.opensearch.search.options import SearchArguments
 from clipita.opensearch.search.request import search_body
 from clipita.runtime.bundle import MANIFEST, REQUIRED_FILES, Bundle, fingerprint_of
 from clipita.runtime.preprocess import to_pixels
-from clipita.serve.query_string import from_json, from_query_string
+from clipita.serve.query_string import OPTIONS, PARAMETERS, from_json, from_query_string
 
 Target = tuple[st.SearchStrategy[Any], Callable[[Any], None]]
 ROWS = [
