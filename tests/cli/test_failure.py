@@ -57,7 +57,7 @@ def test_ctrl_c_is_one_line_and_leaves_nothing_half_done(tmp_path: Path) -> None
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,
     )  # fmt: skip
     try:
-        while running.poll() is None and not list(tmp_path.glob("shop/.drawing-*")):
+        while running.poll() is None and not list(tmp_path.glob("shop/.draft-*")):
             time.sleep(0.05)
         running.send_signal(signal.SIGINT)
         _, err = running.communicate(timeout=120)
