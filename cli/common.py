@@ -11,7 +11,7 @@ import click
 from clipita import config
 from clipita.errors import UsageError
 from clipita.files import write_atomically
-from clipita.options import Option
+from clipita.options import Option, options
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -31,6 +31,8 @@ def flags(table: Mapping[str, Option], *names: str, **spelled: str) -> Callable[
         for name in reversed(names):
             entry = table[name]
             flag = spelled.get(name, f"--{(entry.one or name).replace('_', '-')}")
+            if bool in entry.types and entry.default and "/" not in flag:
+                flag = f"{flag}/--no-{flag.removeprefix('--')}"
             default = "" if entry.default in (None, (), False, "") else f" Default: {_shown(entry.default)}."
             command = click.option(flag, name, help=entry.help + default, **_kind(entry))(command)
         return command
@@ -52,7 +54,9 @@ def _kind(entry: Option) -> dict[str, Any]:
     if float in entry.types:
         least = entry.ge if entry.gt is None else entry.gt
         return {"type": click.FloatRange(least, entry.le, min_open=entry.gt is not None), "metavar": "X"}
-    return {"type": click.Path(path_type=Path) if Path in entry.types else str, "metavar": metavar}
+    if Path in entry.types:
+        return {"type": click.Path(path_type=Path)}
+    return {"type": str, "metavar": metavar}
 
 
 def _shown(default: Any) -> str:
@@ -66,8 +70,9 @@ config_option = click.option(
     help="Settings file; default: clipita.toml here, if there is one.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts instead of a table.")
-device_option = click.option("--device", metavar="DEVICE", help="cpu, cuda, cuda:N or tensorrt; default cpu.")
-index_option = click.option("--index", metavar="ALIAS", help="Alias of the index; default: products.")
+device_option = flags(options(config.IngestConfig), "device")
+index_option = flags(options(config.OpenSearchConfig), "index")
+model_option = click.option("--model", type=click.Path(path_type=Path), help="The bundle's folder. Default: model.")
 
 
 def _without_password(_context: click.Context, _option: click.Parameter, url: str | None) -> str | None:
@@ -80,6 +85,16 @@ def _without_password(_context: click.Context, _option: click.Parameter, url: st
     return url
 
 
+FIELD_FLAGS = {
+    "image": "--image-field",
+    "category_separator": "--category-separator",
+    "category_path": "--category-field",
+    "title": "--title-field",
+    "id": "--id-field",
+    "attributes": "--attribute-field",
+}
+"""Setting of [fields] to its flag."""
+
 url_option = click.option(
     "--url", metavar="URL", callback=_without_password, help="OpenSearch to talk to; default: the local node."
 )
@@ -87,22 +102,14 @@ url_option = click.option(
 
 def fields_options(command: Command) -> Command:
     """Flags that say how a catalogue is read; they override [fields] and [catalogue] of clipita.toml."""
-    command = click.option(
-        "--allow-private-hosts", metavar="HOST", multiple=True,
-        help="Host, address or network (10.1.0.0/16) inside your own network that pictures may come from.",
-    )(command)  # fmt: skip
-    for flag, text in (
-        ("--image-field", "Column of the picture: bytes, file path or URL."),
-        ("--category-separator", "Splits a category path that is one string; default ' > '."),
-        ("--category-field", "Column of the category path."),
-        ("--title-field", "Column of the title."),
-        ("--id-field", "Column of the product id."),
-    ):
-        command = click.option(flag, metavar="NAME", help=text)(command)
-    return click.option(
-        "--attribute-field", "attribute_fields", metavar="NAME", multiple=True,
-        help="Column of attributes, a map or one value; may be repeated.",
-    )(command)  # fmt: skip
+    command = flags(
+        options(config.CatalogueConfig), "allow_private_hosts", allow_private_hosts="--allow-private-hosts"
+    )(command)
+    table = options(config.FieldsConfig)
+    for name, flag in FIELD_FLAGS.items():
+        entry = table[name]
+        command = click.option(flag, metavar="NAME", help=entry.help, multiple=bool(entry.one))(command)
+    return command
 
 
 def mapped_fields(settings: config.Config, flags: dict[str, Any]) -> config.FieldsConfig:
@@ -116,17 +123,8 @@ def mapped_fields(settings: config.Config, flags: dict[str, Any]) -> config.Fiel
     catalogue = settings.catalogue
     hosts = flags.pop("allow_private_hosts", ()) or catalogue.allow_private_hosts
     download.configure(hosts, catalogue.image_cache, int(catalogue.image_cache_gb * 1e9))
-    fields = settings.fields
-    attributes = flags.pop("attribute_fields", ())
-    mapped: config.FieldsConfig = config.override(
-        fields,
-        id=flags.pop("id_field", None),
-        title=flags.pop("title_field", None),
-        category_path=flags.pop("category_field", None),
-        category_separator=flags.pop("category_separator", None),
-        image=flags.pop("image_field", None),
-        attributes=attributes or None,
-    )
+    given = {name: flags.pop(flag[2:].replace("-", "_"), None) for name, flag in FIELD_FLAGS.items()}
+    mapped: config.FieldsConfig = config.override(settings.fields, **given)
     return mapped
 
 

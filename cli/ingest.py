@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,37 +15,25 @@ from clipita.cli.common import (
     config_option,
     device_option,
     fields_options,
+    flags,
     index_option,
     json_option,
     mapped_fields,
+    model_option,
     url_option,
 )
 from clipita.cli.ingest_report import as_json_value, print_summary, save_metrics
-from clipita.errors import AuthenticationError, ClipItaError, ConfigError, UsageError
+from clipita.errors import ClipItaError, ConfigError, UsageError
+from clipita.options import options
 
 if TYPE_CHECKING:
-    from opensearchpy import OpenSearch
-
-    from clipita.catalogue.product import CategoryPath
     from clipita.catalogue.reader import CatalogueFile
     from clipita.opensearch.ingest.outcomes import IngestReport
     from clipita.opensearch.ingest.run import Ingest
-    from clipita.runtime import Bundle
 
 PARTIAL = 3
 RUNNERS = ("local", "ray")
 STDIN = "-"
-
-
-def index_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Flags for how a new index stores vectors."""
-    for flag, kind, text in (
-        ("--ef-construction", click.IntRange(2), "Candidates considered for each link of the k-NN graph."),
-        ("--m", click.IntRange(2, 512), "Links per product in the k-NN graph; default: by the number of products."),
-        ("--precision", click.Choice(["fp32", "fp16", "byte", "binary"]), "How vectors are stored; default fp32."),
-    ):
-        command = click.option(flag, type=kind, help=text)(command)
-    return command
 
 
 def way_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -63,12 +51,10 @@ def way_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.command("ingest")
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path, allow_dash=True))
 @click.option("--from-index", metavar="NAME", help="Read the shop's own index instead of files.")
-@click.option("--model", type=click.Path(path_type=Path), help="The bundle's folder; default model.")
+@model_option
 @way_options
 @click.option("--watch", is_flag=True, help="Keep running: ingest files of a folder again when they change.")
-@click.option("--rejected", type=click.Path(path_type=Path), help="Products left out, with reasons, as JSON lines.")
 @click.option("--metrics-file", type=click.Path(path_type=Path, dir_okay=False), help="Prometheus textfile to write.")
-@click.option("--batch-size", type=click.IntRange(0), help="Products encoded at once; 0 measures it; default 64.")
 @click.option(
     "--engine",
     "engines",
@@ -77,9 +63,10 @@ def way_options(command: Callable[..., Any]) -> Callable[..., Any]:
     help="lucene or faiss: the k-NN engine; default: what the cluster has. ray: encode on a Ray cluster. One of each "
     "may be given.",
 )
-@click.option("--encoders", "ray_encoders", type=click.IntRange(1), help="With --engine ray; default: one per GPU.")
-@index_options
-@click.option("--thumbnails/--no-thumbnails", default=None, help="Keep a small JPEG in documents; default yes.")
+@flags(
+    options(config.IngestConfig), "batch_size", "ray_encoders", "precision", "m", "ef_construction", "thumbnails",
+    "rejected", ray_encoders="--encoders",
+)  # fmt: skip
 @index_option
 @url_option
 @device_option
@@ -97,7 +84,7 @@ def command(
     config_file: Path | None,
     as_json: bool,
     engines: tuple[str, ...],
-    **flags: Any,
+    **given: Any,
 ) -> int:
     """Write the products of FILES and their vectors into OpenSearch.
 
@@ -119,17 +106,16 @@ def command(
       clipita ingest --engine ray           encode on all machines of a Ray cluster, see docs/scale.md
     """
     settings = config.load(config_file)
-    ways = {name: flags.pop(name) for name in ("new_index", "in_place", "prune", "force")}
-    fields = mapped_fields(settings, flags)
+    ways = {name: given.pop(name) for name in ("new_index", "in_place", "prune", "force")}
+    fields = mapped_fields(settings, given)
     cluster = config.override(settings.opensearch, url=url, index=index)
-    chosen = config.override(settings.ingest, **flags, **_engines(engines))
-    if chosen.runner == "ray" and chosen.device == config.IngestConfig.device and flags["device"] is None:
+    chosen = config.override(settings.ingest, **given, **_engines(engines))
+    if chosen.runner == "ray" and chosen.device == config.IngestConfig.device and given["device"] is None:
         chosen = config.override(chosen, device="auto")
     if from_index and (files or watch):
         raise UsageError("--from-index reads an index and excludes FILES and --watch.", hint="Leave one out.")
+    from clipita import api
     from clipita.opensearch.cluster.connection import connect
-    from clipita.opensearch.ingest.index_source import IndexSource
-    from clipita.opensearch.ingest.run import Ingest
     from clipita.runtime import Bundle
 
     root = settings.catalogue.image_root
@@ -139,31 +125,22 @@ def command(
     client = connect(cluster)
 
     def once(catalogues: Sequence[CatalogueFile]) -> int:
+        runs: list[Ingest] = []
         with console.progress() as bar:
             task = bar.add_task("Ingesting", total=None, note="")
-            ingest = Ingest(
-                client,
-                bundle,
-                chosen,
-                alias=cluster.index,
-                **ways,
-                progress=lambda done, total: bar.update(task, completed=done, total=total, note=_pace(ingest)),
-                warn=console.note,
-            )
-            source = IndexSource(client, from_index, fields, root) if from_index else None
             try:
-                report = _run(ingest, source or catalogues)
+                report = api.ingest(
+                    catalogues, cluster=client, index=cluster.index, model=bundle, from_index=from_index, **ways,
+                    fields=fields, image_root=root, config=chosen, search=settings.given.get("search"),
+                    started=runs.append, warn=console.note,
+                    progress=lambda done, total: bar.update(task, completed=done, total=total, note=_pace(runs[0])),
+                )  # fmt: skip
+            except BaseException:
+                _tell_partly(runs)
+                raise
             finally:
-                if metrics_file is not None and ingest.report is not None:
-                    save_metrics(metrics_file, ingest.report)
-        try:
-            _publish_categories(client, bundle, report, ingest.paths, chosen.patience)
-            _put_templates(client, cluster.index, settings.given.get("search"))
-        except ClipItaError:
-            # The summary comes before the error: products are written.
-            print_summary(report, to_stderr=True)
-            console.note("The products are written, category vectors or templates are not; the same command adds them.")
-            raise
+                if metrics_file is not None and runs and runs[0].report is not None:
+                    save_metrics(metrics_file, runs[0].report)
         return _tell(report, chosen.rejected, as_json)
 
     if watch:
@@ -217,41 +194,16 @@ def _watch(paths: Sequence[Path], ingest: Callable[[Sequence[Path]], int]) -> in
     return 0
 
 
-def _run(ingest: Ingest, source: Any) -> IngestReport:
-    try:
-        return ingest.run(source)
-    except BaseException:
-        if ingest.report is not None:
-            print_summary(ingest.report, to_stderr=True)
-            console.note("Not finished: the same command goes on from here.")
-        raise
-
-
-def _publish_categories(
-    client: OpenSearch, bundle: Bundle, report: IngestReport, paths: Collection[CategoryPath], patience: float
-) -> None:
-    """Write category vectors, with which a category page needs no model."""
-    from clipita.opensearch.cluster.retry import Backoff
-    from clipita.opensearch.index import categories
-
-    backoff = Backoff(console.note, patience)
-    written = categories.publish(client, report.alias, report.index, bundle, paths, backoff)
-    console.note(f"{written:,} categories have their vectors in {report.alias}{categories.SUFFIX}.")
-
-
-def _put_templates(client: OpenSearch, alias: str, search: Mapping[str, Any] | None) -> None:
-    """Store the search templates with which other languages search."""
-    from clipita.opensearch.cluster.connection import capabilities
-    from clipita.opensearch.index.index import require
-    from clipita.opensearch.search import templates
-    from clipita.opensearch.search.settings import settings_in
-
-    try:
-        templates.put(client, alias, settings_in(require(client, alias), search), capabilities(client))
-    except (AuthenticationError, UsageError) as error:
-        # The products are in the index by now; templates are for other languages, and need a permission and a text
-        # field, which an index of images may lack.
-        console.note(f"The search templates were not stored: {error}")
+def _tell_partly(runs: Sequence[Ingest]) -> None:
+    """The summary comes before the error."""
+    report = runs[0].report if runs else None
+    if report is not None:
+        print_summary(report, to_stderr=True)
+        console.note(
+            "The products are written, category vectors or templates are not; the same command adds them."
+            if report.finished
+            else "Not finished: the same command goes on from here."
+        )
 
 
 def _pace(ingest: Ingest) -> str:

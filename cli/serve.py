@@ -10,8 +10,9 @@ import click
 
 from clipita import config
 from clipita.cli import console
-from clipita.cli.common import config_option, device_option, index_option, url_option
+from clipita.cli.common import config_option, device_option, flags, index_option, model_option, url_option
 from clipita.errors import ConfigError, MissingExtraError
+from clipita.options import options
 
 if TYPE_CHECKING:
     from clipita.opensearch.search.client import ProductSearch
@@ -22,18 +23,9 @@ SHORTEST_KEY = 16
 
 
 @click.command("serve")
-@click.option("--host", metavar="ADDRESS", help="Address to listen on; default 127.0.0.1, this machine alone.")
-@click.option("--port", type=click.IntRange(0, 65535), help="Default 8080; 0 takes any free one.")
-@click.option("--model", type=click.Path(path_type=Path), help="The bundle's folder; default model.")
+@flags(options(config.ServeConfig), "host", "port", "api_key_file", "cors_origins")
+@model_option
 @click.option("--no-model", is_flag=True, help="Serve words and stored category vectors alone; needs no onnxruntime.")
-@click.option(
-    "--api-key-file", metavar="FILE", type=click.Path(path_type=Path),
-    help="Ask callers for the key in this file; or set CLIPITA_SERVE_API_KEY.",
-)  # fmt: skip
-@click.option(
-    "--cors-origin", "cors_origins", metavar="ORIGIN", multiple=True,
-    help="Let pages of this origin call, such as https://shop.example; may be repeated; default none.",
-)  # fmt: skip
 @index_option
 @url_option
 @device_option
@@ -45,7 +37,7 @@ def command(
     url: str | None,
     device: str | None,
     config_file: Path | None,
-    **flags: Any,
+    **given: Any,
 ) -> None:
     """Serve search, encoders and a storefront page over HTTP.
 
@@ -59,8 +51,7 @@ def command(
     """
     settings = config.load(config_file)
     cluster = config.override(settings.opensearch, url=url, index=index)
-    flags["cors_origins"] = flags["cors_origins"] or None
-    serve = with_key(config.override(settings.serve, **flags))
+    serve = with_key(config.override(settings.serve, **given))
     try:
         from clipita.serve import server
     except ModuleNotFoundError as error:

@@ -1,6 +1,23 @@
-"""clipita: category search over product pictures, inside the OpenSearch a shop already has.
+"""clipita: category search over product images, inside the OpenSearch a shop already has.
 
-Importing this package loads neither torch, onnxruntime nor opensearchpy; each room loads what it needs.
+The names below are imported with their first use: importing this package loads neither torch, onnxruntime nor
+opensearchpy.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from clipita.api import ingest
+
+__all__ = ["ingest"]
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from clipita import api
+
+    return getattr(api, name)

@@ -260,10 +260,11 @@ class IngestConfig:
         "Links per product in the k-NN graph; without it by the size of the catalogue: 16, from 1 million on 24, "
         "from 10 million on 32.",
         ge=2,
+        le=512,
         example=16,
     )
     ef_construction: int | None = option(
-        None, "Candidates considered for each link while the graph is built; without it 512.", ge=1, example=512
+        None, "Candidates considered for each link while the graph is built; without it 512.", ge=2, example=512
     )
     shards: int = option(1, "Primary shards of a new index.", ge=1)
     replicas: int = option(0, "Copies of each shard; 0 for one node, at least 1 for a cluster.", ge=0)

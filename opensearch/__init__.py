@@ -9,12 +9,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from clipita.opensearch.cluster.connection import connect
     from clipita.opensearch.search.async_client import AsyncProductSearch
     from clipita.opensearch.search.boosts import Boost
     from clipita.opensearch.search.client import ProductSearch
     from clipita.opensearch.search.results import Hit, SearchPage
 
-__all__ = ["AsyncProductSearch", "Boost", "Hit", "ProductSearch", "SearchPage"]
+__all__ = ["AsyncProductSearch", "Boost", "Hit", "ProductSearch", "SearchPage", "connect"]
 
 _HOMES = {
     "AsyncProductSearch": "clipita.opensearch.search.async_client",
@@ -22,6 +23,7 @@ _HOMES = {
     "Hit": "clipita.opensearch.search.results",
     "ProductSearch": "clipita.opensearch.search.client",
     "SearchPage": "clipita.opensearch.search.results",
+    "connect": "clipita.opensearch.cluster.connection",
 }
 
 

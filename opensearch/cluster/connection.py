@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -48,11 +49,19 @@ class Capabilities:
     engine: Literal["lucene", "faiss"]
 
 
-def connect(config: OpenSearchConfig) -> OpenSearch:
+def connect(config: OpenSearchConfig | None = None, url: str | None = None) -> OpenSearch:
     """A client of the configured cluster, or of the local node when no URL is configured.
 
     It does not retry: a slow search should not be sent to a busy cluster three more times, and ingest has its own
     back-off. Each request has the configured time limit.
+
+    Example::
+
+        client = clipita.opensearch.connect(url="https://search.internal:9200")
+
+    Args:
+        config: user, certificates, time limit; None for the defaults.
+        url: takes the place of the configured one.
 
     Raises:
         ClusterUnavailableError: no URL and no local node, or nothing answers there.
@@ -60,11 +69,18 @@ def connect(config: OpenSearchConfig) -> OpenSearch:
         ClusterVersionError: the server is not OpenSearch, or older than 2.13.
         ConfigError: the URL, a certificate or the password's source is unusable, or the host is not allowed.
     """
+    config = with_url(config, url)
     address = _address(config)
     client = OpenSearch(**_client_options(config, address), connection_class=TracedConnection, pool_maxsize=THREADS)
     with guarded(str(address)):
         _check_server(client.info(), str(address))
     return client
+
+
+def with_url(config: OpenSearchConfig | None, url: str | None) -> OpenSearchConfig:
+    """The connection's settings, for another address if one is given."""
+    config = config or OpenSearchConfig()
+    return config if url is None else dataclasses.replace(config, url=url)
 
 
 def connect_async(config: OpenSearchConfig) -> AsyncOpenSearch:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Self, Unpack, cast
 
 from clipita.config import OpenSearchConfig, SearchConfig
 from clipita.errors import QueryError
-from clipita.opensearch.cluster.connection import connect_async
+from clipita.opensearch.cluster.connection import connect_async, with_url
 from clipita.opensearch.cluster.errors import address_of
-from clipita.opensearch.search.client import Call, ProductSearch, Result, Steps, config_for, resume, sent
+from clipita.opensearch.search.client import Call, ProductSearch, Result, Steps, resume, sent
 from clipita.opensearch.search.options import SearchArguments, SearchOptions, given_options
 from clipita.opensearch.search.request import search_body
 from clipita.opensearch.search.results import SearchPage
@@ -52,7 +52,7 @@ class AsyncProductSearch:
         device: str = "cpu",
     ) -> Self:
         """Connect; arguments and errors as of `ProductSearch`, and MissingExtraError without aiohttp."""
-        connection = config_for(url, opensearch or OpenSearchConfig())
+        connection = with_url(opensearch, url)
         search = await asyncio.to_thread(ProductSearch, None, index, model, config, connection, device)
         return cls(search, connection)
 

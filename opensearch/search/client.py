@@ -101,8 +101,7 @@ class ProductSearch:
         device: str = "cpu",
     ) -> None:
         self.alias = index
-        connection = opensearch or OpenSearchConfig()
-        self.client = cluster if isinstance(cluster, OpenSearch) else connect(config_for(cluster, connection))
+        self.client = connect(opensearch, cluster) if isinstance(cluster, str | None) else cluster
         self._configured = config
         self._bundle = _load_bundle(model)
         self._encoder = None
@@ -380,11 +379,6 @@ def sent(client: OpenSearch | str, call: Call) -> Iterator[None]:
                 "The snapshot that this cursor reads is gone: it was kept too short, or the node restarted.",
                 hint="Start at the first page again, with a longer snapshot.",
             ) from None
-
-
-def config_for(url: str | None, config: OpenSearchConfig) -> OpenSearchConfig:
-    """The connection's settings, for another address if one is given."""
-    return config if url is None else dataclasses.replace(config, url=url)
 
 
 def _load_bundle(model: str | Path | Bundle | None) -> Bundle | None:
