@@ -285,12 +285,19 @@ def _remark(text: str) -> None:
 @command.command("register-model")
 @click.argument("package", type=click.Path(path_type=Path, dir_okay=False))
 @url_option
+@click.option("--model-id", metavar="ID", help="Of a model that was registered already: deploy it, without an upload.")
 @click.option("--deploy/--no-deploy", default=True, show_default=True, help="Load the model into memory too.")
 @click.option("--timeout", default=600.0, show_default=True, metavar="SECONDS", help="How long deploying may take.")
 @config_option
 @json_option
 def register_model(
-    package: Path, url: str | None, deploy: bool, timeout: float, config_file: Path | None, as_json: bool
+    package: Path,
+    url: str | None,
+    model_id: str | None,
+    deploy: bool,
+    timeout: float,
+    config_file: Path | None,
+    as_json: bool,
 ) -> None:
     """Send a text encoder to a cluster that has the ML Commons plugin, so that queries are encoded there.
 
@@ -309,7 +316,7 @@ def register_model(
     with console.progress("chunks") as bar:
         task = bar.add_task("Uploading", total=None, note="")
         model = send(
-            client, package, deploy=deploy, timeout=timeout,
+            client, package, model_id=model_id, deploy=deploy, timeout=timeout,
             on_chunk=lambda done, total: bar.update(task, completed=done, total=total),
         )  # fmt: skip
     if as_json:

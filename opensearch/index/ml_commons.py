@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import opensearchpy
 from opensearchpy import OpenSearch
 
 from clipita.errors import ClusterError, ClusterVersionError, UsageError
@@ -19,6 +20,10 @@ from clipita.opensearch.cluster.errors import guarded
 
 CHUNK_BYTES = 10_000_000
 POLL_SECONDS = 1.0
+ALLOW = (
+    'PUT _cluster/settings {"persistent": {"plugins.ml_commons.allow_registering_model_via_local_file": true, '
+    '"plugins.ml_commons.only_run_on_ml_node": false}}'
+)
 RUNNING = {"CREATED", "RUNNING"}
 
 
@@ -26,6 +31,7 @@ def register_model(
     client: OpenSearch,
     package: Path,
     *,
+    model_id: str | None = None,
     deploy: bool = True,
     timeout: float = 600.0,
     on_chunk: Callable[[int, int], None] = lambda _done, _total: None,
@@ -35,6 +41,7 @@ def register_model(
     Args:
         client: connected.
         package: the zip, with its `.register.json` beside it.
+        model_id: of a model that was registered already, so that it is not uploaded again.
         deploy: also load it into memory.
         timeout: seconds for deploying.
         on_chunk: called with the number of chunks sent, and of all chunks.
@@ -54,14 +61,24 @@ def register_model(
             hint="Encode queries outside (clipita search, clipita.opensearch.ProductSearch), or install opensearch-ml.",
         )
     with guarded(client):
-        model = str(_post(client, "meta", body)["model_id"])
-        total = int(body["total_chunks"])
-        with package.open("rb") as stream:
-            for number in range(total):
-                _post(client, f"{model}/upload_chunk/{number}", stream.read(CHUNK_BYTES))
-                on_chunk(number + 1, total)
+        model = model_id or _upload(client, package, body, on_chunk)
         if deploy:
-            _wait(client, str(_post(client, f"{model}/_deploy", None)["task_id"]), model, timeout)
+            _wait(client, str(_post(client, f"{model}/_deploy", None)["task_id"]), package, model, timeout)
+    return model
+
+
+def _upload(client: OpenSearch, package: Path, body: dict[str, Any], on_chunk: Callable[[int, int], None]) -> str:
+    try:
+        model = str(_post(client, "_register_meta", body)["model_id"])
+    except opensearchpy.RequestError as error:
+        if "allow_registering_model_via_local_file" not in str(error.info):
+            raise
+        raise ClusterError("The cluster refuses models from a local file.", hint=f"Allow them with: {ALLOW}") from error
+    total = int(body["total_chunks"])
+    with package.open("rb") as stream:
+        for number in range(total):
+            _post(client, f"{model}/upload_chunk/{number}", stream.read(CHUNK_BYTES))
+            on_chunk(number + 1, total)
     return model
 
 
@@ -85,7 +102,8 @@ def _post(client: OpenSearch, path: str, body: Any) -> dict[str, Any]:
     return answer
 
 
-def _wait(client: OpenSearch, task: str, model: str, timeout: float) -> None:
+def _wait(client: OpenSearch, task: str, package: Path, model: str, timeout: float) -> None:
+    again = f"clipita opensearch register-model {package} --model-id {model}"
     end = time.monotonic() + timeout
     while True:
         answer = client.transport.perform_request("GET", f"/_plugins/_ml/tasks/{task}")
@@ -94,11 +112,12 @@ def _wait(client: OpenSearch, task: str, model: str, timeout: float) -> None:
         if answer["state"] not in RUNNING:
             raise ClusterError(
                 f"The cluster could not deploy the model {model}: {answer.get('error', answer['state'])}.",
-                hint="See its log; on a closed network PyTorch's native library must be installed beforehand.",
+                hint="See its log; on a closed network PyTorch's native library must be installed beforehand. The model "
+                f"is registered; deploy it again with: {again}",
             )
         if time.monotonic() > end:
             raise ClusterError(
                 f"The model {model} was not deployed within {timeout:.0f} s (task {task}).",
-                hint="Ask again with: GET /_plugins/_ml/models/" + model,
+                hint=f"Wait for it again, without another upload: {again}",
             )
         time.sleep(POLL_SECONDS)
