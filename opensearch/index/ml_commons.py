@@ -112,8 +112,8 @@ def _wait(client: OpenSearch, task: str, package: Path, model: str, timeout: flo
         if answer["state"] not in RUNNING:
             raise ClusterError(
                 f"The cluster could not deploy the model {model}: {answer.get('error', answer['state'])}.",
-                hint="See its log; on a closed network PyTorch's native library must be installed beforehand. The model "
-                f"is registered; deploy it again with: {again}",
+                hint="See its log; on a closed network PyTorch's native library must be installed beforehand. The "
+                f"model is registered; deploy it again with: {again}",
             )
         if time.monotonic() > end:
             raise ClusterError(
