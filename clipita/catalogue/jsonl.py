@@ -12,7 +12,6 @@ from typing import Any, BinaryIO
 import orjson
 
 from clipita.catalogue.rows import MAX_LINE, NumberedRow, StoredRow, numbered_lines, stream_lines
-from clipita.catalogue.xmarket import parse_literal
 from clipita.errors import CatalogueError, ProductError
 
 SURVEYED_LINES = 1000
@@ -24,7 +23,6 @@ class JsonLinesSource:
 
     Args:
         file: an existing file.
-        printed: lines may also be printed Python dicts, as in XMarket's files.
 
     Raises:
         CatalogueError: a JSON array, or no object among the first lines.
@@ -32,9 +30,8 @@ class JsonLinesSource:
 
     binary_columns: frozenset[str] = frozenset()
 
-    def __init__(self, file: Path, *, printed: bool = False) -> None:
+    def __init__(self, file: Path) -> None:
         self._file = file
-        self._parsed = _parsed_or_printed if printed else _parsed
         self.columns = self._survey()
 
     @functools.cached_property
@@ -49,7 +46,7 @@ class JsonLinesSource:
             CatalogueError: the file breaks off (a truncated .gz).
         """
         for number, line in self._lines():
-            row = self._parsed(line)
+            row = _parsed(line)
             if isinstance(row, dict) and leave_out:
                 row = {name: value for name, value in row.items() if name not in leave_out}
             yield number, row
@@ -57,7 +54,7 @@ class JsonLinesSource:
     def stored(self, column: str) -> Iterator[StoredRow]:
         """All lines as text with one line end, see `FileSource.stored`."""
         for number, line in self._lines():
-            row = self._parsed(line)
+            row = _parsed(line)
             text = (line or b"").decode("utf-8", errors="surrogateescape").rstrip("\r\n") + "\n"
             yield number, row if isinstance(row, ProductError) else row.get(column), text
 
@@ -75,7 +72,7 @@ class JsonLinesSource:
         objects = 0
         first_error = ""
         for number, line in itertools.islice(self._lines(), SURVEYED_LINES):
-            row = self._parsed(line)
+            row = _parsed(line)
             if isinstance(row, ProductError):
                 first_error = first_error or f" (line {number}, {row.message})"
                 continue
@@ -130,17 +127,6 @@ def _parsed(line: bytes | None) -> dict[str, Any] | ProductError:
     if isinstance(value, ProductError | dict):
         return value
     return ProductError(f"the line is not a JSON object: it holds a {type(value).__name__}")
-
-
-def _parsed_or_printed(line: bytes | None) -> dict[str, Any] | ProductError:
-    row = _parsed(line)
-    if isinstance(row, dict) or line is None:
-        return row
-    try:
-        printed = parse_literal(line.decode("utf-8", errors="replace"))
-    except ProductError:
-        return row
-    return printed if isinstance(printed, dict) and all(isinstance(name, str) for name in printed) else row
 
 
 def _parsed_leniently(line: bytes) -> Any:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from clipita.catalogue import xmarket
 from clipita.catalogue.fields import product_id, resolve_columns, row_to_product
 from clipita.catalogue.ids import IdTable
 from clipita.catalogue.product import Product, Rejection
@@ -33,7 +32,7 @@ class CatalogueFile:
     """One catalogue file.
 
     Formats, by suffix: `.parquet`/`.pq`; `.jsonl`/`.ndjson`/`.json` with one object a line; `.csv`; `.tsv`; the text
-    formats also with `.gz` or `.zst` behind. A file with XMarket's columns (see `xmarket`) needs no mapping.
+    formats also with `.gz` or `.zst` behind.
 
     The file is opened and its columns are checked at once, so that a wrong name fails before any work.
 
@@ -65,7 +64,7 @@ class CatalogueFile:
         self.file = Path(file)
         self._source: Source = open_source(self.file) if stream is None else _stream(stream, self.file)
         self.columns = tuple(self._source.columns)
-        self.fields = resolve_columns(self._mapping(fields or FieldsConfig()), self.columns, self.file)
+        self.fields = resolve_columns(fields or FieldsConfig(), self.columns, self.file)
         self._image_root = Path(image_root or self.file.parent).absolute()
         mapped = {
             self.fields.id,
@@ -77,13 +76,6 @@ class CatalogueFile:
         others = [name for name in self.columns if name and name not in mapped]
         self.dropped_columns = tuple(name for name in others if name in self._source.binary_columns)
         self.extra_columns = tuple(name for name in others if name not in self.dropped_columns)
-
-    def _mapping(self, fields: FieldsConfig) -> FieldsConfig:
-        """The mapping that was asked for; where none was, that of XMarket for its files."""
-        if fields != FieldsConfig() or not isinstance(self._source, xmarket.XMarketSource):
-            return fields
-        attributes = tuple(name for name in xmarket.FIELDS.attributes if name in self.columns)
-        return dataclasses.replace(xmarket.FIELDS, attributes=attributes)
 
     @property
     def rows(self) -> int | None:
@@ -154,18 +146,8 @@ def files_in(folder: Path) -> list[Path]:
     return found
 
 
-def open_source(file: Path) -> Source:
-    """The file's reader, by its suffix and, for XMarket's files, its columns.
-
-    Raises:
-        CatalogueError: see `open_plain`.
-    """
-    source = open_plain(file)
-    return xmarket.XMarketSource(source) if xmarket.has_layout(source.columns) else source
-
-
-def open_plain(file: Path) -> FileSource:
-    """The file's rows as they stand, whatever their layout means.
+def open_source(file: Path) -> FileSource:
+    """The file's reader, by its suffix.
 
     Raises:
         CatalogueError: missing, a folder, unreadable, empty, of an unknown or damaged format, or without any row.
@@ -186,7 +168,7 @@ def _source_of_kind(file: Path) -> FileSource:
     if kind == "jsonl":
         from clipita.catalogue.jsonl import JsonLinesSource
 
-        return JsonLinesSource(file, printed=xmarket.is_metadata_file(file))
+        return JsonLinesSource(file)
     if kind in {"csv", "tsv"}:
         from clipita.catalogue.csv import DelimitedSource
 
