@@ -21,14 +21,14 @@ from typing import Any
 
 import quality_measure as measure
 import record
-from paper_tables import OWN_LABELS
+from paper_relevance import ceiling
+from paper_tables import OWN_LABELS, SETUPS
 from towers import write_towers
 from trainings import train
 
 from clipita.catalogue.reader import CatalogueFile
 from clipita.evaluation.mistakes import count_errors
 from clipita.evaluation.protocol import SystemResult, TreeProtocol
-from clipita.evaluation.relevance import ceiling
 from clipita.evaluation.summary import compare, row
 
 WORK = record.ROOT / "build" / "paper"
@@ -54,9 +54,10 @@ def main() -> int:
     seeds = SEEDS[: options.seeds]
     draws = {draw: SHARED / f"held-out-{draw}.txt" for draw in DRAWS}
     measure.write_draws(files[0], draws, HELD_OUT)
-    wanted = {name: flags for seed in seeds for name, flags in trainings(seed, draws)}
+    wanted = {name: options for seed in seeds for name, options in trainings(seed, draws)}
     seconds = {
-        name: train(WORK / "runs" / name, SHARED / "features", files, tower, *flags) for name, flags in wanted.items()
+        name: train(WORK / "runs" / name, SHARED / "features", files, tower, **options)
+        for name, options in wanted.items()
     }
     test = measure.Test(files[2], tower, SHARED / "features")
     result = {
@@ -74,25 +75,25 @@ def main() -> int:
     return show(result["targets"])
 
 
-def trainings(seed: int, draws: dict[int, Path]) -> Iterator[tuple[str, tuple[object, ...]]]:
-    """Names and flags of what one seed trains; `draws` are the files of leaves to hold out."""
-    for setup in measure.SETUPS:
-        paper = ("--recipe", "paper", "--setup", setup, "--batch-size", BATCH[setup], "--seed", seed)
+def trainings(seed: int, draws: dict[int, Path]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Names and options of what one seed trains; `draws` are the files of leaves to hold out."""
+    for setup in SETUPS:
+        paper = {"recipe": "paper", "labels": setup, "batch_size": BATCH[setup], "seed": seed}
         for system, modalities in SYSTEMS.items():
-            yield f"{setup}-{system}-{seed}", (*paper, "--modalities", modalities)
+            yield f"{setup}-{system}-{seed}", {**paper, "modalities": modalities}
         if setup != "general":
             for draw, file in draws.items():
-                yield f"{setup}-draw{draw}-{seed}", (*paper, "--hold-out-categories", file)
+                yield f"{setup}-draw{draw}-{seed}", {**paper, "hold_out_categories": file}
         if setup != "all":
-            yield f"default-{setup}-{seed}", ("--setup", setup, "--seed", seed)
-    yield f"default-{seed}", ("--seed", seed)
+            yield f"default-{setup}-{seed}", {"labels": setup, "seed": seed}
+    yield f"default-{seed}", {"seed": seed}
 
 
 def _measure(test: measure.Test, seeds: tuple[int, ...]) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
     errors: list[dict[str, Any]] = []
     comparisons: dict[str, list[dict[str, Any]]] = {}
-    for setup in measure.SETUPS:
+    for setup in SETUPS:
         for seed in seeds:
             names = [f"{setup}-{system}-{seed}" for system in SYSTEMS]
             own = [OWN_LABELS] if setup != "all" else []
@@ -102,7 +103,7 @@ def _measure(test: measure.Test, seeds: tuple[int, ...]) -> dict[str, Any]:
             recipes = ["none"] * 2 + ["paper"] * len(SYSTEMS) + ["default", *own]
             for result, recipe in zip(results, recipes, strict=True):
                 if recipe != "none" or seed == seeds[0]:
-                    more = {"recipe": recipe, "seed": None if recipe == "none" else seed, "draw": None}
+                    more = {"setup": setup, "recipe": recipe, "seed": None if recipe == "none" else seed, "draw": None}
                     rows.append(row(result) | more)
                     errors.append(_errors(protocol, result) | more)
             if seed == seeds[0]:
@@ -120,13 +121,13 @@ def _measure(test: measure.Test, seeds: tuple[int, ...]) -> dict[str, Any]:
 def _errors(protocol: TreeProtocol, result: SystemResult) -> dict[str, Any]:
     told = count_errors(protocol, result).as_json()
     del told["confusions"]
-    return {"system": result.system.name, "setup": result.setup, **told}
+    return {"system": result.system.name, **told}
 
 
 def ceilings(test: Path) -> dict[str, float]:
     """The R-precision that no ranking of these products can be above but by luck, for each set-up."""
     products = list(CatalogueFile(test).products(lambda _: None))
-    return {setup: round(ceiling(products, setup), 2) for setup in measure.SETUPS}
+    return {setup: round(ceiling(products, setup), 2) for setup in SETUPS}
 
 
 def mean(rows: list[dict[str, Any]], key: str = "R-precision", **wanted: Any) -> float:
@@ -144,7 +145,7 @@ def targets(result: dict[str, Any]) -> list[dict[str, Any]]:
         result: `rows` of the paper's recipe and of the default one, and `ceilings` of the set-ups.
     """
     found = []
-    for setup in measure.SETUPS:
+    for setup in SETUPS:
         whole = {"setup": setup, "draw": None}
         order = [
             round(mean(result["rows"], recipe="paper", system=name, **whole), 2)

@@ -24,6 +24,7 @@ import paper
 import quality_hybrid
 import quality_measure as measure
 import record
+from paper_tables import SETUPS
 from towers import write_towers
 from trainings import train
 
@@ -72,12 +73,12 @@ def _trainings(files: list[Path], tower: tuple[Path, Path], seeds: tuple[int, ..
     measure.write_draws(files[0], {draw: _draw_file(draw) for draw in DRAWS}, HELD_OUT)
     runs, cache, seconds = WORK / "runs", WORK / "features", {}
     for seed in seeds:
-        ours: dict[str, tuple[object, ...]] = {f"all-{seed}": ("--seed", seed)}
-        ours |= {f"draw{draw}-{seed}": ("--seed", seed, "--hold-out-categories", _draw_file(draw)) for draw in DRAWS}
-        seconds |= {name: train(runs / name, cache, files, tower, *flags) for name, flags in ours.items()}
-    flags = dict(paper.trainings(0, {draw: _draw_file(draw) for draw in DRAWS}))
+        ours: dict[str, dict[str, Any]] = {f"all-{seed}": {}}
+        ours |= {f"draw{draw}-{seed}": {"hold_out_categories": _draw_file(draw)} for draw in DRAWS}
+        seconds |= {name: train(runs / name, cache, files, tower, seed=seed, **more) for name, more in ours.items()}
+    options = dict(paper.trainings(0, {draw: _draw_file(draw) for draw in DRAWS}))
     for name in _paper_runs():
-        seconds[f"paper-{name}"] = train(paper.WORK / "runs" / name, cache, files, tower, *flags[name])
+        seconds[f"paper-{name}"] = train(paper.WORK / "runs" / name, cache, files, tower, **options[name])
     return seconds
 
 
@@ -94,7 +95,7 @@ def _measure(test: measure.Test, seeds: tuple[int, ...]) -> dict[str, Any]:
         model = test.load(WORK / "runs" / f"all-{seed}")
         note = {"recipe": "default", "seed": seed, "draw": None}
         rows += [row | note for row in test.rows(model)]
-        rows += [row | note for setup in measure.SETUPS for row in test.rows(model, setup=setup)]
+        rows += [row | note for setup in SETUPS for row in test.rows(model, setup=setup)]
         rows += [row | note | {"queries_typed": kind} for kind in measure.TYPED for row in test.rows(model, typed=kind)]
         rows += [row | note | {"without": gap} for gap in measure.GAPS for row in test.rows(model, without=gap)]
         rows += [row | note | {"dim": dim} for dim in (256, 128, 64) for row in test.rows(model, dim=dim)]

@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from paper_relevance import Setup, protocol_of
 
 from clipita.catalogue.product import CategoryTree
 from clipita.catalogue.reader import CatalogueFile
 from clipita.config import ModelConfig, TrainingConfig
 from clipita.evaluation.bm25 import Bm25
 from clipita.evaluation.protocol import System, SystemResult, TreeProtocol, Vectors
-from clipita.evaluation.relevance import Setup
 from clipita.evaluation.summary import row
 from clipita.model.checkpoint import TrainedModel, load_run
 from clipita.model.clip_ita import ProductFeatures
@@ -33,7 +33,6 @@ from clipita.training.prepare import cache_folder, image_encoder
 from clipita.training.query_variants import singular
 from clipita.training.row_store import RowStore
 
-SETUPS: tuple[Setup, ...] = ("all", "general", "specific")
 GAPS = ("image", "title", "attributes")
 BATCH = 1024
 
@@ -108,40 +107,36 @@ class Test:
 
     def bm25(self) -> list[dict[str, Any]]:
         """BM25 with the english analyzer over titles."""
-        protocol = self._protocol("tree")
+        protocol = TreeProtocol(self._products)
         result = protocol.score(
             System("bm25", "lexical", "offline"), protocol.rank_scores(Bm25(protocol.products).scores)
         )
-        return [row(result) | {"recipe": "none"}]
+        return [row(result) | {"setup": "tree", "recipe": "none"}]
 
     def zero_shot(self, known: Collection[str] | None = None) -> list[dict[str, Any]]:
         """The text tower as it came, on titles."""
-        protocol = self._protocol("tree")
+        protocol = TreeProtocol(self._products)
         titles = self._whole.title
         assert titles is not None
         queries = self._encode([query.text for query in protocol.queries])
-        return (
-            self._score(protocol, "zero-shot", queries.numpy(), titles.numpy(), known)
-            if known
-            else [
-                row | {"recipe": "none"}
-                for row in self._score(protocol, "zero-shot", queries.numpy(), titles.numpy(), None)
-            ]
-        )
+        note = {"setup": "tree"} if known else {"setup": "tree", "recipe": "none"}
+        return [row | note for row in self._score(protocol, "zero-shot", queries.numpy(), titles.numpy(), known)]
 
-    def rows(self, run: Run, **how: Any) -> list[dict[str, Any]]:
+    def rows(self, run: Run, setup: Setup = "tree", **how: Any) -> list[dict[str, Any]]:
         """The row over all queries; see `_vectors` for the rest."""
-        protocol, queries, products = self._vectors(run, **how)
-        return self._score(protocol, run.trained.name, queries, products, None)
+        protocol, queries, products = self._vectors(run, setup, **how)
+        rows = self._score(protocol, run.trained.name, queries, products, None)
+        return [row | {"setup": setup} for row in rows]
 
-    def subset_rows(self, run: Run, **how: Any) -> list[dict[str, Any]]:
+    def subset_rows(self, run: Run, setup: Setup = "tree", **how: Any) -> list[dict[str, Any]]:
         """A row for the categories that training saw and one for those that it did not."""
-        protocol, queries, products = self._vectors(run, **how)
-        return self._score(protocol, run.trained.name, queries, products, run.names)
+        protocol, queries, products = self._vectors(run, setup, **how)
+        rows = self._score(protocol, run.trained.name, queries, products, run.names)
+        return [row | {"setup": setup} for row in rows]
 
     def results(self, setup: Setup, runs: Sequence[Run]) -> tuple[TreeProtocol, list[SystemResult]]:
         """One set-up's protocol, and BM25, the text tower on titles and trained models, scored by it."""
-        protocol = self._protocol(setup)
+        protocol = protocol_of(self._products, setup)
         titles = self._whole.title
         assert titles is not None
         names = self._encode([query.text for query in protocol.queries])
@@ -176,7 +171,7 @@ class Test:
             dim: length to which vectors are cut.
             anchor: the anchor alone, nothing learnt.
         """
-        protocol = self._protocol(setup)
+        protocol = protocol_of(self._products, setup)
         change = TYPED[typed] if typed else str
         texts = self._encode([change(query.text) for query in protocol.queries])
         model = run.trained.model
@@ -211,9 +206,6 @@ class Test:
                 ("unseen", [at for at, text in enumerate(texts) if text not in known]),
             ]
         return [row(result, subset, chosen) for subset, chosen in subsets]
-
-    def _protocol(self, setup: Setup) -> TreeProtocol:
-        return TreeProtocol(self._products, setup)
 
     @cached_property
     def _whole(self) -> ProductFeatures:

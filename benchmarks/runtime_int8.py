@@ -22,11 +22,10 @@ from clipita.exporters.bundle import export_bundle
 from clipita.model.checkpoint import TrainedModel, load_run
 
 WORK = record.ROOT / "build" / "runtime"
-PRECISIONS = ("int8", "int8-static")
 
 
 def int8_quality(run: Path | None, train: Path, valid: Path, train_products: int, products: int) -> dict[str, Any]:
-    """R-precision of PyTorch and of each 8-bit bundle, or why the export's own gate refused it.
+    """R-precision of PyTorch and of the int8 bundle, or why the export's own gate refused it.
 
     Args:
         run: a model trained before; None trains one now.
@@ -39,23 +38,22 @@ def int8_quality(run: Path | None, train: Path, valid: Path, train_products: int
     ranked = _part(valid, products)
     chosen = run or _train(_part(train, train_products), ranked)
     trained = load_run(chosen)
-    found: dict[str, Any] = {
+    try:
+        lost = _lost(trained, ranked, products)
+    except ParityError as error:
+        lost = {"refused": error.message}
+    return {
         "model": str(run) if run else f"trained here on {train_products} products",
         "towers": trained.model.towers.source.tower,
+        "int8": lost,
     }
-    for precision in PRECISIONS:
-        try:
-            found[precision] = _lost(trained, ranked, precision, products)
-        except ParityError as error:
-            found[precision] = {"refused": error.message}
-    return found
 
 
-def _lost(trained: TrainedModel, ranked: Path, precision: Any, products: int) -> dict[str, Any]:
+def _lost(trained: TrainedModel, ranked: Path, products: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         _, parity = export_bundle(
-            trained, CatalogueFile(ranked), Path(folder) / precision, lowest_cosine=0.9999, products=products,
-            precision=precision, max_loss=100, command="benchmark", report=lambda _: None,
+            trained, CatalogueFile(ranked), Path(folder) / "int8", lowest_cosine=0.9999, products=products,
+            precision="int8", max_loss=100, command="benchmark", report=lambda _: None,
         )  # fmt: skip
     return {
         "products": parity.products,

@@ -27,7 +27,6 @@ COMMANDS = {
     "tune": ("tune", "Find the search's weights on validation categories."),
     "sample": ("sample", "Draw a sample shop of any size to try things on."),
     "doctor": ("doctor", "Say what this machine and cluster can do."),
-    "completion": ("completion", "Print a script that completes commands in your shell."),
     "demo": ("demo", "Show the whole road on a drawn sample shop."),
 }
 

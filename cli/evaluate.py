@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from clipita.catalogue.reader import CatalogueFile
     from clipita.evaluation.encode import Evaluated, Model
     from clipita.evaluation.protocol import Subset, SystemResult, TreeProtocol
-    from clipita.evaluation.relevance import Setup
 
 SOME_REJECTED = 3
 _SHOWN_REJECTIONS = 5
@@ -50,14 +49,6 @@ _SHOWN_REJECTIONS = 5
     help="Ask only categories that the models' training saw, or only those it did not; default: all.",
 )
 @click.option(
-    "--setup",
-    type=click.Choice(["tree", "all", "general", "specific"]),
-    default="tree",
-    help="tree (default): a product is right for every category on its path. The CLIP-ITA paper's set-ups give it one: "
-    "all, drawn from its path; general, the root; specific, the last one.",
-)
-@click.option("--seed", type=int, default=0, help="Of the draw in --setup all; default 0.")
-@click.option(
     "--without",
     type=click.Choice(["image", "title", "attributes"]),
     multiple=True,
@@ -75,8 +66,6 @@ def command(
     bundles: tuple[Path, ...],
     index: str | None,
     subset: Subset,
-    setup: Setup,
-    seed: int,
     without: tuple[str, ...],
     json_file: Path | None,
     report_file: Path | None,
@@ -100,7 +89,6 @@ def command(
       clipita evaluate                                   test catalogue and bundle of clipita.toml
       clipita evaluate test.parquet --model models/clip-i --model models/clip-ita
       clipita evaluate test.parquet --subset unseen      of a training with --hold-out-categories
-      clipita evaluate test.parquet --setup specific     relevance as the CLIP-ITA paper counts it
       clipita evaluate test.parquet --without image --without title
       clipita evaluate test.parquet --index products --report report.html --json results.json
     """
@@ -119,7 +107,7 @@ def command(
     catalogue = CatalogueFile(source, fields, image_root or settings.catalogue.image_root)
     models = session.open_models(bundles)
     evaluated = session.encode(catalogue, models, tuple(dict.fromkeys(without)))
-    protocol = TreeProtocol(evaluated.products, setup, seed)
+    protocol = TreeProtocol(evaluated.products)
     if models:
         names = [{name for path in model.bundle.categories for name in path} for model in models]
         protocol.select(subset, set.intersection(*names))
@@ -292,8 +280,7 @@ def _print_table(rows: Sequence[dict[str, Any]]) -> None:
 
     from clipita.evaluation.measures import MEASURES
 
-    setup = "" if rows[0]["setup"] == "tree" else f", set-up {rows[0]['setup']}"
-    table = Table(title=f"{rows[0]['queries']} category queries{setup}, percent", title_justify="left")
+    table = Table(title=f"{rows[0]['queries']} category queries, percent", title_justify="left")
     table.add_column("System", overflow="fold")
     for heading in ("Mode", "Where"):
         table.add_column(heading, no_wrap=True)

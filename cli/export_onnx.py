@@ -21,7 +21,7 @@ from clipita.errors import MissingExtraError
 @click.option("--catalogue", type=click.Path(path_type=Path), help="Real products to compare on; default: valid.")
 @click.option(
     "--precision",
-    type=click.Choice(["fp32", "fp16", "bf16", "int8", "int8-static"]),
+    type=click.Choice(["fp32", "fp16", "int8"]),
     help="Of weights and arithmetic; default fp32.",
 )
 @click.option("--max-loss", type=click.FloatRange(0), help="Points of R-precision that may be lost; default 0.5.")
@@ -56,8 +56,8 @@ def command(
     README.md for people. The bundle is loaded back and compared with PyTorch on real products: if a vector differs, or
     the categories' rankings lose more than --max-loss points of R-precision, nothing is written.
 
-    int8 is the fastest on CPUs with VNNI, fp16 is for GPUs, bf16 halves the size at fp32's speed, and int8-static is
-    calibrated on your own products. What a precision loses is measured and written into manifest.json and README.md.
+    int8 is the fastest on CPUs with VNNI, fp16 is for GPUs. What a precision loses is measured and written into
+    manifest.json and README.md.
 
     --ml-commons packages the text encoder for a cluster that encodes queries by itself.
 

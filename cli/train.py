@@ -13,6 +13,7 @@ from clipita import config
 from clipita.cli import console
 from clipita.cli.common import config_option, fields_options, json_option, mapped_fields
 from clipita.errors import ConfigError, MissingExtraError
+from clipita.training.recipes import Recipe, apply_recipe
 
 
 @click.command("train")
@@ -27,11 +28,6 @@ from clipita.errors import ConfigError, MissingExtraError
     "--recipe",
     type=click.Choice(["default", "paper"]),
     help="default: corrections of the pretrained text space. paper: CLIP-ITA's own heads and loss.",
-)
-@click.option(
-    "--setup",
-    type=click.Choice(["all", "general", "specific"]),
-    help="Label products with all categories of their path (default), the root alone, or the last one alone.",
 )
 @click.option("--loss", type=click.Choice(["tree", "infonce"]), help="tree, or the paper's InfoNCE.")
 @click.option("--dim", type=click.IntRange(8, 4096), help="Length of a vector; default 384.")
@@ -63,7 +59,7 @@ def command(
     config_file: Path | None,
     as_json: bool,
     force: bool,
-    recipe: str | None,
+    recipe: Recipe | None,
     hold_out_categories: str | None,
     **flags: Any,
 ) -> int:
@@ -90,7 +86,6 @@ def command(
       clipita train                                     with everything in clipita.toml
       clipita train train.parquet --valid valid.parquet --tower ViT-B-32 --pretrained laion2b_s34b_b79k
       clipita train --recipe paper --modalities IA --run runs/clip-ia
-      clipita train --recipe paper --setup specific --run runs/specific
       clipita train --hold-out-categories 30 --run runs/unseen
       torchrun --nproc-per-node 8 -m clipita.cli train --unfreeze --device cuda --batch-size 4096
       clipita train --lora 8 --batch-size 128 --run runs/lora
@@ -101,10 +96,7 @@ def command(
     model_flags = {name: flags.pop(name) for name in _MODEL_FLAGS}
     model, training = settings.model, settings.training
     if recipe is not None:
-        model = config.override(model, **_RECIPES[recipe][0])
-        training = config.override(training, **_RECIPES[recipe][1])
-        if recipe == "paper" and (flags["setup"] or training.setup) == "general":
-            training = config.override(training, batch_size=PAPER_GENERAL_BATCH)
+        model, training = apply_recipe(recipe, model, training)
     model, training = config.override(model, **model_flags), config.override(training, **flags)
     # Threads that wait by spinning make training ten times as slow beside another busy program; read when torch loads.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -154,32 +146,6 @@ def command(
     return 3 if outcome.rejected else 0
 
 
-PAPER_GENERAL_BATCH = 8
-"""With a handful of roots, most pairs of a larger batch are of one category, and the loss would push them apart."""
-
-_DEFAULTS = config.Config()
-_RECIPES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "default": (
-        {name: getattr(_DEFAULTS.model, name) for name in ("heads", "dim", "hidden")},
-        {
-            name: getattr(_DEFAULTS.training, name)
-            for name in ("loss", "epochs", "patience", "modality_dropout", "balance", "distillation")
-        },
-    ),
-    # Section 3 of the paper; where it is silent (width, schedule) what served its loss best.
-    "paper": (
-        {"heads": "plain", "dim": 256, "hidden": 1024},
-        {
-            "loss": "infonce",
-            "epochs": 12,
-            "patience": 4,
-            "modality_dropout": 0.1,
-            "balance": 0.0,
-            "distillation": 0.0,
-        },
-    ),
-}
-"""What a recipe sets; flags beside it win, and it wins over clipita.toml."""
 _MODEL_FLAGS = ("tower", "pretrained", "tower_config", "modalities", "dim")
 
 

@@ -116,11 +116,6 @@ class ModelConfig:
 class TrainingConfig:
     """How the model is trained: clipita train."""
 
-    setup: Literal["all", "general", "specific"] = option(
-        "all",
-        "Which categories of its path a product is labelled with: all; general (the root alone) or specific (the "
-        "last one alone), which the CLIP-ITA paper trains apart.",
-    )
     loss: Literal["tree", "infonce"] = option(
         "tree", "tree: every product against every category of the tree. infonce: the loss of the CLIP-ITA paper."
     )
@@ -175,11 +170,7 @@ class ExportConfig:
     """The ONNX bundle: clipita export-onnx."""
 
     bundle: Path = option(Path("model"), "Folder of the exported model, which ingest and search load.")
-    precision: Literal["fp32", "fp16", "bf16", "int8", "int8-static"] = option(
-        "fp32",
-        "fp32, fp16 (GPUs), bf16 (half the size, no faster), int8 (fast on CPUs) or int8-static (calibrated on "
-        "your products).",
-    )
+    precision: Literal["fp32", "fp16", "int8"] = option("fp32", "fp32, fp16 (GPUs) or int8 (fast on CPUs).")
     parity: float = option(
         0.9999, "Lowest cosine between PyTorch's and ONNX's vectors with which an fp32 export passes.", ge=0, le=1
     )

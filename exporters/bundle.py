@@ -20,8 +20,8 @@ from clipita.catalogue.reader import CatalogueFile
 from clipita.errors import ExportError
 from clipita.exporters.card import write_card
 from clipita.exporters.graphs import OPSET, export_product, export_text
-from clipita.exporters.parity import Demands, Parity, Sample, compare, real_samples
-from clipita.exporters.precision import LOWEST_COSINE, Precision, convert
+from clipita.exporters.parity import Demands, Parity, compare, real_samples
+from clipita.exporters.precision import LOWEST_COSINE, check_precision, convert
 from clipita.files import sha256
 from clipita.model.checkpoint import TrainedModel
 from clipita.model.towers import TowerSource
@@ -38,9 +38,6 @@ from clipita.runtime.bundle import (
 )
 from clipita.runtime.encoders import ProductInput, assemble
 
-CALIBRATION_PRODUCTS = 128
-CALIBRATION_BATCH = 16
-
 
 def export_bundle(
     trained: TrainedModel,
@@ -49,7 +46,7 @@ def export_bundle(
     *,
     lowest_cosine: float,
     products: int,
-    precision: Precision = "fp32",
+    precision: str = "fp32",
     max_loss: float = 0.5,
     command: str,
     report: Callable[[str], None],
@@ -72,6 +69,7 @@ def export_bundle(
         ExportError: a graph cannot be exported or written, or `target` is something else than a bundle.
         ParityError: ONNX and PyTorch disagree; nothing is left behind.
     """
+    check_precision(precision)
     _check_target(target)
     draft = target.with_name(f".{target.name}.{os.getpid()}")
     sweep(target)
@@ -86,7 +84,8 @@ def export_bundle(
         (draft / TOKENIZER).write_text(trained.model.towers.tokenizer.definition, encoding="utf-8")
         if precision != "fp32":
             report(f"Converting to {precision}")
-            _convert(trained, draft, precision, samples)
+            convert(draft / PRODUCT_GRAPH, precision)
+            convert(draft / TEXT_GRAPH, precision)
         manifest = _manifest(trained, draft, precision, command)
         _write_manifest(manifest, draft)
         report(f"Comparing ONNX with PyTorch on {len(samples)} products")
@@ -137,7 +136,7 @@ def _example(trained: TrainedModel) -> dict[str, torch.Tensor]:
     return {name: torch.from_numpy(value) for name, value in tensors.items()}
 
 
-def _manifest(trained: TrainedModel, draft: Path, precision: Precision, command: str) -> dict[str, Any]:
+def _manifest(trained: TrainedModel, draft: Path, precision: str, command: str) -> dict[str, Any]:
     model = trained.model
     source = model.towers.source
     manifest: dict[str, Any] = {
@@ -173,19 +172,6 @@ def _manifest(trained: TrainedModel, draft: Path, precision: Precision, command:
 
 def _entry(file: Path) -> dict[str, Any]:
     return {"sha256": sha256(file), "bytes": file.stat().st_size}
-
-
-def _convert(trained: TrainedModel, draft: Path, precision: Precision, samples: Sequence[Sample]) -> None:
-    """Both graphs, calibrated on the shop's own products and category names where the precision asks for it."""
-    tokenizer = trained.model.towers.tokenizer
-    inputs = [sample.prepared for sample in samples[:CALIBRATION_PRODUCTS]]
-    batches = [inputs[start : start + CALIBRATION_BATCH] for start in range(0, len(inputs), CALIBRATION_BATCH)]
-    spec, width = trained.model.towers.image_spec, trained.model.towers.text_dim
-    products = [assemble(batch, spec, tokenizer, {}, width) for batch in batches]
-    names = sorted({path[-1] for path in trained.categories} | {item.title for item in inputs if item.title})
-    texts = [{"ids": tokenizer(names[start : start + 64])} for start in range(0, len(names), 64)]
-    convert(draft / PRODUCT_GRAPH, precision, products)
-    convert(draft / TEXT_GRAPH, precision, texts)
 
 
 def _zero_shot(trained: TrainedModel) -> bool:

@@ -13,7 +13,6 @@ from typing import Any, BinaryIO
 import orjson
 
 from clipita.catalogue.rows import MAX_LINE, NumberedRow, StoredRow, numbered_lines, stream_lines
-from clipita.catalogue.xmarket import is_metadata_file, parse_literal
 from clipita.errors import CatalogueError, ProductError
 
 SURVEYED_LINES = 1000
@@ -21,7 +20,7 @@ SURVEYED_LINES = 1000
 
 
 class JsonLinesSource:
-    """Rows of a JSON Lines file; blank lines do not count, and XMarket's lines may be printed Python dicts.
+    """Rows of a JSON Lines file; blank lines do not count.
 
     Raises:
         CatalogueError: a JSON array, or no object among the first lines.
@@ -31,7 +30,6 @@ class JsonLinesSource:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._parsed = _parsed_or_printed if is_metadata_file(file) else _parsed
         self.columns = self._survey()
 
     @functools.cached_property
@@ -46,7 +44,7 @@ class JsonLinesSource:
             CatalogueError: the file breaks off (a truncated .gz).
         """
         for number, line in self._lines():
-            row = self._parsed(line)
+            row = _parsed(line)
             if isinstance(row, dict) and leave_out:
                 row = {name: value for name, value in row.items() if name not in leave_out}
             yield number, row
@@ -54,7 +52,7 @@ class JsonLinesSource:
     def stored(self, column: str) -> Iterator[StoredRow]:
         """All lines as text with one line end, see `FileSource.stored`."""
         for number, line in self._lines():
-            row = self._parsed(line)
+            row = _parsed(line)
             text = (line or b"").decode("utf-8", errors="surrogateescape").rstrip("\r\n") + "\n"
             yield number, row if isinstance(row, ProductError) else row.get(column), text
 
@@ -76,7 +74,7 @@ class JsonLinesSource:
         objects = 0
         first_error = ""
         for number, line in itertools.islice(self._lines(), SURVEYED_LINES):
-            row = self._parsed(line)
+            row = _parsed(line)
             if isinstance(row, ProductError):
                 first_error = first_error or f" (line {number}, {row.message})"
                 continue
@@ -127,17 +125,6 @@ def _parsed(line: bytes | None) -> dict[str, Any] | ProductError:
     if isinstance(value, ProductError | dict):
         return value
     return ProductError(f"the line is not a JSON object: it holds a {type(value).__name__}")
-
-
-def _parsed_or_printed(line: bytes | None) -> dict[str, Any] | ProductError:
-    row = _parsed(line)
-    if isinstance(row, dict) or line is None:
-        return row
-    try:
-        printed = parse_literal(line.decode("utf-8", errors="replace"))
-    except ProductError:
-        return row
-    return printed if isinstance(printed, dict) and all(isinstance(name, str) for name in printed) else row
 
 
 def _parsed_leniently(line: bytes) -> Any:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from clipita.catalogue import xmarket
 from clipita.catalogue.csv import DelimitedSource
 from clipita.catalogue.fields import product_id, resolve_columns, row_to_product
 from clipita.catalogue.ids import IdTable
@@ -40,8 +38,8 @@ FORMATS: dict[str, Opener] = {
 class CatalogueFile:
     """One catalogue file.
 
-    Formats: see `FORMATS`; JSON has one object per line. A file with XMarket's columns (see `xmarket`) needs no
-    mapping. The file is opened and its columns are checked at once, so that a wrong name fails before any work.
+    Formats: see `FORMATS`; JSON has one object per line. The file is opened and its columns are checked at once, so
+    that a wrong name fails before any work.
 
     Args:
         file: the catalogue.
@@ -71,20 +69,13 @@ class CatalogueFile:
         self.file = Path(file)
         self._source: Source = open_source(self.file) if stream is None else JsonLinesStream(stream, self.file)
         self.columns = tuple(self._source.columns)
-        self.fields = resolve_columns(self._mapping(fields or FieldsConfig()), self.columns, self.file)
+        self.fields = resolve_columns(fields or FieldsConfig(), self.columns, self.file)
         self._image_root = Path(image_root or self.file.parent).absolute()
         roles = self.fields
         mapped = {roles.id, roles.title, roles.category_path, roles.image, *roles.attributes}
         others = [name for name in self.columns if name and name not in mapped]
         self.dropped_columns = tuple(name for name in others if name in self._source.binary_columns)
         self.extra_columns = tuple(name for name in others if name not in self.dropped_columns)
-
-    def _mapping(self, fields: FieldsConfig) -> FieldsConfig:
-        """The given mapping; where none was given, that of XMarket for its files."""
-        if fields != FieldsConfig() or not isinstance(self._source, xmarket.XMarketSource):
-            return fields
-        attributes = tuple(name for name in xmarket.FIELDS.attributes if name in self.columns)
-        return dataclasses.replace(xmarket.FIELDS, attributes=attributes)
 
     @property
     def rows(self) -> int | None:
@@ -147,18 +138,8 @@ def files_in(folder: Path) -> list[Path]:
     return found
 
 
-def open_source(file: Path) -> Source:
-    """The file's source, by its suffix and, for XMarket's files, its columns.
-
-    Raises:
-        CatalogueError: see `open_plain`.
-    """
-    source = open_plain(file)
-    return xmarket.XMarketSource(source) if xmarket.has_layout(source.columns) else source
-
-
-def open_plain(file: Path) -> FileSource:
-    """The file's rows as they are, XMarket's too.
+def open_source(file: Path) -> FileSource:
+    """The file's reader, by its suffix.
 
     Raises:
         CatalogueError: the file is missing, a folder, unreadable, empty, of an unknown or damaged format, or without

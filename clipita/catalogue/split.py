@@ -11,7 +11,7 @@ from typing import Any
 
 from clipita.catalogue.fields import product_id, require_id
 from clipita.catalogue.product import Rejection
-from clipita.catalogue.reader import open_plain
+from clipita.catalogue.reader import open_source
 from clipita.catalogue.rows import FileSource
 from clipita.config import FieldsConfig
 from clipita.errors import ProductError, UsageError
@@ -74,7 +74,7 @@ def split_catalogue(
         FieldMappingError: the file has no such column for the id.
         CatalogueError: the file cannot be read, breaks off or is damaged.
     """
-    source = open_plain(file)
+    source = open_source(file)
     require_id(fields, source.columns, file)
     files = {part: _target(file, part) for part in PARTS}
     present = [target for target in files.values() if target.exists()]

@@ -26,7 +26,7 @@ class WrongHit:
         query: index of the query.
         position: of the product.
         asked: the query's node that lies nearest to the hit's category.
-        got: path of the category that the product has in this set-up; () where it has none.
+        got: the product's category path; () where it has none.
     """
 
     query: int
@@ -133,7 +133,9 @@ def looked_at(protocol: TreeProtocol, result: SystemResult) -> Iterator[list[Wro
         relevant = set(query.relevant.tolist())
         first = (int(position) for position in ranking[: min(DEPTH, len(relevant))])
         yield [
-            None if position in relevant else _wrong(index, position, query.paths, protocol.assigned[position])
+            None
+            if position in relevant
+            else _wrong(index, position, query.paths, protocol.products[position].category_path)
             for position in first
         ]
 

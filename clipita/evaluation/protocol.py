@@ -1,9 +1,8 @@
-"""What is asked and what counts as right: category queries over a catalogue, and how rankings are scored.
+"""The evaluation protocol: category queries over a catalogue, and how rankings are scored.
 
-Set-up "tree": a product is relevant to every category on its path, so each node of the evaluated catalogue's tree is
-asked, from the roots (most general) to the leaves (most specific). In the paper's set-ups (see `setups`) a product has
-one category and is relevant to that one alone. The query is the category's name and nothing else. Nodes of one name in
-several branches are therefore ONE query, whose relevant products are those of any of them: no system that reads text
+A product is relevant to every category on its path, so each node of the evaluated catalogue's tree is a query, from the
+roots (most general) to the leaves (most specific). The query is the category's name and nothing else. Nodes of one name
+in several branches are therefore ONE query, whose relevant products are those of any of them: no system that reads text
 could tell them apart, and asking twice would punish each for the other's products.
 """
 
@@ -19,9 +18,9 @@ import numpy.typing as npt
 from clipita.catalogue.product import Category, CategoryPath, CategoryTree, Product
 from clipita.errors import CatalogueError
 from clipita.evaluation import measures as metrics
-from clipita.evaluation.relevance import Setup, assigned
 
 Subset = Literal["all", "seen", "unseen"]
+RELEVANCE = "A product is relevant to every category on its path."
 
 Positions = npt.NDArray[np.int64]
 """Positions of products in the evaluated catalogue, best first."""
@@ -87,13 +86,11 @@ class SystemResult:
     Attributes:
         rankings: one a query; as deep as the query's `depth`, or less where the system found less.
         measures: measure name to its values in percent, float64 [queries].
-        setup: by which relevance was counted.
     """
 
     system: System
     rankings: Sequence[Positions] = field(repr=False)
     measures: Mapping[str, npt.NDArray[np.float64]] = field(repr=False)
-    setup: Setup = "tree"
 
     def mean(self, name: str, chosen: Iterable[int] | None = None) -> float:
         """Mean of a measure over all queries, or over the chosen ones (at least one)."""
@@ -109,21 +106,15 @@ class TreeProtocol:
 
     Args:
         products: of the evaluated catalogue; those without a category are there to be confused with.
-        setup: which categories of its path a product is relevant to.
-        seed: of the draw in set-up `all`.
 
     Attributes:
-        assigned: of each product, the path to the category that it has in this set-up; () without one.
-        excluded: names of categories that are not asked, since no product is relevant to them: in the paper's set-ups
-            nodes that no product was assigned to, and once `select` was called those that only training knows.
+        excluded: names of categories that training knows and no product is relevant to; filled by `select`.
 
     Raises:
         CatalogueError: no product has a category, or two products have one id.
     """
 
-    def __init__(self, products: Iterable[Product], setup: Setup = "tree", seed: int = 0) -> None:
-        self.setup: Setup = setup
-        self.seed = seed
+    def __init__(self, products: Iterable[Product]) -> None:
         self.products = sorted(products, key=lambda product: product.id)
         self.ids = [product.id for product in self.products]
         self.positions = {product_id: position for position, product_id in enumerate(self.ids)}
@@ -135,11 +126,8 @@ class TreeProtocol:
             )
         self.subset: Subset = "all"
         self._known: frozenset[str] | None = None
-        self.assigned = [assigned(product, setup, seed) for product in self.products]
-        tree = CategoryTree(product.category_path for product in self.products)
-        self.queries = list(_queries(self.assigned, tree, whole_paths=setup == "tree"))
-        asked = {query.text for query in self.queries}
-        self.excluded = sorted({category.name for category in tree.categories} - asked)
+        self.queries = list(_queries([product.category_path for product in self.products]))
+        self.excluded: list[str] = []
         if not self.products:
             raise CatalogueError(
                 "The catalogue holds no usable product, so there is nothing to measure.",
@@ -163,11 +151,11 @@ class TreeProtocol:
         """
         self.subset = subset
         self._known = frozenset(known)
-        lacking: set[str] = {*self._known, *self.excluded} - {query.text for query in self.queries}
+        lacking = self._known - {query.text for query in self.queries}
         if subset != "all":
             wanted = subset == "seen"
             self.queries = [query for query in self.queries if (query.text in self._known) == wanted]
-            lacking = {name for name in lacking if (name in self._known) == wanted}
+            lacking = lacking if wanted else frozenset()
         self.excluded = sorted(lacking)
         if not self.queries:
             raise CatalogueError(
@@ -192,7 +180,7 @@ class TreeProtocol:
             relevant[query.relevant] = True
             rows.append(metrics.measure(relevant[ranking], len(query.relevant)))
         columns = {name: np.array([row[name] for row in rows]) for name in metrics.MEASURES}
-        return SystemResult(system, rankings, columns, self.setup)
+        return SystemResult(system, rankings, columns)
 
     def rank_vectors(
         self, query_vectors: Vectors, product_vectors: Vectors, absent: npt.NDArray[np.bool_] | None = None
@@ -261,24 +249,21 @@ def top(scores: npt.NDArray[np.float32], depth: int) -> Positions:
     return ranking
 
 
-def _queries(
-    assigned_paths: Sequence[CategoryPath], tree: CategoryTree, *, whole_paths: bool
-) -> Iterator[CategoryQuery]:
-    """One query a name; its products are those with the name on their path, or only at its end."""
-    right: dict[str, set[int]] = {}
-    for position, path in enumerate(assigned_paths):
-        for name in path if whole_paths else path[-1:]:
-            right.setdefault(name, set()).add(position)
+def _queries(paths: Sequence[CategoryPath]) -> Iterator[CategoryQuery]:
+    """One query per name; its products are those with the name on their path."""
+    tree = CategoryTree(paths)
+    relevant: dict[str, list[int]] = {}
+    for position, path in enumerate(paths):
+        for name in dict.fromkeys(path):
+            relevant.setdefault(name, []).append(position)
     nodes: dict[str, list[Category]] = {}
-    asked = set(tree.products_by_node) if whole_paths else set(assigned_paths)
     for category in tree.categories:
-        if category.path in asked:
-            nodes.setdefault(category.name, []).append(category)
+        nodes.setdefault(category.name, []).append(category)
     for name, categories in sorted(nodes.items()):
         yield CategoryQuery(
             text=name,
             paths=tuple(category.path for category in categories),
             level=min(category.level for category in categories),
             leaf=all(tree.is_leaf(category) for category in categories),
-            relevant=np.array(sorted(right[name]), dtype=np.int64),
+            relevant=np.array(relevant[name], dtype=np.int64),
         )

@@ -16,8 +16,7 @@ from string import Template
 from clipita.catalogue.product import Product
 from clipita.evaluation import report_insight as insight
 from clipita.evaluation.measures import MEASURES, bootstrap_interval
-from clipita.evaluation.protocol import CategoryQuery, SystemResult, TreeProtocol
-from clipita.evaluation.relevance import MEANING
+from clipita.evaluation.protocol import RELEVANCE, CategoryQuery, SystemResult, TreeProtocol
 from clipita.evaluation.report_parts import PIXEL, label, plural, system_cell, value_cell
 
 HITS = 8
@@ -124,7 +123,7 @@ def render(report: Report, thumbnails: Mapping[str, bytes]) -> str:
         facts=_facts(report.facts),
         remarks="".join(f"<li>{escape(remark)}</li>" for remark in report.remarks),
         has_remarks="" if report.remarks else "hidden",
-        relevance=escape(MEANING[report.protocol.setup]),
+        relevance=RELEVANCE,
         not_asked=insight.not_asked(report.protocol.excluded),
         summary=_summary(report),
         comparisons=insight.comparisons(report.results),

@@ -9,8 +9,7 @@ from typing import Any
 
 from clipita.evaluation.measures import MEASURES, bootstrap_interval, holm, paired_p_value
 from clipita.evaluation.mistakes import count_errors
-from clipita.evaluation.protocol import SystemResult, TreeProtocol
-from clipita.evaluation.relevance import MEANING
+from clipita.evaluation.protocol import RELEVANCE, SystemResult, TreeProtocol
 
 _DIGITS = 4
 INTERVAL = "R-precision 95%"
@@ -29,7 +28,6 @@ def row(result: SystemResult, subset: str = "all", chosen: Sequence[int] | None 
         "system": result.system.name,
         "mode": result.system.mode,
         "where": result.system.where,
-        "setup": result.setup,
         "without": result.system.without,
         "subset": subset,
         "queries": count,
@@ -58,7 +56,7 @@ def as_json(protocol: TreeProtocol, results: Sequence[SystemResult]) -> dict[str
         "comparisons": compare([result for result in results if result.system.without is None]),
         "errors": [_names(result) | count_errors(protocol, result).as_json() for result in results],
         "excluded": {"without relevant products": len(protocol.excluded), "names": protocol.excluded},
-        "relevance": f"{MEANING[protocol.setup]} {COUNTING}",
+        "relevance": f"{RELEVANCE} {COUNTING}",
         "products": len(protocol.products),
     }
 
@@ -101,7 +99,6 @@ def _names(result: SystemResult) -> dict[str, Any]:
         "system": system.name,
         "mode": system.mode,
         "where": system.where,
-        "setup": result.setup,
         "without": system.without,
         "key": system.key,
     }

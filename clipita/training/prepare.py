@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -150,8 +150,6 @@ def prepared_data(
                 f"All products of {sources.train} are in one category ({names[0]}): there is nothing to tell apart.",
                 hint="Check --category-field and --category-separator.",
             )
-        # The tree, and with it what counts as seen, stays whole: a set-up takes labels away, not categories.
-        examples = [labelled(split, training.setup) for split in examples]
         variants = said = None
         if training.learns_towers:
             splits: list[Split] = [
@@ -167,14 +165,6 @@ def prepared_data(
                 variants, said = _unlabelled(examples[0], names, training, towers, texts, progress)
         rejected = [rejection for split in examples for rejection in split.rejected]
         yield Data(towers, tree, names, splits[0], splits[1], queries, variants, said, sorted(held_out), rejected)
-
-
-def labelled(examples: Examples, setup: str) -> Examples:
-    """The same products with the labels of a set-up: `general` keeps each path's root, `specific` its last name."""
-    if setup == "all":
-        return examples
-    kept = slice(None, 1) if setup == "general" else slice(-1, None)
-    return replace(examples, paths=[path[kept] for path in examples.paths])
 
 
 def cache_folder(training: TrainingConfig, towers: Towers) -> Path:

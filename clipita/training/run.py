@@ -89,39 +89,52 @@ def train(
     if training.learns_towers:
         # An anchor to a space that moves would hold nothing.
         model = replace(model, heads="plain")
-    folder = training.run
     described = describe(sources, model, training)
-    identity = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
     if ranks.first:
-        _clear_or_refuse(folder, force=force)
+        _clear_or_refuse(training.run, force=force)
     if not ranks.prepares:
         ranks.wait()
     with prepared_data(sources, model, training, progress, ranks) as data:
         if ranks.prepares:
             ranks.wait()
-        if ranks.first:
-            _describe_run(folder, described, data)
-        known = (len(data.variants.owners), len(data.names)) if data.variants is not None else (0, 0)
-        network = ClipIta(data.towers, model.modalities, model.dim, model.hidden, model.dropout, model.heads, known)
-        pretrained = data.towers.source.pretrained_text
-        trainer = Trainer(network, data, training, folder, identity, pretrained_towers=pretrained, ranks=ranks)
-        resumed = trainer.resume()
-        best = trainer.run(progress, lambda epoch: _report(epoch, folder, on_epoch))
-        adapters = remove(network.towers, training.lora_rank, training.lora_alpha) if training.lora_rank else None
-        if adapters is not None:
-            adapters.merge(network.towers)
-        trained = TrainedModel(
-            network,
-            [category.path for category in data.tree.categories],
-            {"valid R-precision": best.r_precision},
-            _training_record(described, data, trainer, best),
-            training.learns_towers,
-            pretrained,
-            adapters,
-        )
-        if ranks.first:
-            save_checkpoint(trained, folder / CHECKPOINT)
-            trainer.forget_state()
+        return fit(data, model, training, described, progress, on_epoch, ranks)
+
+
+def fit(
+    data: Data,
+    model: ModelConfig,
+    training: TrainingConfig,
+    described: dict[str, Any],
+    progress: Progress,
+    on_epoch: Callable[[Epoch], None],
+    ranks: Ranks,
+) -> Outcome:
+    """Train on prepared data and write the run folder; see `train`, which prepares and checks it all."""
+    folder = training.run
+    identity = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
+    if ranks.first:
+        _describe_run(folder, described, data)
+    known = (len(data.variants.owners), len(data.names)) if data.variants is not None else (0, 0)
+    network = ClipIta(data.towers, model.modalities, model.dim, model.hidden, model.dropout, model.heads, known)
+    pretrained = data.towers.source.pretrained_text
+    trainer = Trainer(network, data, training, folder, identity, pretrained_towers=pretrained, ranks=ranks)
+    resumed = trainer.resume()
+    best = trainer.run(progress, lambda epoch: _report(epoch, folder, on_epoch))
+    adapters = remove(network.towers, training.lora_rank, training.lora_alpha) if training.lora_rank else None
+    if adapters is not None:
+        adapters.merge(network.towers)
+    trained = TrainedModel(
+        network,
+        [category.path for category in data.tree.categories],
+        {"valid R-precision": best.r_precision},
+        _training_record(described, data, trainer, best),
+        training.learns_towers,
+        pretrained,
+        adapters,
+    )
+    if ranks.first:
+        save_checkpoint(trained, folder / CHECKPOINT)
+        trainer.forget_state()
     return Outcome(
         trained,
         best,

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from clipita.catalogue.reader import CatalogueFile, open_source
+from clipita.catalogue.reader import open_source
 from clipita.catalogue.split import PARTS, in_sample, part_of
 from clipita.cli import group
 from clipita.cli.failure import run_guarded
@@ -111,20 +111,6 @@ def test_train_finds_the_others_and_an_earlier_split_is_kept(here: Path, capsys:
     assert clipita("catalogue", "split", "shop.jsonl") == 2
     assert "--force" in capsys.readouterr().err
     assert clipita("catalogue", "split", "shop.jsonl", "--force") == 0
-
-
-def test_printed_dicts_of_xmarket_stay_as_they_are_and_are_read_again(here: Path) -> None:
-    lines = [
-        f"{{'asin': 'B{number:03d}', 'title': 'Kettle', 'categories': ['Home', 'Kettles'], 'imgUrl': '{{}}'}}"
-        for number in range(ROWS)
-    ]
-    (here / "metadata_us_Home.json").write_text("\n".join(lines))
-    assert clipita("catalogue", "split", "metadata_us_Home.json", "--id-field", "asin") == 0
-    files = [here / f"metadata_us_Home-{part}.json" for part in PARTS]
-    assert sorted(line for file in files for line in file.read_text().splitlines()) == lines
-    products = [product for file in files for product in CatalogueFile(file).products()]
-    assert len(products) == ROWS
-    assert {product.category_path for product in products} == {("Home", "Kettles")}
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def test_bm25_zero_shot_and_model(
     assert by_system["bm25"]["model"] is None
     assert by_system["clip-ita"]["model"] == json.loads((tiny_bundle / "manifest.json").read_text())["fingerprint"]
     for row in document["rows"]:
-        assert (row["setup"], row["subset"], row["where"], row["queries"]) == ("tree", "all", "offline", 11)
+        assert (row["subset"], row["where"], row["queries"]) == ("all", "offline", 11)
         assert all(0 <= row[name] <= 100 for name in MEASURES)
     assert document["products"] == 40
     assert document["command"].startswith("clipita")
@@ -126,27 +126,6 @@ def test_a_subset_asks_those_categories_alone(
     assert "--hold-out-categories" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("setup", "queries"), [("tree", 11), ("general", 2), ("specific", 5)])
-def test_a_setup_of_the_paper_counts_one_category_a_product(
-    setup: str, queries: int, shop: Path, tiny_bundle: Path, tmp_path: Path
-) -> None:
-    call = ("evaluate", shop / "test.parquet", "--model", tiny_bundle, "--setup", setup, "--json", "all.json")
-    assert clipita(*call) == 0
-    document = results(tmp_path / "all.json")
-    assert {(row["setup"], row["queries"]) for row in document["rows"]} == {(setup, queries)}
-    assert sum(query["relevant"] for query in document["queries"]) == (120 if setup == "tree" else 40)
-    assert ("ONE category" in document["relevance"]) == (setup != "tree")
-
-
-def test_the_draw_of_setup_all_follows_the_seed(shop: Path, tmp_path: Path) -> None:
-    drawn = []
-    for number, seed in enumerate((3, 3, 4)):
-        file = f"{number}.json"
-        assert clipita("evaluate", shop / "test.parquet", "--setup", "all", "--seed", seed, "--json", file) == 0
-        drawn.append([query["relevant"] for query in results(tmp_path / file)["queries"]])
-    assert drawn[0] == drawn[1] != drawn[2]
-
-
 def test_rows_say_how_sure_they_are(shop: Path, tiny_bundle: Path, tmp_path: Path) -> None:
     assert clipita("evaluate", shop / "test.parquet", "--model", tiny_bundle, "--json", "all.json") == 0
     document = results(tmp_path / "all.json")
@@ -167,7 +146,7 @@ def test_errors_are_told_by_kind_and_what_was_not_asked_is_counted(
     rows = pq.read_table(shop / "test.parquet")
     kites = pa.array(["Delta Kites" not in path for path in rows["category_path"].to_pylist()])
     pq.write_table(rows.filter(kites), tmp_path / "no-kites.parquet")
-    call = ("evaluate", "no-kites.parquet", "--model", tiny_bundle, "--setup", "specific", "--json", "all.json")
+    call = ("evaluate", "no-kites.parquet", "--model", tiny_bundle, "--json", "all.json")
     assert clipita(*call) == 0
     document = results(tmp_path / "all.json")
     assert [entry["key"] for entry in document["errors"]] == [row["key"] for row in document["rows"]]
@@ -175,11 +154,9 @@ def test_errors_are_told_by_kind_and_what_was_not_asked_is_counted(
         shares = entry["share of wrong hits"]
         kinds = ("other tree", "same tree, shallower", "same tree, same level", "same tree, deeper", "no category")
         assert sum(shares[kind] for kind in kinds) == pytest.approx(100, abs=0.05)
-        # All leaves of this shop lie on level 3, so that no other leaf is shallower or deeper.
-        assert set(entry["levels"]) <= {"+0"}
         assert sum(pair["hits"] for pair in entry["confusions"]) == entry["wrong"]
-    # Leaves alone are asked: the roots and what lies between are not, and no product is a kite.
-    assert document["excluded"]["names"] == ["Balls", "Boards", "Delta Kites", "Home", "Kites", "Plates", "Toys"]
+    # The model was trained on kites, and no product here is one.
+    assert document["excluded"]["names"] == ["Delta Kites", "Kites"]
     assert {query["seen"] for query in document["queries"]} == {True}
 
 

@@ -146,7 +146,6 @@ def test_the_papers_recipe_is_one_flag_and_flags_beside_it_win(
         "default": (),
         "paper": ("--recipe", "paper"),
         "mixed": ("--recipe", "paper", "--loss", "tree", "--dim", 16),
-        "general": ("--recipe", "paper", "--setup", "general"),
     }.items():
         assert clipita(*files, "--run", name, *flags) == 0
         config = json.loads((tmp_path / name / "config.json").read_text())
@@ -156,7 +155,6 @@ def test_the_papers_recipe_is_one_flag_and_flags_beside_it_win(
         "default": ("residual", 384, "tree", 512),
         "paper": ("plain", 256, "infonce", 512),
         "mixed": ("plain", 16, "tree", 512),
-        "general": ("plain", 256, "infonce", 8),
     }
 
 

@@ -51,8 +51,8 @@ PARSED_ONLY = {
 NOT_HERE = {
     "howto/amazon.md": "needs an Amazon domain",
     "howto/gpu.md": "needs a GPU",
-    "howto/xmarket.md": "needs the real files: tests/catalogue/test_xmarket.py runs the commands on a miniature",
-    "paper.md": "needs pretrained towers: benchmarks/paper.py, tests/training/test_run_setups.py",
+    "howto/xmarket.md": "needs the real files: tests/benchmarks/test_xmarket.py converts a miniature",
+    "paper.md": "needs pretrained towers: benchmarks/paper.py, tests/benchmarks/test_trainings.py",
     "scale.md": "needs a Ray cluster and GPUs: tests/opensearch/ingest/ray/test_stage.py has one of two workers",
     "howto/storefront.md": "`clipita serve` and curl: tests/serve; programs: tests/opensearch/search/test_templates.py",
 }

@@ -1,4 +1,4 @@
-"""Logs, opaque ids and completion, as an operator sees them."""
+"""Logs and opaque ids, as an operator sees them."""
 
 from __future__ import annotations
 
@@ -54,10 +54,3 @@ def test_the_opaque_id_stands_in_the_slow_log(node: NodeStatus) -> None:
     finally:
         client.indices.delete(index="slow-log-test")
         client.close()
-
-
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_scripts_call_back(shell: str, tmp_path: Path) -> None:
-    done = clipita("completion", shell, folder=tmp_path)
-    assert done.returncode == 0
-    assert f"_CLIPITA_COMPLETE={shell}_complete" in done.stdout

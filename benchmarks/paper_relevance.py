@@ -1,4 +1,7 @@
-"""The paper's set-ups: which one category each product has, and how far a ranking could get that knew the tree alone.
+"""Relevance as the CLIP-ITA paper counts it: each product has ONE category, and is relevant to that one alone.
+
+Three set-ups say which: `all`, a node drawn from its path by seed and product id; `general`, the root; `specific`, the
+last one. `tree` is the product's own relevance, to every category on the path.
 
 Reference: Hendriksen et al., Extending CLIP for Category-to-image Retrieval in E-commerce, ECIR 2022, section 4.
 """
@@ -7,25 +10,56 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Sequence
-from typing import Literal, get_args
+from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 
-from clipita.catalogue.product import CategoryPath, Product
+from clipita.catalogue.product import Category, CategoryPath, CategoryTree, Product
 from clipita.evaluation.measures import r_precision
+from clipita.evaluation.protocol import CategoryQuery, TreeProtocol
 
 Setup = Literal["tree", "all", "general", "specific"]
-"""tree: every node of a product's path is right. all, general, specific: one node alone, as in the paper."""
-
-SETUPS: tuple[Setup, ...] = get_args(Setup)
 CEILING_DRAWS = 100
 
-MEANING: dict[Setup, str] = {
-    "tree": "A product is relevant to every category on its path.",
-    "all": "Each product has ONE category, a node drawn from its path by seed and product id.",
-    "general": "Each product has ONE category, the root of its path.",
-    "specific": "Each product has ONE category, the most specific one of its path.",
-}
+
+class PaperProtocol(TreeProtocol):
+    """The queries of a catalogue in one of the paper's set-ups.
+
+    Products carry the one category that they have in the set-up as their path; levels and leaves are those of the
+    whole tree.
+
+    Args:
+        products: of the evaluated catalogue.
+        setup: all, general or specific.
+        seed: of the draw in `all`.
+    """
+
+    def __init__(self, products: Iterable[Product], setup: Setup, seed: int = 0) -> None:
+        super().__init__(products)
+        tree = CategoryTree(product.category_path for product in self.products)
+        self.products = [replace(product, category_path=assigned(product, setup, seed)) for product in self.products]
+        relevant: dict[str, list[int]] = {}
+        nodes: dict[str, set[CategoryPath]] = {}
+        for position, product in enumerate(self.products):
+            for name in product.category_path[-1:]:
+                relevant.setdefault(name, []).append(position)
+                nodes.setdefault(name, set()).add(product.category_path)
+        self.queries = [
+            CategoryQuery(
+                text=name,
+                paths=tuple(sorted(nodes[name])),
+                level=min(map(len, nodes[name])),
+                leaf=all(tree.is_leaf(Category(path)) for path in nodes[name]),
+                relevant=np.array(relevant[name], dtype=np.int64),
+            )
+            for name in sorted(nodes)
+        ]
+
+
+def protocol_of(products: Iterable[Product], setup: Setup, seed: int = 0) -> TreeProtocol:
+    """The protocol of a set-up."""
+    return TreeProtocol(products) if setup == "tree" else PaperProtocol(products, setup, seed)
 
 
 def assigned(product: Product, setup: Setup, seed: int = 0) -> CategoryPath:
@@ -33,7 +67,7 @@ def assigned(product: Product, setup: Setup, seed: int = 0) -> CategoryPath:
 
     Args:
         product: with or without a path; without one it has no category in any set-up.
-        setup: see `MEANING`.
+        setup: see above.
         seed: of the draw in `all`, which depends on nothing but the seed and the product's id.
     """
     path = product.category_path
@@ -53,7 +87,7 @@ def ceiling(products: Iterable[Product], setup: Setup, draws: int = CEILING_DRAW
 
     Args:
         products: of the evaluated catalogue.
-        setup: see `MEANING`.
+        setup: see above.
         draws: assignments over which the expectation is taken (seeds 0, 1, ...).
     """
     if setup != "all":

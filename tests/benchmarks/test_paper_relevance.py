@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from clipita.catalogue.product import Product
-from clipita.evaluation.protocol import System, TreeProtocol
-from clipita.evaluation.relevance import SETUPS, Setup, assigned, ceiling
+from clipita.evaluation.mistakes import count_errors
+from clipita.evaluation.protocol import System
+
+sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks"))
+
+from paper_relevance import Setup, assigned, ceiling, protocol_of
+
+SETUPS: tuple[Setup, ...] = ("tree", "all", "general", "specific")
 
 PATHS = {
     "a": ("Clothing", "Shirts", "Polos"),
@@ -20,7 +29,7 @@ PRODUCTS = [Product(key, title=key, category_path=path) for key, path in PATHS.i
 
 
 def relevant(setup: Setup, seed: int = 0) -> dict[str, set[str]]:
-    protocol = TreeProtocol(PRODUCTS, setup, seed)
+    protocol = protocol_of(PRODUCTS, setup, seed)
     return {query.text: {protocol.ids[at] for at in query.relevant} for query in protocol.queries}
 
 
@@ -52,19 +61,28 @@ def test_a_product_is_relevant_to_its_own_categories_alone(setup: Setup) -> None
     assert count == (sum(map(len, PATHS.values())) if setup == "tree" else 4)
 
 
-def test_categories_that_are_not_asked_are_named() -> None:
-    assert TreeProtocol(PRODUCTS).excluded == []
-    assert TreeProtocol(PRODUCTS, "general").excluded == ["Funny", "Polos", "Shirts", "Socks"]
-    protocol = TreeProtocol(PRODUCTS, "all", 7)
-    assert {query.text for query in protocol.queries}.isdisjoint(protocol.excluded)
-    assert len(protocol.queries) + len(protocol.excluded) == 6
-
-
-def test_results_say_by_which_setup_they_were_scored() -> None:
-    protocol = TreeProtocol(PRODUCTS, "specific")
+def test_levels_and_leaves_are_those_of_the_whole_tree() -> None:
+    protocol = protocol_of(PRODUCTS, "specific")
+    assert {query.text: (query.level, query.leaf, query.paths) for query in protocol.queries} == {
+        "Polos": (3, True, (PATHS["a"],)),
+        "Socks": (2, True, (PATHS["b"],)),
+        "Shirts": (2, False, (PATHS["c"],)),
+        "Funny": (3, True, (PATHS["d"],)),
+    }
     result = protocol.score(System("x", "vector", "offline"), [query.relevant for query in protocol.queries])
-    assert (result.setup, result.mean("R-precision")) == ("specific", 100)
-    assert {query.level for query in protocol.queries} == {2, 3}
+    assert result.mean("R-precision") == 100
+
+
+def test_mistakes_are_judged_by_the_one_category() -> None:
+    paths = {"a": PATHS["a"], "b": PATHS["c"], "c": (*PATHS["a"], "Long Polos"), "d": (*PATHS["a"], "Long Polos")}
+    right = [Product(f"right{number}", category_path=PATHS["a"]) for number in range(4)]
+    protocol = protocol_of([*(Product(key, category_path=path) for key, path in paths.items()), *right], "specific")
+    rankings = [
+        np.array([protocol.positions[key] for key in "abc"] if query.text == "Polos" else [], dtype=np.int64)
+        for query in protocol.queries
+    ]
+    errors = count_errors(protocol, protocol.score(System("x", "vector", "offline"), rankings))
+    assert (errors.right, dict(errors.levels), errors.same_path) == (1, {-1: 1, 1: 1}, 2)
 
 
 @pytest.mark.parametrize("setup", ["tree", "general", "specific"])
@@ -88,7 +106,7 @@ def test_products_with_short_paths_come_first_in_the_best_ranking() -> None:
     long = [
         Product(f"a{number}", category_path=("Root", *(f"n{number}-{at}" for at in range(30)))) for number in range(3)
     ]
-    protocol = TreeProtocol([*certain, *long], "all")
+    protocol = protocol_of([*certain, *long], "all")
     (root,) = [query for query in protocol.queries if query.text == "Root"]
     assert len(root.relevant) >= 20
     assert ceiling([*certain, *long], "all", draws=20) > 25
