@@ -28,14 +28,14 @@ FOLDERS = {
 # A package may import itself and packages of a lower level. The model stands above the runtime because training
 # prepares images and texts with the code that serves them.
 LEVELS = {
-    "": 0, "errors": 0, "files": 0, "options": 0.5, "config": 1, "logs": 1, "opensearch.dialect": 1,
-    "opensearch.local": 1, "catalogue": 2, "opensearch.cluster": 2, "runtime": 3, "opensearch.index": 4,
+    "": 0, "errors": 0, "files": 0, "templates": 0, "options": 0.5, "config": 1, "logs": 1,
+    "opensearch.dialect": 1, "opensearch.local": 1, "catalogue": 2, "opensearch.cluster": 2, "runtime": 3, "opensearch.index": 4,
     "evaluation": 4, "model": 4, "exporters": 5, "training": 5, "opensearch.search": 5, "opensearch.ingest": 5,
     "opensearch": 6, "api": 7, "serve": 7, "cli": 8,
 }  # fmt: skip
 TORCH = {"torch", "torchvision", "open_clip", "transformers", "timm", "onnx", "onnxscript"}
 TORCH_FREE = ("catalogue", "runtime", "evaluation", "opensearch", "serve", "config", "errors")
-HEAVY = ("torch", "onnxruntime", "opensearchpy", "pyarrow", "PIL", "rich", "numpy")
+HEAVY = ("torch", "onnxruntime", "opensearchpy", "pyarrow", "PIL", "rich", "numpy", "jinja2", "tomlkit")
 
 
 def modules() -> Iterator[tuple[str, Path]]:

@@ -73,6 +73,12 @@ class System:
     without: str | None = None
 
     @property
+    def label(self) -> str:
+        """A name for people: `clip-ita hybrid`; the modes lexical and vector go without saying."""
+        gap = f" without {self.without}" if self.without else ""
+        return f"{self.name} {self.mode}{gap}" if self.mode == "hybrid" else f"{self.name}{gap}"
+
+    @property
     def key(self) -> str:
         """Identifies the system in a report."""
         gap = f"/without {self.without}" if self.without else ""

@@ -1,23 +1,25 @@
-"""One HTML file that shows what the measures mean: query by query, two systems side by side, right and wrong marked.
+"""The evaluation report: one HTML file, query by query, two systems side by side, right and wrong hits marked.
 
-The file stands alone: no script, style or picture is loaded from anywhere, and its content policy forbids it.
+The file stands alone: no script, style or image is loaded from anywhere, and its content policy forbids it. This module
+says what is shown, as plain data; report.html says how.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
 from importlib.resources import files
-from string import Template
+from typing import Any, TypeVar
 
-from clipita.catalogue.product import Product
-from clipita.evaluation import report_insight as insight
+from clipita import templates
+from clipita.catalogue.product import CategoryPath
 from clipita.evaluation.measures import MEASURES, bootstrap_interval
-from clipita.evaluation.protocol import RELEVANCE, CategoryQuery, SystemResult, TreeProtocol
-from clipita.evaluation.report_parts import PIXEL, label, plural, system_cell, value_cell
+from clipita.evaluation.mistakes import count_errors, looked_at
+from clipita.evaluation.protocol import RELEVANCE, SystemResult, TreeProtocol
+from clipita.evaluation.summary import compare
 
 HITS = 8
 """Hits that are shown of each system."""
@@ -25,6 +27,18 @@ MAX_QUERIES = 300
 """Queries whose hits are shown; of a larger tree those with the largest gains and losses."""
 GAIN = "mAP@10"
 """The measure by which two systems are compared on one query (there it is AP@10)."""
+SHOWN = 6
+"""Categories that each of best, worst and most improved lists."""
+STRIP = 4
+"""Images beside each of them."""
+MAP_SIZE = 60
+"""Rows that the confusion map has at most; of a larger tree it shows the roots."""
+PAIRS = 12
+SIGNIFICANT = 0.05
+# A transparent pixel: the image itself is the element's background, so that each is stored once in the style sheet.
+PIXEL = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
+
+Column = TypeVar("Column")
 
 
 @dataclass(frozen=True)
@@ -37,7 +51,7 @@ class Report:
         left: the system in the left column, which is the baseline.
         right: the system beside it; the same as `left` where only one was measured.
         facts: label and text, for the head of the page.
-        remarks: what a reader must know, in sentences.
+        warnings: what a reader must know, in sentences.
     """
 
     protocol: TreeProtocol
@@ -45,7 +59,7 @@ class Report:
     left: SystemResult
     right: SystemResult
     facts: Mapping[str, str] = field(default_factory=dict)
-    remarks: Sequence[str] = ()
+    warnings: Sequence[str] = ()
 
     @property
     def paired(self) -> bool:
@@ -65,8 +79,18 @@ class Report:
         order = sorted(self.order(), key=lambda index: -abs(round(self.gain(index), 6)))
         return set(order[:MAX_QUERIES])
 
+    def extremes(self) -> tuple[list[int], list[int], list[int]]:
+        """Indices of the best, the worst and the most improved queries; among equal ones those of more products."""
+        values = self.right.measures["R-precision"]
+        gains = values - self.left.measures["R-precision"]
+        by_size = sorted(range(len(values)), key=lambda index: -len(self.protocol.queries[index].relevant))
+        improved = [index for index in sorted(by_size, key=lambda index: -gains[index]) if gains[index] > 0]
+        best = sorted(by_size, key=lambda index: -values[index])
+        worst = sorted(by_size, key=lambda index: values[index])
+        return best[:SHOWN], worst[:SHOWN], improved[:SHOWN]
+
     def pictured(self) -> list[str]:
-        """Ids of the products whose pictures the report needs, each once, in the order of their first appearance."""
+        """Ids of the products whose images the report needs, each once, in the order of their first appearance."""
         shown = self.shown()
         below = (
             int(position)
@@ -77,8 +101,9 @@ class Report:
         )
         above = (
             int(position)
-            for index in insight.highlighted(self.protocol, self.left, self.right)
-            for position in self.right.rankings[index][: insight.STRIP]
+            for chosen in self.extremes()
+            for index in chosen
+            for position in self.right.rankings[index][:STRIP]
         )
         return [self.protocol.ids[position] for position in dict.fromkeys([*below, *above])]
 
@@ -107,177 +132,186 @@ def render(report: Report, thumbnails: Mapping[str, bytes]) -> str:
         report: what to show.
         thumbnails: product id to a small JPEG; a product without one gets a placeholder.
     """
-    room = files("clipita.evaluation")
-    page = Template(room.joinpath("report.html").read_text(encoding="utf-8"))
-    script = room.joinpath("report_script.html").read_text(encoding="utf-8").strip()
-    script = script.removeprefix("<script>").removesuffix("</script>")
-    classes = {
-        product_id: f"p{number}" for number, product_id in enumerate(report.pictured()) if product_id in thumbnails
-    }
+    script = files("clipita.evaluation").joinpath("report.js").read_text(encoding="utf-8")
+    pictured = [product_id for product_id in report.pictured() if product_id in thumbnails]
+    classes = {product_id: f"p{number}" for number, product_id in enumerate(pictured)}
+    protocol, results, right = report.protocol, report.results, report.right
+    groups = protocol.groups()
+    gains = [report.gain(index) for index in range(len(protocol.queries))]
+    return templates.render(
+        "clipita.evaluation",
+        "report.html",
+        {
+            "report": report,
+            "script": script,
+            "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+            "images": {classes[name]: base64.b64encode(thumbnails[name]).decode() for name in pictured},
+            "pixel": PIXEL,
+            "hits": HITS,
+            "relevance": RELEVANCE,
+            "measures": list(MEASURES),
+            "summary": _means(results, list(MEASURES), lambda result, name: result.mean(name)),
+            "intervals": [bootstrap_interval(result.measures["R-precision"]) for result in results],
+            "comparisons": _comparisons(results),
+            "groups": groups,
+            "by_group": _means(results, list(groups), lambda result, name: result.mean("R-precision", groups[name])),
+            "highlights": _highlights(report, classes),
+            "mistakes": [(result.system, count_errors(protocol, result)) for result in results],
+            "confusions": [
+                {"asked": asked[-1], "got": got[-1] if got else "no category", "count": count,
+                 "relation": _relation(asked, got)}
+                for (asked, got), count in count_errors(protocol, right).confusions.most_common(PAIRS)
+            ],
+            "map": _confusion_map(protocol, right),
+            "categories": [
+                (query, protocol.is_seen(query) is False, [float(r.measures["R-precision"][i]) for r in results])
+                for i, query in enumerate(protocol.queries)
+            ],
+            "better": sum(gain > 0.05 for gain in gains),
+            "worse": sum(gain < -0.05 for gain in gains),
+            "shown": len(report.shown()),
+            "queries": _queries(report, classes),
+        },
+    )  # fmt: skip
+
+
+def _means(
+    results: Sequence[SystemResult], columns: Sequence[Column], mean: Callable[[SystemResult, Column], float]
+) -> list[tuple[SystemResult, list[tuple[float, bool]]]]:
+    """For each system the values of a table, and whether each is the best of its column."""
+    rows = [[mean(result, column) for column in columns] for result in results]
+    best = [max(values) for values in zip(*rows, strict=True)]
+    return [
+        (result, [(value, value >= highest - 1e-9) for value, highest in zip(row, best, strict=True)])
+        for result, row in zip(results, rows, strict=True)
+    ]
+
+
+def _comparisons(results: Sequence[SystemResult]) -> list[dict[str, Any]]:
+    """Every pair of systems: difference, interval, and how likely chance alone gives as much."""
+    whole = [result for result in results if result.system.without is None]
+    systems = {result.system.key: result.system for result in whole}
+    return [
+        {
+            "left": systems[pair["left"]],
+            "right": systems[pair["right"]],
+            "difference": pair["difference"],
+            "interval": pair["difference 95%"],
+            "p": pair["p"],
+            "holm": pair["p (Holm)"],
+            "significant": pair["p (Holm)"] < SIGNIFICANT,
+        }
+        for pair in compare(whole)
+    ]
+
+
+def _highlights(report: Report, classes: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The best, the worst and, beside a baseline, the most improved categories, with their first hits."""
+    values = report.right.measures["R-precision"]
+    gains = values - report.left.measures["R-precision"]
+    titles = ["Best", "Worst"] + [f"Most improved against {report.left.system.label}"] * report.paired
+    return [
+        {
+            "title": title,
+            "items": [
+                {
+                    "index": index,
+                    "name": report.protocol.queries[index].text,
+                    "figure": f"{values[index]:.0f}" if title in ("Best", "Worst") else f"{gains[index]:+.0f}",
+                    "hits": _hits(report.protocol, report.right, index, STRIP, classes),
+                }
+                for index in chosen
+            ],
+        }
+        for title, chosen in zip(titles, report.extremes(), strict=False)
+    ]
+
+
+def _hits(
+    protocol: TreeProtocol, result: SystemResult, index: int, count: int, classes: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """The first hits of a query; `image` is the class of a product's image, or None."""
+    relevant = set(protocol.queries[index].relevant.tolist())
+    found = [(position, protocol.products[position]) for position in result.rankings[index][:count].tolist()]
+    return [
+        {"product": product, "right": position in relevant, "image": classes.get(product.id)}
+        for position, product in found
+    ]
+
+
+def _queries(report: Report, classes: Mapping[str, str]) -> list[dict[str, Any]]:
     shown = report.shown()
-    return page.substitute(
-        style=room.joinpath("report.css").read_text(encoding="utf-8"),
-        pictures="\n".join(_picture_rule(classes[product_id], thumbnails[product_id]) for product_id in classes),
-        script=script,
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        facts=_facts(report.facts),
-        remarks="".join(f"<li>{escape(remark)}</li>" for remark in report.remarks),
-        has_remarks="" if report.remarks else "hidden",
-        relevance=RELEVANCE,
-        not_asked=insight.not_asked(report.protocol.excluded),
-        summary=_summary(report),
-        comparisons=insight.comparisons(report.results),
-        has_comparisons="" if report.paired else "hidden",
-        highlights=insight.highlights(report.protocol, report.left, report.right, classes),
-        shown_system=escape(label(report.right)),
-        mistakes=insight.mistakes(report.protocol, report.results),
-        pairs=insight.pairs(report.protocol, report.right),
-        confusion_map=insight.confusion_map(report.protocol, report.right),
-        categories=insight.categories(report.protocol, report.results),
-        groups=_groups(report),
-        intro=_intro(report, len(shown)),
-        levels=_level_options(report.protocol.queries),
-        gain_sorts=_GAIN_SORTS if report.paired else "",
-        queries="\n".join(_query(report, index, classes, index in shown) for index in report.order()),
-    )
+    pair = [report.left, report.right] if report.paired else [report.left]
+    return [
+        {
+            "index": index,
+            "query": report.protocol.queries[index],
+            "gain": report.gain(index),
+            "left": float(report.left.measures[GAIN][index]),
+            "right": float(report.right.measures[GAIN][index]),
+            "columns": [
+                (result, float(result.measures["R-precision"][index]), hits)
+                for result in pair
+                for hits in [_hits(report.protocol, result, index, HITS, classes)]
+            ]
+            if index in shown
+            else None,
+        }
+        for index in report.order()
+    ]
 
 
-_GAIN_SORTS = '<option value="gain">largest gain</option><option value="loss">largest loss</option>'
-
-
-def _picture_rule(name: str, jpeg: bytes) -> str:
-    return f".{name}{{background-image:url(data:image/jpeg;base64,{base64.b64encode(jpeg).decode()})}}"
-
-
-def _facts(facts: Mapping[str, str]) -> str:
-    return "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(text)}</dd></div>" for name, text in facts.items())
-
-
-def _summary(report: Report) -> str:
-    best = {name: max(result.mean(name) for result in report.results) for name in MEASURES}
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in MEASURES)
-    rows = (
-        f"<tr>{system_cell(result.system)}{''.join(value_cell(result.mean(name), best[name]) for name in MEASURES)}"
-        f'<td class="plain">{_interval(result)}</td></tr>'
-        for result in report.results
-    )
-    head += '<th scope="col">R-precision, 95 %</th>'
-    return f'<thead><tr><th scope="col">System</th>{head}</tr></thead><tbody>{"".join(rows)}</tbody>'
-
-
-def _interval(result: SystemResult) -> str:
-    low, high = bootstrap_interval(result.measures["R-precision"])
-    return f"{low:.1f} to {high:.1f}"
-
-
-def _groups(report: Report) -> str:
-    groups = report.protocol.groups()
-    best = {
-        name: max(result.mean("R-precision", chosen) for result in report.results) for name, chosen in groups.items()
+def _confusion_map(protocol: TreeProtocol, result: SystemResult) -> dict[str, Any]:
+    """Asked categories against those of their wrong hits, both cut to two levels, ordered and ruled by tree."""
+    depth = 2 if len({path[:2] for query in protocol.queries for path in query.paths}) <= MAP_SIZE else 1
+    wrong: dict[CategoryPath, Counter[CategoryPath]] = {}
+    looked: Counter[CategoryPath] = Counter()
+    right: Counter[CategoryPath] = Counter()
+    for query, hits in zip(protocol.queries, looked_at(protocol, result), strict=True):
+        for hit in hits:
+            row = (hit.asked if hit else query.paths[0])[:depth]
+            looked[row] += 1
+            if hit is None:
+                right[row] += 1
+            else:
+                wrong.setdefault(row, Counter())[hit.got[:depth]] += 1
+    rows = sorted(row for row in looked if wrong.get(row))
+    columns = sorted({got for row in rows for got in wrong[row] if got != row})
+    edges = _edges(columns)
+    return {
+        "columns": list(zip(columns, edges, strict=True)),
+        "rows": [
+            {
+                "path": row,
+                "edge": edge,
+                "looked": looked[row],
+                "cells": [
+                    ("ok", right[row]),
+                    ("own", wrong[row][row]),
+                    *(
+                        (f"{'tree' if path[:1] == row[:1] else 'far'} {rule}".strip(), path != row and wrong[row][path])
+                        for path, rule in zip(columns, edges, strict=True)
+                    ),
+                ],
+            }
+            for row, edge in zip(rows, _edges(rows), strict=True)
+        ],
     }
-    head = "".join(
-        f'<th scope="col">{escape(name)}<small>{len(chosen)} {plural(len(chosen), "query", "queries")}</small></th>'
-        for name, chosen in groups.items()
-    )
-    rows = (
-        f"<tr>{system_cell(result.system)}"
-        f"{''.join(value_cell(result.mean('R-precision', chosen), best[name]) for name, chosen in groups.items())}</tr>"
-        for result in report.results
-    )
-    return f'<thead><tr><th scope="col">R-precision</th>{head}</tr></thead><tbody>{"".join(rows)}</tbody>'
 
 
-def _intro(report: Report, shown: int) -> str:
-    left, right = escape(label(report.left)), escape(label(report.right))
-    queries = len(report.protocol.queries)
-    if report.paired:
-        gains = [report.gain(index) for index in range(queries)]
-        better, worse = sum(gain > 0.05 for gain in gains), sum(gain < -0.05 for gain in gains)
-        text = (
-            f"By AP@10, <b>{right}</b> beats <b>{left}</b> on {better} of {queries} queries, loses on {worse} and "
-            f"draws on {queries - better - worse}. Open a query to see the first {HITS} hits of both."
-        )
-    else:
-        text = f"Open a query to see the first {HITS} hits of <b>{left}</b>."
-    if shown < queries:
-        text += f" Hits are kept for the {shown} queries with the largest gains and losses."
-    return text
+def _edges(paths: Sequence[CategoryPath]) -> list[str]:
+    """For each path the class `edge` where the next tree begins, which draws a rule."""
+    return ["edge" if at and path[:1] != paths[at - 1][:1] else "" for at, path in enumerate(paths)]
 
 
-def _level_options(queries: Sequence[CategoryQuery]) -> str:
-    levels = sorted({query.level for query in queries})
-    return "".join(f'<option value="{level}">level {level}</option>' for level in levels)
-
-
-def _query(report: Report, index: int, classes: Mapping[str, str], with_hits: bool) -> str:
-    query = report.protocol.queries[index]
-    left, right = (float(result.measures[GAIN][index]) for result in (report.left, report.right))
-    data = (
-        f'data-name="{escape(query.text.casefold())}" data-level="{query.level}" data-leaf="{int(query.leaf)}" '
-        f'data-gain="{report.gain(index):.4f}" data-relevant="{len(query.relevant)}" data-score="{right:.4f}"'
-    )
-    kind = f"level {query.level}{', leaf' if query.leaf and query.level > 1 else ''}"
-    count = f"{len(query.relevant):,} {plural(len(query.relevant), 'product', 'products')}"
-    head = (
-        f'<span class="name">{escape(query.text)}</span>'
-        f'<span class="about">{kind} · {count}</span>{_comparison(report, index, left, right)}'
-    )
-    if not with_hits:
-        return f'<article class="query" id="q{index}" {data}><div class="head">{head}</div></article>'
-    columns = [_column(report, result, index, classes) for result in _columns(report)]
-    return (
-        f'<article class="query" id="q{index}" {data}><details><summary class="head">{head}</summary>'
-        f'<p class="paths">{_paths(query.paths)}</p><div class="columns">{"".join(columns)}</div></details></article>'
-    )
-
-
-def _columns(report: Report) -> tuple[SystemResult, ...]:
-    return (report.left, report.right) if report.paired else (report.left,)
-
-
-def _comparison(report: Report, index: int, left: float, right: float) -> str:
-    if not report.paired:
-        return f'<span class="numbers">AP@10 <b>{left:.0f}</b></span>'
-    gain = report.gain(index)
-    side = "up" if gain > 0.05 else "down" if gain < -0.05 else "even"
-    return (
-        f'<span class="numbers">{left:.0f} → <b>{right:.0f}</b></span>'
-        f'<span class="gain {side}" style="--g:{abs(gain):.1f}"><i></i><em>{gain:+.0f}</em></span>'
-    )
-
-
-def _paths(paths: Iterable[Sequence[str]]) -> str:
-    return "<br>".join(escape(" › ".join(path)) for path in paths)
-
-
-def _column(report: Report, result: SystemResult, index: int, classes: Mapping[str, str]) -> str:
-    query = report.protocol.queries[index]
-    relevant = set(query.relevant.tolist())
-    hits = [int(position) for position in result.rankings[index][:HITS]]
-    cards = "".join(
-        _hit(report.protocol.products[position], rank, position in relevant, classes)
-        for rank, position in enumerate(hits, start=1)
-    )
-    right = sum(position in relevant for position in hits)
-    body = f"<ol>{cards}</ol>" if hits else '<p class="none">It finds nothing for this name.</p>'
-    return (
-        f"<section><h3>{escape(label(result))} <small>{right} of {len(hits)} right · "
-        f"R-precision {result.measures['R-precision'][index]:.0f}</small></h3>{body}</section>"
-    )
-
-
-def _hit(product: Product, rank: int, right: bool, classes: Mapping[str, str]) -> str:
-    title = product.title or f"(no title) {product.id}"
-    picture = (
-        f'<img class="{classes[product.id]}" src="{PIXEL}" alt="{escape(title)}">'
-        if product.id in classes
-        else '<span class="nopicture">no picture</span>'
-    )
-    where = " › ".join(product.category_path) or "no category"
-    mark = "✓ right" if right else "✗ wrong"
-    tip = escape(f"{title} — {where} — id {product.id}")
-    return (
-        f'<li class="{"right" if right else "wrong"}" title="{tip}">'
-        f'{picture}<span class="mark">{rank} {mark}</span><span class="title">{escape(title)}</span>'
-        f'<span class="where">{escape(where)}</span></li>'
-    )
+def _relation(asked: CategoryPath, got: CategoryPath) -> str:
+    shared = next((at for at, (a, b) in enumerate(zip(asked, got, strict=False)) if a != b), min(len(asked), len(got)))
+    if not got:
+        return "which the catalogue put nowhere"
+    if not shared:
+        return f"another tree ({got[0]})"
+    if shared == len(got):
+        return "a category above it"
+    if shared == len(asked):
+        return "a category below it"
+    return "its sibling" if shared == len(asked) - 1 == len(got) - 1 else f"also below {asked[shared - 1]}"

@@ -16,9 +16,8 @@ import pytest
 from clipita.catalogue.product import ImageSource, Product
 from clipita.catalogue.reader import CatalogueFile
 from clipita.evaluation import report as report_module
-from clipita.evaluation import report_parts
 from clipita.evaluation.protocol import System, SystemResult, TreeProtocol
-from clipita.evaluation.report import HITS, Report, choose_pair, render
+from clipita.evaluation.report import HITS, PIXEL, Report, choose_pair, render
 from clipita.evaluation.thumbnails import SIDE, thumbnail, thumbnails
 
 HOSTILE = "</style></script><script>alert(1)</script>\"'><img src=x onerror=alert(2)> & ${style} $x"
@@ -72,7 +71,7 @@ def test_hostile_names_stay_text(hostile: Report) -> None:
     page = Page(html)
     assert len(page.all("script")) == 1
     assert not [attributes for _, attributes in page.elements if any(name.startswith("on") for name in attributes)]
-    assert {attributes["src"] for attributes in page.all("img")} == {report_parts.PIXEL}
+    assert {attributes["src"] for attributes in page.all("img")} == {PIXEL}
     assert HOSTILE in "".join(page.words)
     assert {attributes["alt"] for attributes in page.all("img")} == {HOSTILE}
 

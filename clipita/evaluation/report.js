@@ -1,4 +1,3 @@
-<script>
 (function () {
   "use strict";
   var list = document.getElementById("queries");
@@ -48,4 +47,3 @@
   filter();
   open();
 })();
-</script>
