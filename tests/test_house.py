@@ -28,10 +28,10 @@ FOLDERS = {
 # A package may import itself and packages of a lower level. The model stands above the runtime because training
 # prepares images and texts with the code that serves them.
 LEVELS = {
-    "": 0, "errors": 0, "files": 0, "templates": 0, "options": 0.5, "config": 1, "logs": 1,
-    "opensearch.dialect": 1, "opensearch.local": 1, "catalogue": 2, "opensearch.cluster": 2, "runtime": 3, "opensearch.index": 4,
+    "": 0, "errors": 0, "files": 0, "templates": 0, "options": 0.5, "config": 1, "logs": 1, "opensearch.dialect": 1,
+    "opensearch.local": 1, "catalogue": 2, "opensearch.cluster": 2, "runtime": 3, "opensearch.index": 4,
     "evaluation": 4, "model": 4, "exporters": 5, "training": 5, "opensearch.search": 5, "opensearch.ingest": 5,
-    "opensearch": 6, "api": 7, "serve": 7, "cli": 8,
+    "opensearch": 6, "api": 7, "serve": 8, "cli": 9,
 }  # fmt: skip
 TORCH = {"torch", "torchvision", "open_clip", "transformers", "timm", "onnx", "onnxscript"}
 TORCH_FREE = ("catalogue", "runtime", "evaluation", "opensearch", "serve", "config", "errors")
@@ -72,7 +72,8 @@ def test_every_room_is_known() -> None:
     assert len(MODULES) > 40
 
 
-@pytest.mark.parametrize("module", MODULES)
+# The root gives the names of `api` with their first use.
+@pytest.mark.parametrize("module", [module for module in MODULES if module != "clipita"])
 def test_imports_go_one_way(module: str) -> None:
     here = room(module)
     for line, name in imports(MODULES[module]):

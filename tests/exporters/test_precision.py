@@ -17,9 +17,10 @@ from clipita.errors import ExportError, ParityError
 from clipita.exporters import bundle as bundle_writer
 from clipita.exporters.bundle import export_bundle
 from clipita.exporters.precision import LOWEST_COSINE, PRECISIONS
+from clipita.files import sha256
 from clipita.model.checkpoint import TrainedModel, load_run
 from clipita.runtime import Bundle, TextEncoder
-from clipita.runtime.bundle import fingerprint_of, hash_file
+from clipita.runtime.bundle import fingerprint_of
 
 
 @pytest.fixture
@@ -134,7 +135,7 @@ def test_bundles_of_former_precisions_still_run(
     rewrite(folder / "text.onnx")
     manifest = json.loads((folder / "manifest.json").read_text())
     file = folder / "text.onnx"
-    manifest["files"]["text.onnx"] = {"sha256": hash_file(file), "bytes": file.stat().st_size}
+    manifest["files"]["text.onnx"] = {"sha256": sha256(file), "bytes": file.stat().st_size}
     manifest |= {"precision": precision, "fingerprint": fingerprint_of(manifest)}
     (folder / "manifest.json").write_text(json.dumps(manifest))
     names = ["Round Plates", "Kites"]
