@@ -179,6 +179,7 @@ class SearchArguments:
         return hashlib.blake2b(repr(kept).encode(), digest_size=8).hexdigest()
 
 
+_PLAIN = frozenset(entry.name for entry in dataclasses.fields(SearchArguments)) & SEARCH.keys()
 _NUMBERS = ("size", "page", "k", "weight", "pivot", "rank_constant", "variants", "facet_size", "min_score")
 _OF_ONE_PAGE = {"vector", "page", "size", "after", "facets", "facet_size"}
 _OF_ONE_PAGE |= {"variants", "highlight", "explain", "thumbnails", "layout"}
@@ -204,12 +205,8 @@ def check_number(name: str, value: float | None) -> None:
     Raises:
         UsageError: it lies outside.
     """
-    entry = SEARCH[name]
-    low = -float("inf") if entry.ge is None else entry.ge
-    above = -float("inf") if entry.gt is None else entry.gt
-    high = float("inf") if entry.le is None else entry.le
-    if value is not None and not (low <= value <= high and above < value < float("inf")):
-        raise UsageError(f"{name} is {value}.", hint=f"Expected: {entry.expected}.")
+    if value is not None and not SEARCH[name].holds(value):
+        raise UsageError(f"{name} is {value}.", hint=f"Expected: {SEARCH[name].expected}.")
 
 
 def names_in(given: Mapping[str, Any], config: SearchConfig) -> list[str]:
@@ -239,9 +236,8 @@ def resolve(text: str, given: Mapping[str, Any], config: SearchConfig, names: Fi
     Raises:
         UsageError: an unknown field, a field of the wrong kind, a number out of range, a cursor of another search.
     """
-    plain = {entry.name for entry in dataclasses.fields(SearchArguments)} & set(SEARCH)
     settings = {name: getattr(config, name) for name in _CONFIGURED} | {
-        name: value for name, value in given.items() if name in plain
+        name: value for name, value in given.items() if name in _PLAIN
     }
     filters = {names.exact(name): names.typed(name, value) for name, value in given.get("filters", {}).items()}
     facets = {name: names.exact(name) for name in given.get("facets", ())}
