@@ -100,7 +100,7 @@ def test_jsonable(value: Any, expected: Any) -> None:
 def test_what_json_cannot_hold_names_its_column() -> None:
     with pytest.raises(ProductError, match=r"c holds a number of \d+ digits"):
         jsonable(10**400, "c")
-    with pytest.raises(ProductError, match="c holds a object"):
+    with pytest.raises(ProductError, match="c holds a value of type object"):
         jsonable(object(), "c")
 
 

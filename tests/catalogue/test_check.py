@@ -20,7 +20,7 @@ def jpeg(colour: str = "red") -> bytes:
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Path:
-    """Ten rows: four good, two with broken pictures, four rejected."""
+    """Ten rows: four good, two with broken images, four rejected."""
     (tmp_path / "good.jpg").write_bytes(jpeg())
     (tmp_path / "cut.jpg").write_bytes(jpeg()[:200])
     rows = [
@@ -63,7 +63,7 @@ def test_counts(shop: Path) -> None:
     assert not report.clean
     assert sorted(rejection.row for rejection in seen) == [5, 6, 7, 8, 9, 10]
     assert steps[-1] == 10
-    broken = {r.id: r for r in report.examples if r.reason.startswith("the picture")}
+    broken = {r.id: r for r in report.examples if r.reason.startswith(("the image", "the picture"))}
     assert broken["5"].row == 5
     assert "cannot be decoded" in broken["5"].reason
     assert "does not exist" in broken["6"].reason
@@ -101,7 +101,7 @@ def test_catalogue_without_categories_is_remarked(tmp_path: Path) -> None:
     report = checked(tmp_path / "a.csv", "product_id,title\n1,a\n")
     assert report.clean
     assert report.tree.nodes == 0
-    assert any("cannot be trained on" in remark for remark in report.remarks)
+    assert any("training needs categories" in remark for remark in report.remarks)
 
 
 def test_all_rejected(tmp_path: Path) -> None:

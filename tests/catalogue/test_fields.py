@@ -99,7 +99,7 @@ class TestTitle:
             product(title=value)
 
     def test_nothing_to_go_by(self) -> None:
-        with pytest.raises(ProductError, match="no title, no picture and no attribute"):
+        with pytest.raises(ProductError, match="no title, no image and no attribute"):
             product(title=None)
 
 
@@ -233,7 +233,7 @@ class TestImage:
         ],
     )
     def test_unusable(self, value: Any) -> None:
-        with pytest.raises(ImageError, match=r"^the picture"):
+        with pytest.raises(ImageError, match=r"^the image"):
             image_source(value, "image")
 
 

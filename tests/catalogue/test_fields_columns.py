@@ -74,5 +74,5 @@ class TestResolveColumns:
         assert (fields.image, fields.category_path, fields.attributes) == ("", "", ())
 
     def test_something_to_go_by_is_needed(self) -> None:
-        with pytest.raises(FieldMappingError, match="no column for a title, a picture or attributes"):
+        with pytest.raises(FieldMappingError, match="no column for a title, an image or attributes"):
             resolve_columns(FieldsConfig(), ["product_id", "price"], FILE)
