@@ -1,4 +1,4 @@
-"""The command line: arguments in, words out. Every command loads its own room, so that `--help` answers at once."""
+"""The command line. Each command imports what it needs when it is called, so `--help` stays fast."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from clipita import __version__
 from clipita.cli.failure import run_guarded
 from clipita.logs import LEVELS, LogFormat, configure_logs, configure_traces
 
-# command -> (module, one line of help); the line is kept here so that `clipita --help` imports no command.
+# command -> (module, one line of help): `clipita --help` imports no command.
 COMMANDS = {
     "init": ("init", "Write a commented clipita.toml to start from."),
-    "catalogue": ("catalogue", "Check and split catalogue files."),
+    "catalogue": ("catalogue", "Check a catalogue file, or split it."),
     "train": ("train", "Train CLIP-ITA on a catalogue."),
     "export-onnx": ("export_onnx", "Export a trained model as an ONNX bundle."),
     "opensearch": ("opensearch", "Run a local OpenSearch node, without Docker."),
@@ -24,22 +24,22 @@ COMMANDS = {
     "classify": ("classify", "Suggest categories for products that have none."),
     "serve": ("serve", "Serve search and a storefront page over HTTP."),
     "evaluate": ("evaluate", "Measure retrieval quality, offline and live."),
-    "tune": ("tune", "Find the search's weights on validation categories."),
-    "sample": ("sample", "Draw a sample shop of any size to try things on."),
-    "doctor": ("doctor", "Say what this machine and cluster can do."),
-    "demo": ("demo", "Show the whole road on a drawn sample shop."),
+    "tune": ("tune", "Tune the search weights on validation categories."),
+    "sample": ("sample", "Draw a sample shop of any size."),
+    "doctor": ("doctor", "Report what this machine and cluster can do."),
+    "demo": ("demo", "Run every step on a drawn sample shop."),
 }
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are imported when they are called."""
+    """A click group that imports a command when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """The commands in the order in which one uses them."""
+        """The commands in the order of use."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Import the command's module and give its `command`."""
+        """Import the command's module and return its `command`."""
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"clipita.cli.{COMMANDS[cmd_name][0]}")
@@ -47,7 +47,7 @@ class LazyGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """The command list, from the table above."""
+        """Write the command list from COMMANDS."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
@@ -59,7 +59,7 @@ class LazyGroup(click.Group):
     default="warning",
     envvar="CLIPITA_LOG_LEVEL",
     show_default=True,
-    help="What is logged to stderr; debug shows every request to the cluster. Environment: CLIPITA_LOG_LEVEL.",
+    help="Least level to log to stderr; debug logs every request to the cluster. Environment: CLIPITA_LOG_LEVEL.",
 )
 @click.option(
     "--log-format",
@@ -71,7 +71,7 @@ class LazyGroup(click.Group):
 )
 @click.version_option(__version__, "-V", "--version", prog_name="clipita")
 def group(log_level: str, log_format: LogFormat) -> None:
-    """Category search over product pictures, inside the OpenSearch you already have.
+    """Category search over product images, inside the OpenSearch you already have.
 
     \b
     Try it on a drawn sample shop:   clipita demo
@@ -84,7 +84,7 @@ def group(log_level: str, log_format: LogFormat) -> None:
 
     Settings come from flags, then the environment (CLIPITA_OPENSEARCH_URL …), then clipita.toml.
     Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but some products were rejected, 130 interrupted.
-    An error is one line; with --debug anywhere (or CLIPITA_DEBUG=1) its traceback is shown.
+    An error is one line; --debug anywhere (or CLIPITA_DEBUG=1) shows its traceback.
     """
     configure_logs(log_level, log_format)
     configure_traces()

@@ -1,4 +1,4 @@
-"""Where words go: results to stdout, progress and remarks to stderr, so that a pipe gets results alone."""
+"""Terminal output: results to stdout; progress, notes and warnings to stderr."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 
-STAGES = {"read": "reading", "decode": "decoding pictures", "encode": "encoding", "write": "writing"}
-"""An ingest's stages, in words."""
+STAGES = {"read": "reading", "decode": "decoding images", "encode": "encoding", "write": "writing"}
+"""Display names of the stages of an ingest."""
 
 
 def out() -> Console:
@@ -24,19 +24,19 @@ def out() -> Console:
 
 
 def err() -> Console:
-    """Console for progress and remarks."""
+    """Console for progress, notes and warnings."""
     from rich.console import Console
 
     return Console(stderr=True, highlight=False)
 
 
 def note(text: str) -> None:
-    """A remark to stderr, on one line however narrow the terminal is; leaves a running progress bar whole."""
+    """Print one unwrapped line to stderr, above a running progress bar."""
     err().print(text, soft_wrap=True, markup=False)
 
 
 def progress(unit: str = "products") -> Progress:
-    """A progress bar with count, rate and time left, on stderr; silent where stderr is no terminal."""
+    """A progress bar with count, rate and time left, on stderr; silent if stderr is not a terminal."""
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -55,9 +55,9 @@ def progress(unit: str = "products") -> Progress:
 
 
 def stages(bar: Progress) -> Callable[[str, int, int | None], None]:
-    """A callback for work of several stages, each of which gets a line in the progress display.
+    """A callback for work in several stages: one progress line per stage.
 
-    Where that is off (a log, a pipe) a stage is told as it begins, so that minutes of work are not silent.
+    Without a terminal each stage is printed once when it begins, so minutes of work are not silent.
     """
     tasks: dict[str, TaskID] = {}
 
@@ -72,7 +72,7 @@ def stages(bar: Progress) -> Callable[[str, int, int | None], None]:
 
 
 def print_json(value: Any) -> None:
-    """Indented JSON with a newline at its end, to stdout."""
+    """Print indented JSON to stdout."""
     import orjson
 
     click.echo(

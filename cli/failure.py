@@ -1,4 +1,4 @@
-"""How a command ends: one line for what the user can mend, a traceback only with --debug."""
+"""Runs a command: an error is one line and an exit code, and a traceback only with --debug."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ INTERRUPTED = 130
 
 
 def run_guarded(command: click.Command, arguments: Sequence[str]) -> int:
-    """Run a command and turn every expected error into its line and exit code.
+    """Run a command; returns its exit code and prints errors as one line.
 
-    `--debug` anywhere among the arguments (or CLIPITA_DEBUG=1) lets the traceback through.
+    `--debug` anywhere among the arguments (or CLIPITA_DEBUG=1) raises errors instead.
     """
     debug = "--debug" in arguments or os.environ.get("CLIPITA_DEBUG") == "1"
     try:
@@ -32,32 +32,31 @@ def run_guarded(command: click.Command, arguments: Sequence[str]) -> int:
         click.echo("Interrupted.", err=True)
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader (`| head`) went away: stdout must not be flushed into it again at exit.
+        # The reader (`| head`) closed the pipe: stdout must not be flushed into it again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except ClipItaError as error:
         if debug:
             raise
-        _tell(str(error))
+        _print_error(str(error))
         return error.exit_code
     except Exception as error:
         if debug:
             raise
-        # A defect of ours. Who meets it gets one line too, with what a report of it needs.
-        _tell(
-            f"clipita met a defect of its own: {type(error).__name__}: {error} ({_place(error)}). "
-            "Please report it; with --debug the whole traceback is shown."
+        _print_error(
+            f"Internal error: {type(error).__name__}: {error} ({_place(error)}). "
+            "Report it with the traceback that --debug shows."
         )
         return 1
     return result if isinstance(result, int) else 0
 
 
-def _tell(text: str) -> None:
+def _print_error(text: str) -> None:
     click.echo(click.style("Error: ", fg="red", bold=True) + text, err=True)
 
 
 def _place(error: Exception) -> str:
-    """The innermost line of ours."""
+    """The innermost line of clipita's own code."""
     steps = list(traceback.walk_tb(error.__traceback__))
     ours = [step for step in steps if str(step[0].f_globals.get("__name__")).startswith("clipita")]
     frame, line = (ours or steps)[-1]

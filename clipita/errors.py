@@ -2,24 +2,24 @@
 
 ::
 
-    ClipItaError                      exit code 1: it failed, and the text says why and what to do
-    ├── UsageError                    exit code 2: the call itself is off
+    ClipItaError                      exit code 1: the command failed
+    ├── UsageError                    exit code 2: wrong usage
     │   ├── ConfigError               clipita.toml or an environment variable
     │   ├── FieldMappingError         a column that the mapping names is not in the file
-    │   ├── RequestError              a request to `clipita serve` that gets no other answer; has an HTTP status
+    │   ├── RequestError              an HTTP request that `clipita serve` refuses, with its status
     │   └── MissingExtraError         an optional dependency is not installed; names the pip line
-    ├── CatalogueError                a catalogue that cannot be read as a whole
+    ├── CatalogueError                the catalogue file cannot be read
     │   └── ProductError              one product that cannot be used; the run goes on without it
-    │       └── ImageError            its picture cannot be read
+    │       └── ImageError            its image cannot be read
     ├── TrainingError                 training cannot start or go on
-    │   └── CheckpointError           a run folder that is missing, broken or from another configuration
+    │   └── CheckpointError           a run folder that is missing, broken or made with other settings
     ├── ExportError                   no bundle was written
     │   └── ParityError               ONNX and PyTorch disagree
     ├── BundleError                   a bundle that is missing, incomplete or changed
-    ├── DeviceError                   the device that was asked for is not there
+    ├── DeviceError                   the requested device is not available
     ├── ClusterError                  the OpenSearch cluster
     │   ├── ClusterUnavailableError   nothing answers at this address
-    │   ├── AuthenticationError       user, password or rights
+    │   ├── AuthenticationError       user, password or permissions
     │   ├── ClusterVersionError       too old, or not OpenSearch
     │   ├── IndexMissingError         no such index or alias
     │   ├── IndexLockedError          another ingest writes to this alias
@@ -36,8 +36,8 @@ class ClipItaError(Exception):
     """Base of all errors a user can cause.
 
     Args:
-        message: what was wrong and where, in one sentence.
-        hint: what to do about it, in one sentence; printed after the message.
+        message: what happened and where, in one sentence.
+        hint: what to do, in one sentence; printed after the message.
     """
 
     exit_code = 1
@@ -52,13 +52,13 @@ class ClipItaError(Exception):
 
 
 class UsageError(ClipItaError):
-    """The call itself is off: a flag, a file name, a setting."""
+    """Wrong usage: an option, a file name, a setting."""
 
     exit_code = 2
 
 
 class ConfigError(UsageError):
-    """clipita.toml or an environment variable holds something unusable."""
+    """clipita.toml or an environment variable has an invalid value."""
 
 
 class FieldMappingError(UsageError):
@@ -75,12 +75,12 @@ class MissingExtraError(UsageError):
 
 
 class RequestError(UsageError):
-    """A request over HTTP that cannot be answered.
+    """An HTTP request that is refused.
 
     Args:
-        message: what was wrong.
-        status: of HTTP, 400 to 599.
-        hint: what to do about it.
+        message: what is wrong.
+        status: HTTP status, 400 to 599.
+        hint: what to do.
     """
 
     def __init__(self, message: str, *, status: int, hint: str | None = None) -> None:
@@ -89,7 +89,7 @@ class RequestError(UsageError):
 
 
 class CatalogueError(ClipItaError):
-    """A catalogue that cannot be read as a whole."""
+    """The catalogue file cannot be read."""
 
 
 class ProductError(CatalogueError):
@@ -97,7 +97,7 @@ class ProductError(CatalogueError):
 
 
 class ImageError(ProductError):
-    """A product's picture cannot be read."""
+    """A product's image cannot be read."""
 
 
 class TrainingError(ClipItaError):
@@ -105,7 +105,7 @@ class TrainingError(ClipItaError):
 
 
 class CheckpointError(TrainingError):
-    """A run folder that is missing, broken, or made with another configuration."""
+    """A run folder that is missing, broken, or made with other settings."""
 
 
 class ExportError(ClipItaError):
@@ -121,11 +121,11 @@ class BundleError(ClipItaError):
 
 
 class DeviceError(ClipItaError):
-    """The device that was asked for is not there."""
+    """The requested device is not available."""
 
 
 class ClusterError(ClipItaError):
-    """Something about the OpenSearch cluster."""
+    """An error of the OpenSearch cluster."""
 
 
 class ClusterUnavailableError(ClusterError):
@@ -133,7 +133,7 @@ class ClusterUnavailableError(ClusterError):
 
 
 class AuthenticationError(ClusterError):
-    """The cluster refused the user, the password or the right to do this."""
+    """The cluster refused the user, the password or the permission."""
 
 
 class ClusterVersionError(ClusterError):
@@ -145,15 +145,15 @@ class IndexMissingError(ClusterError):
 
 
 class IndexLockedError(ClusterError):
-    """Another ingest writes to the alias, or took it over while this one was held up."""
+    """Another ingest holds the lock of the alias, or took it over while this one was stalled."""
 
 
 class IndexReadOnlyError(ClusterError):
-    """The cluster blocks writes to the index, mostly because a disk is nearly full."""
+    """The cluster blocks writes to the index, usually because a disk is nearly full."""
 
 
 class FingerprintError(ClusterError):
-    """The index was built with another model than the one at hand."""
+    """Index and bundle come from different models."""
 
 
 class QueryError(ClusterError):

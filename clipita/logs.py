@@ -1,7 +1,7 @@
 """Structured logs and OpenTelemetry spans.
 
-Logs are the standard library's, under the logger `clipita`; nothing is configured at import, so that an application
-which embeds clipita keeps its own handlers. Spans cost nothing unless OpenTelemetry is installed and set up.
+Logs go to the standard library's logger `clipita`. Importing configures nothing, so an application that embeds clipita
+keeps its own handlers. Spans cost nothing unless OpenTelemetry is loaded.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _STANDARD = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskN
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time (UTC, ISO 8601), level, logger, message, and whatever `extra` held."""
+    """One JSON object per line: time (UTC, ISO 8601), level, logger, message, and the fields of `extra`."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record as a line."""
+        """Format the record as one line."""
         entry = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
@@ -40,25 +40,25 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """The same for people: `12:00:00 debug clipita.opensearch request method=GET path=/`."""
+    """One line of text: `12:00:00 debug clipita.opensearch request method=GET path=/`."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record as a line, with a traceback below where there is one."""
+        """Format the record as one line, followed by its traceback if it has one."""
         clock = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S")
-        # A catalogue's words may be among the values: control characters must not reach a terminal.
+        # Values may come from a catalogue: their control characters must not reach a terminal.
         values = "".join(f" {name}={_printable(value)}" for name, value in _extras(record).items())
         line = f"{clock} {record.levelname.lower()} {record.name} {_printable(record.getMessage())}{values}"
         return line + (f"\n{self.formatException(record.exc_info)}" if record.exc_info else "")
 
 
 def configure_logs(level: str = "warning", form: LogFormat = "text") -> None:
-    """Send clipita's logs to stderr; called by the command line, and free for applications to call.
+    """Send clipita's logs to stderr.
 
-    Only the logger `clipita` is set: at level debug the AWS and HTTP libraries would write signatures and headers.
+    Only the logger `clipita` is configured: at level debug the AWS and HTTP libraries would log signatures and headers.
 
     Args:
         level: one of `LEVELS`.
-        form: text, or json with one object a line.
+        form: text, or json with one object per line.
     """
     logger = logging.getLogger("clipita")
     logger.setLevel(level.upper())
@@ -70,10 +70,8 @@ def configure_logs(level: str = "warning", form: LogFormat = "text") -> None:
 
 @contextmanager
 def span(name: str, attributes: Mapping[str, Any] | None = None) -> Iterator[None]:
-    """An OpenTelemetry span around the body, where OpenTelemetry has been loaded by somebody; else nothing.
-
-    Looking into `sys.modules` keeps the import's cost away from everyone who does not trace.
-    """
+    """An OpenTelemetry span around the body if OpenTelemetry is loaded, else nothing."""
+    # sys.modules instead of an import: whoever does not trace pays nothing.
     trace = sys.modules.get("opentelemetry.trace")
     if trace is None:
         yield
@@ -83,13 +81,13 @@ def span(name: str, attributes: Mapping[str, Any] | None = None) -> Iterator[Non
 
 
 def configure_traces(environ: Mapping[str, str] | None = None) -> None:
-    """Send spans by OTLP over HTTP, where the standard variable OTEL_EXPORTER_OTLP_ENDPOINT names a collector.
+    """Send spans by OTLP over HTTP if the variable OTEL_EXPORTER_OTLP_ENDPOINT names a collector.
 
-    The other OTEL_* variables act as OpenTelemetry documents them.
+    The other OTEL_* variables work as OpenTelemetry documents them.
     https://opentelemetry.io/docs/specs/otel/protocol/exporter/
 
     Raises:
-        MissingExtraError: the variable is set, and OpenTelemetry is not installed.
+        MissingExtraError: the variable is set but OpenTelemetry is not installed.
     """
     environ = os.environ if environ is None else environ
     if not environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or environ.get("OTEL_SDK_DISABLED", "").lower() == "true":

@@ -1,6 +1,6 @@
 #!/bin/sh
-# The sample shop from nothing to a filled index, in the current folder. Run again, it goes on where it stopped.
-# The commands are those of `clipita demo`, but for the cluster, which is the one of CLIPITA_OPENSEARCH_URL.
+# Draws the sample shop, trains, exports and fills the index, in the current folder. Run again, it continues where it stopped.
+# The commands are those of `clipita demo`, on the cluster of CLIPITA_OPENSEARCH_URL.
 set -eu
 
 test -f shop/test.parquet || clipita sample shop --products "${CLIPITA_SAMPLE_PRODUCTS:-4000}" --seed 7

@@ -1,30 +1,23 @@
-"""The house keeps its own rules: which room may import which, and what an import may load."""
+"""The rules of the source code: which package may import which, what an import loads, sizes, test files, help."""
 
 from __future__ import annotations
 
 import ast
-import inspect
+import importlib.util
 import json
 import re
 import resource
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import click
 import pytest
 
-from clipita import errors
 from clipita.cli import COMMANDS, group
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = {
-    "clipita": "clipita",
-    "exporters": "clipita.exporters",
-    "opensearch": "clipita.opensearch",
-    "cli": "clipita.cli",
-}
 # A package may import itself and packages of a lower level. The model stands above the runtime because training
 # prepares images and texts with the code that serves them.
 LEVELS = {
@@ -38,54 +31,215 @@ TORCH_FREE = ("catalogue", "runtime", "evaluation", "opensearch", "serve", "conf
 HEAVY = ("torch", "onnxruntime", "opensearchpy", "pyarrow", "PIL", "rich", "numpy", "jinja2", "tomlkit")
 
 
-def modules() -> Iterator[tuple[str, Path]]:
-    for folder, package in FOLDERS.items():
-        for file in sorted((ROOT / folder).rglob("*.py")):
-            parts = file.relative_to(ROOT / folder).with_suffix("").parts
-            yield ".".join([package, *(part for part in parts if part != "__init__")]), file
+MAX_LINES = 400
+MAX_FILES = 15
+LARGE_FOLDERS = {"cli", "clipita/catalogue/sample"}
+"""One file per command, and the drawn shop, which is data."""
+
+# Modules without a test file of their name: the test that runs them instead, or why none is needed.
+UNTESTED = {
+    "cli/__main__.py": "tests/cli/test_failure.py",
+    "cli/common.py": "tests/cli/test_catalogue_command.py",
+    "cli/completion.py": "tests/security/test_observed_requests.py",
+    "cli/evaluate_live.py": "tests/cli/test_evaluate_command.py",
+    "cli/index.py": "tests/opensearch/ingest/test_index_source.py",
+    "cli/index_export.py": "tests/opensearch/ingest/test_export.py",
+    "cli/ingest_report.py": "tests/cli/test_ingest_command.py",
+    "cli/search.py": "tests/opensearch/search/test_client_command.py",
+    "cli/serve.py": "tests/serve/conftest.py",
+    "cli/toml_edit.py": "tests/opensearch/search/test_tuning.py",
+    "cli/tune.py": "tests/opensearch/search/test_tuning.py",
+    "clipita/catalogue/csv.py": "tests/catalogue/test_reader_formats.py",
+    "clipita/catalogue/ids.py": "tests/opensearch/cluster/test_reads.py",
+    "clipita/catalogue/images/cache.py": "tests/catalogue/images/test_download.py",
+    "clipita/catalogue/jsonl.py": "tests/catalogue/test_reader_formats.py",
+    "clipita/catalogue/parquet.py": "tests/catalogue/test_reader_formats.py",
+    "clipita/catalogue/product.py": "tests/evaluation/test_protocol.py",
+    "clipita/catalogue/rows.py": "tests/catalogue/test_reader.py",
+    "clipita/catalogue/sample/drawing_accessories.py": "tests/catalogue/sample/test_writer.py",
+    "clipita/catalogue/sample/drawing_clothing.py": "tests/catalogue/sample/test_writer.py",
+    "clipita/catalogue/sample/drawing_footwear.py": "tests/catalogue/sample/test_writer.py",
+    "clipita/catalogue/sample/drawing_home.py": "tests/catalogue/sample/test_writer.py",
+    "clipita/catalogue/sample/drawing_play.py": "tests/catalogue/sample/test_writer.py",
+    "clipita/catalogue/sample/palette.py": "tests/catalogue/sample/test_writer.py",
+    "clipita/catalogue/sample/patterns.py": "tests/catalogue/sample/test_writer.py",
+    "clipita/catalogue/sample/products.py": "tests/catalogue/sample/test_writer.py",
+    "clipita/catalogue/sample/render.py": "tests/catalogue/sample/test_writer.py",
+    "clipita/catalogue/sample/shapes.py": "tests/catalogue/sample/test_writer.py",
+    "clipita/catalogue/sample/tree.py": "tests/catalogue/sample/test_writer.py",
+    "clipita/catalogue/sample/words.py": "tests/catalogue/sample/test_writer.py",
+    "clipita/evaluation/encode.py": "tests/evaluation/test_systems.py",
+    "clipita/evaluation/report_insight.py": "tests/evaluation/test_report.py",
+    "clipita/evaluation/report_parts.py": "tests/evaluation/test_report.py",
+    "clipita/evaluation/summary.py": "tests/cli/test_evaluate_command.py",
+    "clipita/evaluation/thumbnails.py": "tests/evaluation/test_report.py",
+    "clipita/model/anchor.py": "tests/exporters/test_graphs_residual.py",
+    "clipita/model/checkpoint.py": "tests/training/test_run.py",
+    "clipita/model/heads.py": "tests/exporters/test_graphs_residual.py",
+    "clipita/model/lora.py": "tests/training/test_trainer_lora.py",
+    "clipita/model/tokenizer.py": "tests/runtime/test_preprocess_texts.py",
+    "clipita/model/towers.py": "tests/exporters/test_graphs_towers.py",
+    "clipita/runtime/classify.py": "tests/cli/test_classify_command.py",
+    "clipita/serve/answers.py": "tests/serve/test_service.py",
+    "clipita/serve/batching.py": "tests/serve/test_embedding.py",
+    "clipita/serve/client.py": "tests/serve/test_middleware.py",
+    "clipita/serve/metrics.py": "tests/serve/test_middleware.py",
+    "clipita/serve/prepared.py": "tests/serve/test_service.py",
+    "clipita/serve/problems.py": "tests/serve/test_app_search.py",
+    "clipita/serve/query_string.py": "tests/serve/test_app_search.py",
+    "clipita/serve/schema.py": "tests/serve/test_middleware.py",
+    "clipita/serve/server.py": "tests/serve/conftest.py",
+    "clipita/training/features.py": "tests/training/test_run.py",
+    "clipita/training/objective.py": "tests/training/test_run.py",
+    "clipita/training/prepare.py": "tests/training/test_dataset.py",
+    "exporters/card.py": "tests/exporters/test_bundle.py",
+    "exporters/parity.py": "tests/exporters/test_bundle.py",
+    "opensearch/cluster/address.py": "tests/opensearch/cluster/test_connection.py",
+    "opensearch/cluster/credentials.py": "tests/opensearch/cluster/test_connection.py",
+    "opensearch/cluster/errors.py": "tests/opensearch/cluster/test_connection.py",
+    "opensearch/cluster/retry.py": "tests/opensearch/ingest/test_bulk_faults.py",
+    "opensearch/cluster/tracing.py": "tests/security/test_observed_requests.py",
+    "opensearch/dialect/opensearch.py": "constants only",
+    "opensearch/index/aliases.py": "tests/opensearch/ingest/test_index_source.py",
+    "opensearch/index/categories.py": "tests/opensearch/search/test_client_categories.py",
+    "opensearch/index/index.py": "tests/opensearch/search/test_tuning.py",
+    "opensearch/index/mapping.py": "tests/opensearch/ingest/test_run.py",
+    "opensearch/ingest/compare.py": "tests/opensearch/ingest/test_run.py",
+    "opensearch/ingest/pipeline.py": "tests/opensearch/ingest/test_run.py",
+    "opensearch/ingest/prune.py": "tests/opensearch/ingest/test_sources.py",
+    "opensearch/ingest/ray/actors.py": "tests/opensearch/ingest/ray/test_stage.py",
+    "opensearch/ingest/stages.py": "tests/opensearch/ingest/test_run.py",
+    "opensearch/ingest/target.py": "tests/opensearch/ingest/test_run.py",
+    "opensearch/ingest/timing.py": "tests/opensearch/ingest/test_run.py",
+    "opensearch/ingest/verify.py": "tests/opensearch/ingest/test_index_source.py",
+    "opensearch/search/arguments.py": "tests/opensearch/search/test_options.py",
+    "opensearch/search/boosts.py": "tests/opensearch/search/test_client.py",
+    "opensearch/search/cursor.py": "tests/opensearch/search/test_async_client.py",
+    "opensearch/search/fields.py": "tests/opensearch/search/test_clauses.py",
+    "opensearch/search/sending.py": "tests/opensearch/search/test_client.py",
+    "opensearch/search/stored_settings.py": "tests/opensearch/search/test_tuning.py",
+}
 
 
-MODULES = dict(modules())
+def load_structure() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("structure", ROOT / "benchmarks" / "structure.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look it up there
+    spec.loader.exec_module(module)
+    return module
 
 
-def room(module: str) -> str:
+structure = load_structure()
+MODULES: dict[str, Path] = structure.MODULES
+
+
+def package(module: str) -> str:
     parts = module.split(".")
     if parts[1:2] == ["opensearch"] and len(parts) > 2:
         return ".".join(parts[1:3])
     return [*parts, ""][1]
 
 
-def imports(file: Path) -> Iterator[tuple[int, str]]:
-    """Line and full name of every module that a file imports, at its head or inside a function."""
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from ((node.lineno, alias.name) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{file}:{node.lineno}: a relative import"
-            assert node.module is not None
-            submodules = [f"{node.module}.{alias.name}" for alias in node.names]
-            yield from ((node.lineno, name if name in MODULES else node.module) for name in submodules)
-
-
-def test_every_room_is_known() -> None:
-    assert {room(module) for module in MODULES} == set(LEVELS)
+def test_every_package_has_a_level() -> None:
+    assert {package(module) for module in MODULES} == set(LEVELS)
     assert len(MODULES) > 40
 
 
 # The root gives the names of `api` with their first use.
 @pytest.mark.parametrize("module", [module for module in MODULES if module != "clipita"])
 def test_imports_go_one_way(module: str) -> None:
-    here = room(module)
-    for line, name in imports(MODULES[module]):
-        if name.split(".")[0] == "clipita":
-            there = room(name)
-            assert there == here or LEVELS[there] < LEVELS[here], f"{MODULES[module]}:{line}: {here} imports {there}"
+    here = package(module)
+    for found in structure.imports(MODULES[module]):
+        if found.module.split(".")[0] == "clipita":
+            there = package(found.module)
+            allowed = there == here or LEVELS[there] < LEVELS[here]
+            assert allowed, f"{MODULES[module]}:{found.line}: {here} imports {there}"
 
 
-@pytest.mark.parametrize("module", [module for module in MODULES if room(module).split(".")[0] in TORCH_FREE])
+@pytest.mark.parametrize("module", [module for module in MODULES if package(module).split(".")[0] in TORCH_FREE])
 def test_torch_stays_out_of_searching_and_ingesting(module: str) -> None:
-    for line, name in imports(MODULES[module]):
-        assert name.split(".")[0] not in TORCH, f"{MODULES[module]}:{line}: imports {name}"
+    for found in structure.imports(MODULES[module]):
+        assert found.module.split(".")[0] not in TORCH, f"{MODULES[module]}:{found.line}: imports {found.module}"
+
+
+@pytest.mark.xfail(strict=True, reason="opensearch/search: page_html and results import each other")
+def test_no_modules_import_each_other() -> None:
+    assert structure.circles() == []
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_name_is_imported_from_where_it_is_defined(module: str) -> None:
+    """From its own module, or from a package's `__init__`, never from a module that imports it itself."""
+    for found in structure.imports(MODULES[module]):
+        source = MODULES.get(found.module)
+        if source is not None and found.name is not None and source.name != "__init__.py":
+            where = f"{MODULES[module]}:{found.line}: {found.name}"
+            assert found.name in structure.defined_names(source), f"{where} is not defined in {found.module}"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_private_names_stay_in_their_module(module: str) -> None:
+    file = MODULES[module]
+    ours = set()
+    for found in structure.imports(file):
+        if found.module in MODULES:
+            private = found.name is not None and re.match(r"_[^_]", found.name)
+            assert not private, f"{file}:{found.line}: imports {found.name}"
+            ours.add(found.module.rpartition(".")[2])
+    for node in ast.walk(structure.syntax(file)):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in ours:
+            assert not re.match(r"_[^_]", node.attr), f"{file}:{node.lineno}: uses {node.value.id}.{node.attr}"
+
+
+@pytest.mark.parametrize("file", MODULES.values(), ids=lambda file: str(file.relative_to(ROOT)))
+def test_no_file_is_too_long(file: Path) -> None:
+    assert structure.lines(file) <= MAX_LINES
+
+
+FOLDERS = [
+    pytest.param(
+        folder,
+        size,
+        marks=pytest.mark.xfail(strict=True, reason="to be split") if folder == "opensearch/search" else (),
+    )
+    for folder, size in structure.folder_sizes().items()
+]
+
+
+@pytest.mark.parametrize(("folder", "size"), FOLDERS)
+def test_no_folder_is_too_full(folder: str, size: int) -> None:
+    assert size <= MAX_FILES or folder in LARGE_FOLDERS
+
+
+def test_every_module_has_a_test_file_of_its_name_or_a_reason() -> None:
+    without = structure.without_tests()
+    assert sorted(set(without) - set(UNTESTED)) == [], "neither a test file of that name nor a reason in UNTESTED"
+    assert sorted(set(UNTESTED) - set(without)) == [], "these have a test file by now, or are gone: remove them"
+    for file, reason in UNTESTED.items():
+        assert reason == "constants only" or (ROOT / reason).is_file(), f"{file}: there is no {reason}"
+
+
+def test_the_structure_is_read_as_python_reads_it(tmp_path: Path) -> None:
+    file = tmp_path / "module.py"
+    file.write_text(
+        "from typing import TYPE_CHECKING\n"
+        "from clipita.errors import (\n    ClipItaError,\n)\n"
+        "if TYPE_CHECKING:\n    from clipita.opensearch.search import client\n"
+        "else:\n    import json\n"
+        "A: int = 1\nB, C = 2, 3\n"
+        "def f() -> None:\n    from clipita import config\n    D = 4\n"
+    )
+    assert [(found.module, found.name, found.runtime) for found in structure.imports(file)] == [
+        ("typing", "TYPE_CHECKING", True),
+        ("clipita.errors", "ClipItaError", True),
+        ("clipita.opensearch.search.client", None, False),
+        ("json", None, True),
+        ("clipita.config", None, True),
+    ]
+    assert structure.import_lines(file) == 7
+    assert structure.defined_names(file) == {"A", "B", "C", "f"}
 
 
 def loaded_by(code: str) -> set[str]:
@@ -109,9 +263,9 @@ def test_imports_are_light(code: str) -> None:
     assert not loaded.intersection(HEAVY)
 
 
-@pytest.mark.parametrize("room_name", ["runtime", "opensearch", "evaluation", "serve"])
-def test_rooms_of_a_search_server_load_no_torch(room_name: str) -> None:
-    names = sorted(module for module in MODULES if room(module).split(".")[0] == room_name)
+@pytest.mark.parametrize("name", ["runtime", "opensearch", "evaluation", "serve"])
+def test_packages_of_a_search_server_load_no_torch(name: str) -> None:
+    names = sorted(module for module in MODULES if package(module).split(".")[0] == name)
     loaded = loaded_by("import " + ", ".join(names))
     assert set(names) <= loaded
     assert not loaded.intersection(TORCH)
@@ -141,25 +295,6 @@ def test_every_option_is_explained(name: str) -> None:
             assert not isinstance(parameter, click.Option) or parameter.help, f"{name}: {parameter.name} has no help"
         if isinstance(current, click.Group):
             pending += current.commands.values()
-
-
-def test_every_error_is_drawn_in_the_tree() -> None:
-    drawn = re.findall(r"(?m)^ *[│├└─ ]*(\w+Error)\b", errors.__doc__ or "")
-    defined = [name for name, kind in inspect.getmembers(errors, inspect.isclass) if kind.__module__ == errors.__name__]
-    assert sorted(drawn) == sorted(defined)
-
-
-def test_the_drawn_tree_is_the_real_one() -> None:
-    ancestors: list[tuple[int, str]] = []
-    for line in (errors.__doc__ or "").splitlines():
-        drawn = re.match(r"([│├└─ ]*)(\w+Error)\b", line)
-        if drawn is None:
-            continue
-        indent = len(drawn[1])
-        ancestors = [(depth, name) for depth, name in ancestors if depth < indent]
-        parent = ancestors[-1][1] if ancestors else "Exception"
-        assert getattr(errors, drawn[2]).__base__.__name__ == parent, f"{drawn[2]} is drawn below {parent}"
-        ancestors.append((indent, drawn[2]))
 
 
 def test_help_answers_at_once() -> None:

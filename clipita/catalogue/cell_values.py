@@ -1,4 +1,4 @@
-"""Cell values, as Parquet, JSON and CSV hold them, turned into text or into what JSON can hold."""
+"""Cell values of Parquet, JSON and CSV as text, pairs or JSON values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import orjson
 from clipita.errors import ProductError
 
 MAX_DEPTH = 20
-"""Nesting of an extra field; OpenSearch's own limit (index.mapping.depth.limit) is 20 too."""
+"""Nesting of an extra field; OpenSearch's index.mapping.depth.limit is 20 too."""
 
 _EXACT_INTEGERS = 2**53
 _LONGEST_INTEGER = 2**63
@@ -24,7 +24,7 @@ _LOOKS_LIKE_JSON = {dict: re.compile(r"\{\s*['\"].*\}", re.DOTALL), list: re.com
 
 
 def clean(value: str) -> str:
-    """The string without what UTF-8 and tokenizers cannot carry: NULs become spaces, lone surrogates U+FFFD."""
+    """Replace what UTF-8 and tokenizers cannot carry: NULs by spaces, lone surrogates by U+FFFD."""
     if "\0" in value:
         value = value.replace("\0", " ")
     return value if value.isascii() else _SURROGATES.sub("\ufffd", value)
@@ -62,7 +62,7 @@ def phrase(value: Any, column: str, depth: int = 0) -> str | None:
     """A value of any shape as one phrase: lists joined with ", ", objects as "key: value, key: value".
 
     Raises:
-        ProductError: something inside cannot be text, or is nested deeper than `MAX_DEPTH`.
+        ProductError: a part is not text, or is nested deeper than `MAX_DEPTH`.
     """
     if depth > MAX_DEPTH:
         raise ProductError(f"a field is nested too deeply: {column} has more than {MAX_DEPTH} levels")
@@ -76,13 +76,13 @@ def phrase(value: Any, column: str, depth: int = 0) -> str | None:
 
 
 def pairs(value: Any, column: str) -> list[tuple[str, Any]] | None:
-    """The (name, value) pairs of a map-like cell; None where the cell is no map.
+    """The (name, value) pairs of a map-like cell; None if the cell is not map-like.
 
-    Map-like are: an object, a list of [name, value], a list of {"name" or "key", "value"} objects, and a string that
-    holds a JSON object.
+    Map-like are an object, a list of [name, value], a list of {"name" or "key", "value"} objects, and a string with a
+    JSON object.
 
     Raises:
-        ProductError: a string that is meant as an object and is not JSON, such as a printed Python dict.
+        ProductError: a string looks like an object but is not JSON, such as a printed Python dict.
     """
     if isinstance(value, str):
         value = parse_json_cell(value, dict, column)
@@ -96,10 +96,10 @@ def pairs(value: Any, column: str) -> list[tuple[str, Any]] | None:
 
 
 def parse_json_cell(value: str, shape: type[dict[str, Any]] | type[list[Any]], column: str) -> Any:
-    """A string cell that holds a JSON object or array, parsed; every other string as it is.
+    """Parse a string with a JSON object or array; other strings are returned unchanged.
 
     Raises:
-        ProductError: the string begins and ends like the shape asked for and is not JSON.
+        ProductError: the string begins and ends like the shape but is not JSON.
     """
     stripped = value.strip()
     if not stripped.startswith("{" if shape is dict else "["):
@@ -114,13 +114,13 @@ def parse_json_cell(value: str, shape: type[dict[str, Any]] | type[list[Any]], c
 
 
 def jsonable(value: Any, column: str, depth: int = 0) -> Any:
-    """A value as JSON and OpenSearch can hold it.
+    """A value that JSON and OpenSearch can hold.
 
-    NaN and infinities become None; dates ISO 8601; decimals numbers; durations seconds; maps objects; integers beyond
-    64 bits floats; bytes None.
+    NaN, infinities and bytes become None; dates ISO 8601 texts; decimals numbers; durations seconds; maps objects;
+    integers beyond 64 bits floats.
 
     Raises:
-        ProductError: nested deeper than `MAX_DEPTH`, or of a type that has no JSON form.
+        ProductError: the value is nested deeper than `MAX_DEPTH`, or its type has no JSON form.
     """
     if depth > MAX_DEPTH:
         raise ProductError(f"a field is nested too deeply: {column} has more than {MAX_DEPTH} levels")
@@ -149,7 +149,7 @@ def jsonable(value: Any, column: str, depth: int = 0) -> Any:
 
 
 def integer_text(value: Any) -> str | None:
-    """A whole number as its digits; None for everything else and for floats too large to be exact."""
+    """The digits of a whole number; None for other values and for floats too large to be exact."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int):
@@ -162,7 +162,7 @@ def integer_text(value: Any) -> str | None:
 
 
 def _jsonable_list(value: list[Any] | tuple[Any, ...], column: str, depth: int) -> Any:
-    # Arrow gives a map as a list of 2-tuples, and gives tuples for nothing else.
+    # Arrow returns a map as a list of 2-tuples, and tuples for nothing else.
     if value and all(isinstance(item, tuple) and len(item) == 2 for item in value):
         return {clean(str(key)): jsonable(part, column, depth + 1) for key, part in value}
     return [jsonable(item, column, depth + 1) for item in value]
@@ -194,7 +194,7 @@ def _number(value: Decimal) -> int | float | None:
     if not value.is_finite():
         return None
     whole = value == value.to_integral_value() and abs(value) < _LONGEST_INTEGER
-    # A decimal(10, 2) stays a float for 12.00 as for 12.50: one column, one type in the index.
+    # A decimal(10, 2) is a float for 12.00 as for 12.50: one type per column in the index.
     return int(value) if whole and value.as_tuple().exponent == 0 else float(value)
 
 
@@ -208,4 +208,4 @@ def _decoded(value: bytes, column: str) -> str | None:
 def _describe(value: Any) -> str:
     if isinstance(value, Mapping):
         return "an object"
-    return "a list" if isinstance(value, list | tuple) else f"a {type(value).__name__}"
+    return "a list" if isinstance(value, list | tuple) else f"a value of type {type(value).__name__}"

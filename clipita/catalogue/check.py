@@ -1,4 +1,4 @@
-"""A catalogue's health before it is used: what is missing, broken or odd, counted and with examples."""
+"""Checks a catalogue: counts what is missing, broken or odd, with examples."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _THREADS = 8
 
 @dataclass(frozen=True)
 class Missing:
-    """How many of the readable products lack something."""
+    """How many readable products lack a part."""
 
     count: int
     percent: float
@@ -32,14 +32,14 @@ class Missing:
 
 @dataclass(frozen=True)
 class TreeSummary:
-    """The category tree that the products span.
+    """The category tree of the products.
 
     Attributes:
-        nodes: all categories.
+        nodes: number of categories.
         nodes_by_level: level (1 is the roots) to its number of categories.
-        leaves: categories with none below them.
-        largest: (category, products in it or below) of the leaves with most products.
-        smallest: the same for those with fewest.
+        leaves: number of categories without sub-categories.
+        largest: (category, products) of the leaves with most products.
+        smallest: the same for the leaves with fewest.
     """
 
     nodes: int
@@ -60,23 +60,23 @@ class Lengths:
 
 @dataclass(frozen=True)
 class CheckReport:
-    """What was found.
+    """The result of a check.
 
     Attributes:
         file: the catalogue.
         rows: rows in the file.
-        usable: products that can be trained on and ingested: neither rejected nor with a broken picture.
-        rejected: kind of rejection to its count; broken pictures are counted apart.
-        duplicates: rejected rows whose id an earlier row has.
-        broken_images: pictures that cannot be read; None when they were not looked at.
-        examples: the first rejections and broken pictures, `EXAMPLES` of each kind.
-        missing: title, image, attributes, category -> how often.
-        attribute_names: attribute to the number of products that have it, most frequent first.
-        titles: None where no product has one.
+        usable: products that are neither rejected nor have a broken image.
+        rejected: kind of rejection to its count; broken images are counted separately.
+        duplicates: rejected rows with the id of an earlier row.
+        broken_images: images that cannot be read; None if images were not checked.
+        examples: the first rejections and broken images, `EXAMPLES` of each kind.
+        missing: title, image, attributes, category -> how many products lack it.
+        attribute_names: attribute to its number of products, most frequent first.
+        titles: None if no product has a title.
         tree: categories.
-        extra_columns: kept as they are, and written to the index.
-        dropped_columns: raw bytes that are not mapped; JSON cannot hold them.
-        remarks: what a person should look at.
+        extra_columns: written to the index unchanged.
+        dropped_columns: unmapped raw bytes, which JSON cannot hold.
+        remarks: what a person should check.
     """
 
     file: str
@@ -96,11 +96,11 @@ class CheckReport:
 
     @property
     def clean(self) -> bool:
-        """Whether every row gave a usable product."""
+        """Whether every row is a usable product."""
         return not self.rejected and not self.broken_images
 
     def as_json(self) -> dict[str, Any]:
-        """The report as JSON can hold it; object keys are strings."""
+        """The report as JSON values; object keys are strings."""
         report = dataclasses.asdict(self)
         levels = report["tree"]["nodes_by_level"]
         report["tree"]["nodes_by_level"] = {str(level): count for level, count in levels.items()}
@@ -114,16 +114,16 @@ def check_catalogue(
     on_reject: Callable[[Rejection], None] | None = None,
     on_rows: Callable[[int], None] | None = None,
 ) -> CheckReport:
-    """Read a whole catalogue, decode its pictures, and count.
+    """Read a whole catalogue, decode its images, and count.
 
     Args:
         catalogue: an opened catalogue.
-        images: decode every picture too (URLs are fetched).
-        on_reject: is called for every rejection and broken picture, as it is found.
-        on_rows: is called with the number of rows done so far, for a progress bar.
+        images: decode every image too (URLs are fetched).
+        on_reject: called with every rejection and broken image.
+        on_rows: called with the number of rows done so far.
 
     Raises:
-        CatalogueError: the file breaks off or is damaged half-way.
+        CatalogueError: the file is truncated or damaged.
     """
     tally = _Tally(on_reject)
     with ThreadPoolExecutor(_THREADS) as threads:
@@ -141,7 +141,7 @@ def check_catalogue(
 
 
 class _Tally:
-    """Running counts; one pass, no product is kept."""
+    """Running counts of one pass; no product is kept."""
 
     def __init__(self, on_reject: Callable[[Rejection], None] | None) -> None:
         self._on_reject = on_reject
@@ -164,7 +164,7 @@ class _Tally:
 
     def break_image(self, rejection: Rejection) -> None:
         self.broken += 1
-        self._note("broken picture", rejection)
+        self._note("broken image", rejection)
 
     def _note(self, kind: str, rejection: Rejection) -> None:
         shown = self.examples.setdefault(kind, [])
@@ -208,16 +208,16 @@ class _Tally:
 
     def _remarks(self, catalogue: CatalogueFile, tree: CategoryTree) -> Iterator[str]:
         if catalogue.dropped_columns:
-            yield f"Not kept, as JSON cannot hold raw bytes: {', '.join(catalogue.dropped_columns)}."
+            yield f"Columns of raw bytes are not kept: {', '.join(catalogue.dropped_columns)}."
         if self.products and self.missing["category"] == self.products:
-            yield "No product has a category: this file cannot be trained on."
+            yield "No product has a category: training needs categories."
         elif len(tree) == 1:
-            yield "All products are in one category: training has nothing to tell apart."
+            yield "All products are in one category: training needs at least two."
         separator = _overlooked_separator(tree)
         if separator:
             yield (
-                f"Every category path has one level, and names contain {separator!r}: "
-                f'perhaps --category-separator "{separator}".'
+                f"Every category path has one level, and most names contain {separator!r}: "
+                f'try --category-separator "{separator}".'
             )
 
 
@@ -258,7 +258,7 @@ def _summary(tree: CategoryTree) -> TreeSummary:
 
 
 def _overlooked_separator(tree: CategoryTree) -> str | None:
-    """A separator that most names hold although no path has a second level."""
+    """The separator that most names contain although no path has a second level."""
     if not len(tree) or set(tree.by_level()) != {1}:
         return None
     return separator_of([category.name for category in tree.categories])

@@ -1,4 +1,4 @@
-"""Which column of an unknown catalogue is likely the title, the picture and so on, judged by its name."""
+"""Finds the column of an unknown catalogue that is likely the title, the image and so on, by its name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _WORD = re.compile(r"[A-Z]?[^\W\d_A-Z]+|[A-Z]+(?![^\W\d_A-Z])|\d+")
 
 @dataclass(frozen=True)
 class _Role:
-    """Names of a role: any of `words`, with any of `around` before or after it."""
+    """Column names of a role: any of `words`, with any of `around` before or after it."""
 
     words: frozenset[str]
     around: frozenset[str]
@@ -48,19 +48,19 @@ _ROLES = {
 
 
 def nearest(name: str, available: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """The available name most like the one given, upper and lower case alike; None where none is near."""
+    """The available name most similar to `name`, ignoring case; None if none is similar."""
     by_key = {candidate.casefold(): candidate for candidate in available}
     found = difflib.get_close_matches(name.casefold(), by_key, n=1, cutoff=cutoff)
     return by_key[found[0]] if found else None
 
 
 def likely_column(role: str, available: Collection[str], default: str) -> str | None:
-    """The column that most likely plays a role, or None.
+    """The column that most likely has a role, or None.
 
     Args:
         role: a setting of [fields]: id, title, category_path, image or attributes.
         available: the column names to choose from.
-        default: the role's usual name, which wins, and from which a misspelt name is recognised.
+        default: the usual name of the role, which wins; misspelt names are compared with it.
     """
     if default in available:
         return default

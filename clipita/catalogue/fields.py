@@ -1,4 +1,4 @@
-"""Their columns become our product: names are checked once a file, values once a row."""
+"""The field mapping: column names are checked once per file, values are converted once per row."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from clipita.config import FieldsConfig
 from clipita.errors import FieldMappingError, ImageError, ProductError
 
 MAX_ID_BYTES = 512
-"""OpenSearch refuses an `_id` longer than 512 bytes (index API reference)."""
+"""OpenSearch's limit of an `_id`."""
 MAX_LEVELS = 32
 MAX_CATEGORY_NAME = 1000
 MAX_LOCATION = 4096
@@ -37,20 +37,19 @@ _SHOWN_COLUMNS = 30
 def resolve_columns(fields: FieldsConfig, available: Sequence[str], file: Path) -> FieldsConfig:
     """Check the mapping against a file's columns.
 
-    The rule, so that no column is ever overlooked in silence:
+    No column is overlooked in silence:
 
-    1. The id's column must exist.
-    2. A column that was named by the user (it differs from the default) must exist.
-    3. A default column may be absent, as long as no other unused column looks like it: a file with `Title` or
-       `product_title` and no `title` is an error that says so. The empty string as the column's name (`image = ""`,
-       `--image-field ""`) states that the catalogue has none.
+    1. The id column must exist.
+    2. A column that the user named (it differs from the default) must exist.
+    3. A default column may be absent unless an unused column looks like it: a file with `Title` or `product_title` and
+       no `title` is an error. An empty name (`image = ""`, `--image-field ""`) says that the catalogue has none.
     4. At least one of title, image and attributes must exist.
 
     Returns:
-        The mapping without the columns that are absent: their names are empty.
+        The mapping, with empty names for absent columns.
 
     Raises:
-        FieldMappingError: one of the four is broken; it lists the file's columns and the nearest name.
+        FieldMappingError: a rule is broken; the message lists the columns and the nearest name.
     """
     columns = set(available)
     attributes = _resolve_attributes(fields, available, file)
@@ -62,47 +61,50 @@ def resolve_columns(fields: FieldsConfig, available: Sequence[str], file: Path) 
             _check_absent(role, name, available, free, file)
             roles[role] = ""
     if not attributes and fields.attributes == _DEFAULTS.attributes:
-        _check_absent("attributes", _DEFAULTS.attributes[0], available, free, file)
+        _check_absent("attributes", default_column("attributes"), available, free, file)
     if not (roles["title"] or roles["image"] or attributes):
         raise FieldMappingError(
-            f"{file} has no column for a title, a picture or attributes. {_listed(available)}",
+            f"{file} has no column for a title, an image or attributes. {_listed(available)}",
             hint="Name at least one of them with --title-field, --image-field or --attribute-field.",
         )
     return dataclasses.replace(fields, attributes=attributes, **roles)
 
 
+def default_column(role: str) -> str:
+    """The column name that [fields] has by default for id, title, category_path, image or attributes."""
+    return _DEFAULTS.attributes[0] if role == "attributes" else str(getattr(_DEFAULTS, role))
+
+
 def require_id(fields: FieldsConfig, available: Sequence[str], file: Path) -> None:
-    """Check the id's column alone.
+    """Check the id column only.
 
     Raises:
-        FieldMappingError: the file has none of that name; it lists those it has, and the nearest name.
+        FieldMappingError: the column is missing; the message lists the columns and the nearest name.
     """
     if fields.id not in available:
         raise _no_column("id", fields.id, available, file)
 
 
 def row_to_product(row: Mapping[str, Any], fields: FieldsConfig) -> Product:
-    """One row as a product.
+    """Convert a row to a product.
 
     - id: text or a whole number, stripped.
-    - title: text; numbers are written out; blank is None.
-    - category path: a list of names, a JSON array in a string, or one string that is split at the separator (blanks
-      around the separator do not matter). Names are stripped. Blank names at the end are padding and dropped; a
-      blank name before another is an error, as the node cannot be guessed. No path at all is allowed.
-    - attributes: see `values.pairs`; blank values and names are dropped, values of one name joined with ", ".
-    - image: bytes, {"bytes", "path"} as Hugging Face datasets have it, a path, an http(s) URL, a base64 data: URI,
-      or a list of these, of which the first counts. Null is no image.
-    - everything else goes to `extra` as `values.jsonable` gives it; raw bytes, which JSON cannot hold, and a column
-      without a name, which OpenSearch refuses, are dropped.
-
-    A row without any of title, image and attributes is an error: nothing could be said about it.
+    - title: text or a number; a blank title is None.
+    - category path: a list of names, a JSON array in a string, or a string that is split at the separator. Names are
+      stripped, and blank names at the end dropped. A blank name before another is an error. An empty path is allowed.
+    - attributes: see `cell_values.pairs`. Blank names and values are dropped; values of one name are joined with ", ".
+    - image: bytes, {"bytes", "path"} (Hugging Face datasets), a path, an http(s) URL, a base64 data: URI, or a list of
+      these, of which the first is used. Null is no image.
+    - other columns go to `extra` as `cell_values.jsonable` returns them. Raw bytes (JSON cannot hold them) and columns
+      without a name (OpenSearch refuses them) are dropped.
 
     Args:
         row: column name to value.
         fields: the mapping, as `resolve_columns` returned it.
 
     Raises:
-        ProductError: the row gives no usable product; ImageError where the image column is at fault.
+        ProductError: the row is not a usable product, or has none of title, image and attributes.
+        ImageError: the image column is not valid.
     """
     mapped = _mapped_columns(fields)
     product = Product(
@@ -118,15 +120,15 @@ def row_to_product(row: Mapping[str, Any], fields: FieldsConfig) -> Product:
         },
     )
     if product.title is None and product.image is None and not product.attributes:
-        raise ProductError("the product has nothing to go by: no title, no picture and no attribute")
+        raise ProductError("the product has no title, no image and no attribute")
     return product
 
 
 def product_id(row: Mapping[str, Any], fields: FieldsConfig) -> str:
-    """The row's id.
+    """The id of a row.
 
     Raises:
-        ProductError: missing, blank, neither text nor a whole number, longer than 512 bytes, or not encodable.
+        ProductError: it is missing, blank, neither text nor a whole number, longer than 512 bytes, or not encodable.
     """
     value = row.get(fields.id)
     if isinstance(value, bytes):
@@ -144,10 +146,10 @@ def product_id(row: Mapping[str, Any], fields: FieldsConfig) -> str:
 
 
 def category_path(value: Any, fields: FieldsConfig) -> CategoryPath:
-    """A category cell as a path, root first; see `row_to_product` for the shapes it may have.
+    """A category cell as a path, root first; see `row_to_product` for its forms.
 
     Raises:
-        ProductError: a blank name in the middle, a name that is no text, or a path or name beyond all sense.
+        ProductError: a name is blank, not text or too long, or the path has too many levels.
     """
     column = fields.category_path
     if isinstance(value, bytes):
@@ -174,10 +176,10 @@ def category_path(value: Any, fields: FieldsConfig) -> CategoryPath:
 
 
 def image_source(value: Any, column: str) -> ImageSource | None:
-    """An image cell as a source; locations stay as they are written.
+    """An image cell as a source; locations are kept as written.
 
     Raises:
-        ImageError: a cell of another shape, or a data: URI that is not base64.
+        ImageError: the cell has another form, or its data: URI is not base64.
     """
     match value:
         case None:
@@ -191,11 +193,11 @@ def image_source(value: Any, column: str) -> ImageSource | None:
             if isinstance(data, bytes) and data:
                 return ImageSource(data=data, location=path if isinstance(path, str) else None)
             if data or not isinstance(path, str | None):
-                raise ImageError(f"the image is not of a known form: {column} holds bytes or a path of a wrong type")
+                raise ImageError(f"the image has no known form: {column} holds bytes or a path of a wrong type")
             return image_source(path, column)
         case list() | tuple():
             return next((image_source(item, column) for item in value if item), None)
-    raise ImageError(f"the image is not of a known form: {column} holds a {type(value).__name__}")
+    raise ImageError(f"the image has no known form: {column} holds a {type(value).__name__}")
 
 
 def _cell(row: Mapping[str, Any], column: str) -> Any:
@@ -209,11 +211,11 @@ def _source_from_text(location: str, column: str) -> ImageSource | None:
         return ImageSource(data=_decode_data_uri(location, column))
     if len(location) > MAX_LOCATION:
         raise ImageError(
-            f"the image's location is longer than {MAX_LOCATION} characters: {column} is {location[:40]!r}…; "
-            "encoded bytes need 'data:image/jpeg;base64,' before them"
+            f"the image location is longer than {MAX_LOCATION} characters: {column} is {location[:40]!r}…; "
+            "encoded bytes need the prefix 'data:image/jpeg;base64,'"
         )
     if clean(location) != location:
-        raise ImageError(f"the image's location holds a NUL or half a surrogate pair: {location[:60]!r}")
+        raise ImageError(f"the image location holds a NUL or half a surrogate pair: {location[:60]!r}")
     return ImageSource(location=location)
 
 
@@ -254,24 +256,21 @@ def _resolve_attributes(fields: FieldsConfig, available: Sequence[str], file: Pa
 
 
 def _check_absent(role: str, name: str, available: Sequence[str], free: Collection[str], file: Path) -> None:
-    default = _DEFAULTS.attributes[0] if role == "attributes" else getattr(_DEFAULTS, role)
     if role != "id" and not name:
         return
+    default = default_column(role)
     if role == "id" or name != default:
         raise _no_column(role, name, available, file)
     likely = likely_column(role, free, default)
     if likely is not None:
         raise FieldMappingError(
             f"{file} has no column {name!r}, but {likely!r} looks like it.",
-            hint=f'{_way_to_set(role, likely)} If the catalogue has none: {_FLAGS[role]} "".',
+            hint=f'{_way_to_set(role, likely)} If the catalogue has none, use {_FLAGS[role]} "".',
         )
 
 
 def _no_column(role: str, name: str, available: Sequence[str], file: Path) -> FieldMappingError:
-    near = nearest(name, available)
-    if near is None:
-        default = _DEFAULTS.attributes[0] if role == "attributes" else getattr(_DEFAULTS, role)
-        near = likely_column(role, available, default)
+    near = nearest(name, available) or likely_column(role, available, default_column(role))
     hint = f"Did you mean {near!r}? " if near else ""
     return FieldMappingError(
         f"{file} has no column {name!r} for the {role.replace('_', ' ')}. {_listed(available)}",

@@ -1,4 +1,4 @@
-"""A field mapping guessed from a catalogue's column names and from the values of its first rows."""
+"""Guesses the field mapping of a catalogue from its column names and the values of its first rows."""
 
 from __future__ import annotations
 
@@ -11,23 +11,22 @@ from statistics import mean
 from typing import Any
 
 from clipita.catalogue.column_names import likely_column
+from clipita.catalogue.fields import default_column
 from clipita.catalogue.reader import open_source
 from clipita.catalogue.rows import Source
-from clipita.config import FieldsConfig
 
 SAMPLED_ROWS = 200
 ROLES = ("id", "image", "category_path", "title", "attributes")
-"""In the order in which their values are told apart: a picture's path is no category, a category no title."""
+"""In the order of guessing: a path of an image is not a category, and a category not a title."""
 
 
 @dataclass(frozen=True)
 class FieldsGuess:
-    """What was guessed.
+    """A guessed field mapping.
 
     Attributes:
-        fields: settings of [fields] with their values; a role whose column was not found has the empty name, and the
-            id is left out.
-        remarks: what a person should look at.
+        fields: settings of [fields]; a role without a column has the empty name, and a missing id is left out.
+        remarks: what a person should check.
     """
 
     fields: Mapping[str, Any]
@@ -35,7 +34,7 @@ class FieldsGuess:
 
 
 def guess_fields(file: Path) -> FieldsGuess:
-    """Guess which column is what.
+    """Guess the field mapping of a file.
 
     Raises:
         CatalogueError: the file cannot be read.
@@ -56,12 +55,10 @@ def guess_fields(file: Path) -> FieldsGuess:
 
 
 def _by_name(free: dict[str, list[Any]]) -> dict[str, str]:
-    """Role to the column that is named like it; takes these out of `free`."""
-    defaults = FieldsConfig()
+    """Role to the column with its name; removes these from `free`."""
     found = {}
     for role in ROLES:
-        default = defaults.attributes[0] if role == "attributes" else getattr(defaults, role)
-        column = likely_column(role, list(free), default)
+        column = likely_column(role, list(free), default_column(role))
         if column is not None:
             del free[column]
             found[role] = column
@@ -69,7 +66,7 @@ def _by_name(free: dict[str, list[Any]]) -> dict[str, str]:
 
 
 def _by_values(role: str, free: dict[str, list[Any]], rows: int, source: Source, remarks: list[str]) -> list[str]:
-    """The columns whose values fit the role; takes these out of `free`, and says what was seen."""
+    """The columns whose values fit the role; removes these from `free` and adds a remark."""
     columns = columns_by_values(role, free, rows)
     words = role.replace("_", " ")
     if columns:
@@ -91,33 +88,33 @@ def _listed(columns: Sequence[str]) -> str:
 
 
 SEPARATORS = (">", "»", "::", "|", "/", ";")
-"""In the order in which they are tried: a slash may well belong to a name ("T-shirts/Tops")."""
+"""In the order of trying: a slash may be part of a name ("T-shirts/Tops")."""
 FEWEST_VALUES = 4
-"""Below these nothing is concluded from how often a value repeats."""
+"""Fewer values say nothing about how often a value repeats."""
 LONGEST_ID = 64
 LONGEST_ATTRIBUTE = 40
 
-_PICTURE = re.compile(r"(?i)data:image/|.*\.(jpe?g|png|webp|gif|avif|bmp|tiff?)([?#].*)?$")
+_IMAGE = re.compile(r"(?i)data:image/|.*\.(jpe?g|png|webp|gif|avif|bmp|tiff?)([?#].*)?$")
 
 
 def columns_by_values(role: str, columns: Mapping[str, Sequence[Any]], rows: int) -> list[str]:
-    """Columns whose values fit a role; several only for the attributes.
+    """The columns whose values fit a role; more than one for attributes only.
 
     Args:
         role: id, image, category_path, title or attributes.
-        columns: names that are still free, with their values in some first rows; empty cells are left out.
-        rows: how many rows these are.
+        columns: names that are still free, with their values in the first rows, empty cells left out.
+        rows: number of these rows.
     """
     filled = {name: values for name, values in columns.items() if len(values) >= FEWEST_VALUES}
     if role == "id":
         fitting = [name for name, values in filled.items() if len(values) == rows and _are_ids(values)]
     elif role == "image":
-        fitting = [name for name, values in filled.items() if _most(map(_is_picture, values), values)]
+        fitting = [name for name, values in filled.items() if _most(map(_is_image, values), values)]
     elif role == "category_path":
         fitting = [name for name, values in filled.items() if _are_paths(values)]
     elif role == "title":
         fitting = [name for name, values in filled.items() if _are_titles(values)]
-        # A description is text as well; a title is the shorter of the two.
+        # A description is text too; the title is the shorter one.
         fitting.sort(key=lambda name: mean(map(len, filled[name])))
     else:
         return [name for name, values in filled.items() if _are_attributes(values)]
@@ -125,7 +122,7 @@ def columns_by_values(role: str, columns: Mapping[str, Sequence[Any]], rows: int
 
 
 def separator_of(names: Sequence[str]) -> str | None:
-    """The separator that most of the texts hold, or None."""
+    """The separator that most of the texts contain, or None."""
     for separator in SEPARATORS:
         if names and sum(separator in name for name in names) > len(names) / 2:
             return f" {separator} " if sum(f" {separator} " in name for name in names) > len(names) / 2 else separator
@@ -146,12 +143,12 @@ def _are_ids(values: Sequence[Any]) -> bool:
     return short and len(set(values)) == len(values)
 
 
-def _is_picture(value: Any) -> bool:
+def _is_image(value: Any) -> bool:
     if isinstance(value, Mapping):
         return "bytes" in value or "path" in value
     if isinstance(value, list):
-        return bool(value) and _is_picture(value[0])
-    return isinstance(value, bytes) or (isinstance(value, str) and _PICTURE.match(value) is not None)
+        return bool(value) and _is_image(value[0])
+    return isinstance(value, bytes) or (isinstance(value, str) and _IMAGE.match(value) is not None)
 
 
 def _are_paths(values: Sequence[Any]) -> bool:
@@ -168,7 +165,7 @@ def _are_attributes(values: Sequence[Any]) -> bool:
     if all(isinstance(value, Mapping) for value in values):
         return True
     short = _are_texts(values) and mean(map(len, values)) <= LONGEST_ATTRIBUTE
-    # A value that all products share tells none of them apart.
+    # A value that all products share distinguishes none.
     return short and _repeat(values) and len(set(values)) > 1
 
 

@@ -1,10 +1,10 @@
 #!/bin/bash
-# Roles and users of least privilege: clipita-ingest writes products, clipita-search reads them. Run it again any time.
-# Passwords: CLIPITA_INGEST_PASSWORD, CLIPITA_SEARCH_PASSWORD. The alias of the index: CLIPITA_INDEX, default products.
+# Creates roles and users of least privilege: clipita-ingest writes products, clipita-search reads them. Safe to run again.
+# Passwords: CLIPITA_INGEST_PASSWORD, CLIPITA_SEARCH_PASSWORD. Alias of the index: CLIPITA_INDEX, default products.
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 index=${CLIPITA_INDEX:-products}
-[[ $index =~ ^[a-z0-9][a-z0-9._-]*$ ]] || { echo "CLIPITA_INDEX is no index name: $index" >&2; exit 2; }
+[[ $index =~ ^[a-z0-9][a-z0-9._-]*$ ]] || { echo "CLIPITA_INDEX is not a valid index name: $index" >&2; exit 2; }
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 umask 077

@@ -1,6 +1,6 @@
 #!/bin/bash
-# One request to the cluster as admin: ask.sh METHOD PATH [BODY-FILE]. The password goes over a pipe, so that no
-# process list shows it. OPENSEARCH_URL and OPENSEARCH_CA say where and whom to trust.
+# Sends one request to the cluster as admin: ask.sh METHOD PATH [BODY-FILE]. The password goes through a pipe, so no
+# process list shows it. OPENSEARCH_URL is the cluster, OPENSEARCH_CA the trusted authority.
 set -euo pipefail
 password=${OPENSEARCH_INITIAL_ADMIN_PASSWORD//\\/\\\\}
 password=${password//\"/\\\"}

@@ -1,6 +1,6 @@
 #!/bin/sh
-# A certificate authority of this deployment's own, and one certificate for its OpenSearch nodes, into the folder $1.
-# What is there already stays. Other names of the nodes: CLIPITA_NODE_NAMES="search-1.internal search-2.internal".
+# Makes a certificate authority for this deployment and one certificate for its OpenSearch nodes in the folder $1.
+# Existing files are kept. Other names of the nodes: CLIPITA_NODE_NAMES="search-1.internal search-2.internal".
 set -eu
 umask 027
 cd "$1"
@@ -17,7 +17,7 @@ openssl req -newkey rsa:3072 -noenc -sha256 -subj "/CN=opensearch-node" -keyout 
 printf '%s\n' "subjectAltName=$names" "extendedKeyUsage=serverAuth,clientAuth" "basicConstraints=critical,CA:FALSE" \
     "keyUsage=critical,digitalSignature,keyEncipherment" > node.ext
 openssl x509 -req -in node.csr -CA ca.pem -CAkey ca.key -CAcreateserial -sha256 -days 825 -extfile node.ext -out made.pem
-# The authority signs once: whoever reads the volume later finds no key to sign more with.
+# The key of the authority is deleted: nobody who reads the volume can sign another certificate.
 rm -f ca.key node.csr node.ext ca.srl
 chmod 0644 ca.pem
 mv made.pem node.pem

@@ -1,6 +1,6 @@
 #!/bin/bash
-# The image's own start, without its demo users, whose passwords everybody knows: the one user is `admin`, with the
-# password of OPENSEARCH_INITIAL_ADMIN_PASSWORD. It is read at the first start only; change it later by the REST API.
+# Starts the image without its demo users, whose passwords are public. The only user is `admin` with the password of
+# OPENSEARCH_INITIAL_ADMIN_PASSWORD, which is read at the first start only; change it later with the REST API.
 set -euo pipefail
 cd /usr/share/opensearch
 : "${OPENSEARCH_INITIAL_ADMIN_PASSWORD:?set it in docker/.env}"

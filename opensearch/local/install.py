@@ -1,4 +1,4 @@
-"""Download and unpack OpenSearch with its plugins k-NN and neural-search, once a user, for all projects."""
+"""Download and unpack OpenSearch with its plugins k-NN and neural-search, once per user, for all projects."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NETWORK_SECONDS = 60
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
 
 Progress = Callable[[str, int, int | None], None]
-"""Called with what is being done, how far it is, and out of how much: bytes, or None where nothing can be counted."""
+"""Called with the step, the bytes done and the bytes in total; None if there is no total."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Part:
 
     @property
     def file_name(self) -> str:
-        """Its name in the repository and in the cache."""
+        """File name in the repository and in the cache."""
         return f"{self.artifact}-{self.version}.{self.packaging}"
 
 
@@ -57,8 +57,8 @@ PLUGINS = {
     ),
 }  # fmt: skip
 """By the name of the plugin's folder."""
-# Both go into every installation, so that one installation serves a full Java and a trimmed one alike; a full Java
-# ignores them, because only `-Djava.locale.providers=…,SPI` makes Java look for them.
+# Part of every installation, which then runs on a full and on a trimmed Java. A full Java ignores them: only
+# `-Djava.locale.providers=…,SPI` makes it look for them.
 LOCALES = (
     Part(
         "the ICU locales (1 of 2)", "com.ibm.icu", "icu4j", "77.1", "jar",
@@ -77,10 +77,10 @@ def silent(_what: str, _done: int, _total: int | None) -> None:
 
 
 def cache_folder(environ: Mapping[str, str] | None = None) -> Path:
-    """Where downloads and the unpacked server lie, shared by all projects of a user.
+    """Folder of downloads and of the unpacked server, shared by all projects of a user.
 
-    CLIPITA_CACHE, else $XDG_CACHE_HOME/clipita, else ~/.cache/clipita; for root /var/cache/clipita, because root's
-    own folder is closed to the other user that OpenSearch may have to run as.
+    CLIPITA_CACHE, else $XDG_CACHE_HOME/clipita, else ~/.cache/clipita. Root uses /var/cache/clipita: the other user
+    that OpenSearch may have to run as cannot enter root's home.
     """
     environ = os.environ if environ is None else environ
     if named := environ.get("CLIPITA_CACHE"):
@@ -91,17 +91,17 @@ def cache_folder(environ: Mapping[str, str] | None = None) -> Path:
 
 
 def install(cache: Path, progress: Progress = silent) -> Path:
-    """The folder of the unpacked server; downloads and unpacks it when it is not there yet.
+    """Download and unpack the server if it is missing; returns its folder.
 
-    Two processes may call this at once: the second waits for the first. The folder appears only when it is whole.
+    Of two processes at once the second waits for the first. The folder appears only when it is complete.
 
     Args:
-        cache: the cache folder; these files may also be put into its `downloads` by hand.
-        progress: told about every step.
+        cache: the cache folder; these files may also be copied into its `downloads` by hand.
+        progress: called with each step.
 
     Raises:
-        LocalNodeError: the repository cannot be reached, a file is not the pinned one, or the disk refuses.
-        MissingExtraError: something must be downloaded, and jgo is not installed.
+        LocalNodeError: the repository cannot be reached, a file has another digest, or the disk is full or read-only.
+        MissingExtraError: a file must be downloaded and jgo is not installed.
     """
     target = cache / f"opensearch-{VERSION}"
     if target.is_dir():
@@ -109,7 +109,7 @@ def install(cache: Path, progress: Progress = silent) -> Path:
     downloads = cache / "downloads"
     try:
         downloads.mkdir(parents=True, exist_ok=True)
-        with locked(cache / "install.lock", lambda: progress("Waiting for another clipita that installs", 0, None)):
+        with locked(cache / "install.lock", lambda: progress("Waiting for another installation", 0, None)):
             if not target.is_dir():
                 archives = {part: fetch(part, downloads, progress) for part in PARTS}
                 progress(f"Unpacking {SERVER.name}", 0, None)
@@ -117,16 +117,16 @@ def install(cache: Path, progress: Progress = silent) -> Path:
     except OSError as error:
         raise LocalNodeError(
             f"OpenSearch cannot be installed in {cache}: {error.strerror or error}.",
-            hint="It needs about 500 MB; CLIPITA_CACHE names another folder.",
+            hint="It needs about 500 MB. Set CLIPITA_CACHE to use another folder.",
         ) from error
     return target
 
 
 def fetch(part: Part, downloads: Path, progress: Progress = silent) -> Path:
-    """The part's file in `downloads`, verified; downloaded when it is absent or damaged.
+    """The verified file of a part in `downloads`; downloads it if it is missing or damaged.
 
     Raises:
-        LocalNodeError: the repository cannot be reached, or gives another file than the pinned one.
+        LocalNodeError: the repository cannot be reached, or the file has another digest.
         MissingExtraError: jgo is not installed.
     """
     file = downloads / part.file_name
@@ -140,8 +140,8 @@ def fetch(part: Part, downloads: Path, progress: Progress = silent) -> Path:
         digest = sha256(fetched)
         if digest != part.sha256:
             raise LocalNodeError(
-                f"{part.file_name} has arrived with SHA-256 {digest} instead of {part.sha256}; it was thrown away.",
-                hint="Try again; if it stays so, a proxy or mirror changes files, and its owner should know.",
+                f"{part.file_name} was downloaded with SHA-256 {digest} instead of {part.sha256} and deleted.",
+                hint="Try again. If the digest stays wrong, a proxy or mirror changes files: use another one.",
             )
         fetched.replace(file)
     return file
@@ -168,9 +168,9 @@ def _download(part: Part, staging: Path, downloads: Path, progress: Progress) ->
     for attempt in range(1, ATTEMPTS + 1):
         context = MavenContext(
             resolver=PythonResolver(progress_callback=report),
-            # A fresh folder each time: jgo takes any file that is there for a whole one.
+            # A new folder per attempt: jgo takes an existing file as complete.
             repo_cache=staging / str(attempt),
-            # A company's mirror, from jgo's own settings file; the pinned digest makes any source safe.
+            # A mirror from jgo's settings file; the pinned digest makes any source safe.
             remote_repos=GlobalSettings.load().repositories or None,
             timeout=NETWORK_SECONDS,
         )
@@ -183,7 +183,7 @@ def _download(part: Part, staging: Path, downloads: Path, progress: Progress) ->
             if attempt == ATTEMPTS:
                 raise LocalNodeError(
                     f"{part.file_name} cannot be downloaded from the Maven repository: {error}.",
-                    hint="Check the network and proxy (HTTPS_PROXY), or name a mirror in the [repositories] section "
+                    hint="Check network and proxy (HTTPS_PROXY), name a mirror in the section [repositories] "
                     f"of ~/.config/jgo.conf, or copy the file from another machine into {downloads}.",
                 ) from error
             progress(f"Downloading {part.name} again, attempt {attempt + 1} of {ATTEMPTS}", 0, None)
@@ -209,7 +209,7 @@ def _unpack(archives: Mapping[Part, Path], target: Path) -> None:
 
 
 def _open_to_read(server: Path) -> None:
-    """Let any user run the server, whatever the umask; zipfile drops the run bits anyway."""
+    """Let any user run the server: zipfile drops the execute bits, and the umask may be strict."""
     for folder, _, files in os.walk(server):
         path = Path(folder)
         path.chmod(0o755)

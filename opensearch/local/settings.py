@@ -1,4 +1,4 @@
-"""The settings files of the local node, written anew at every start."""
+"""The settings files of the local node, written at every start."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ SMALLEST_HEAP_MB = 256
 LOG_NAME = "opensearch.log"
 PORTS_NAME = "http.ports"
 
-# Relative paths in the shipped jvm.options lead into the installation, which all projects share and may not write to;
-# absolute ones cannot be given, because bin/opensearch splits Java options at blanks.
+# Relative paths in the original jvm.options point into the installation, which all projects share and must not change.
+# Absolute paths are no alternative: bin/opensearch splits Java options at blanks.
 DROPPED_OPTIONS = re.compile(r"^(-Xm[sx]|-XX:\+?Heap|-XX:ErrorFile|\S*-Xlog:gc|\s*#|\s*$)")
 
 LOG_SETTINGS = """\
@@ -36,14 +36,14 @@ rootLogger.appenderRef.file.ref = file
 
 
 def check_heap(heap: str) -> str:
-    """The heap size as Java wants it, such as `512m` or `2g`.
+    """The heap size as Java reads it, such as `512m` or `2g`.
 
     Raises:
-        UsageError: it is no size, or below 256 MB, with which OpenSearch does not start.
+        UsageError: the size is not valid, or below the 256 MB that OpenSearch needs to start.
     """
     match = re.fullmatch(r"(\d+)([mg])b?", heap.strip().lower())
     if match is None:
-        raise UsageError(f"The heap size {heap!r} is no size.", hint="Write it as 512m or 2g.")
+        raise UsageError(f"The heap size {heap!r} is not valid.", hint="Write it as 512m or 2g.")
     megabytes = int(match[1]) * (1024 if match[2] == "g" else 1)
     if megabytes < SMALLEST_HEAP_MB:
         raise UsageError(f"A heap of {heap} is too small for OpenSearch.", hint=f"Use {SMALLEST_HEAP_MB}m or more.")
@@ -55,10 +55,10 @@ def write_settings(home: Path, server: Path, java: Java, heap: str, port: int) -
 
     Args:
         home: the node's folder, absolute.
-        server: the unpacked server, whose jvm.options is the start.
-        java: decides which options this runtime understands.
-        heap: checked by `check_heap`.
-        port: of HTTP; 0 lets the system choose a free one.
+        server: the unpacked server, whose jvm.options is the basis.
+        java: the runtime; options that it does not know are left out.
+        heap: as `check_heap` returns it.
+        port: HTTP port; 0 lets the system choose a free one.
     """
     config = home / "config"
     (config / "opensearch.yml").write_text(_node_settings(home, port), encoding="utf-8")
@@ -68,23 +68,22 @@ def write_settings(home: Path, server: Path, java: Java, heap: str, port: int) -
 
 
 def _node_settings(home: Path, port: int) -> str:
-    """The node's settings as YAML (of which JSON strings are a part).
+    """opensearch.yml.
 
     Loopback only: this build has no security plugin, so whoever reaches the port may do everything.
 
-    The disk thresholds stay on, but as free bytes. Their defaults are shares of the disk (85, 90 and 95 %), made for
-    servers: a workstation's large disk is often fuller than that with plenty of room left, and its indices would turn
-    read-only. Switched off, an ingest could fill the disk and damage the index and everything else on it.
+    The disk thresholds are free bytes. The defaults are shares of the disk (85, 90 and 95 %): on the large disk of a
+    workstation they make indices read-only with plenty of room left. Without thresholds an ingest could fill the disk.
     """
     settings = {
-        # OpenSearch's own words name the log after the cluster: opensearch.log.
+        # OpenSearch names its log after the cluster: opensearch.log.
         "cluster.name": "opensearch",
         "node.name": "local",
         "discovery.type": "single-node",
         "network.host": "127.0.0.1",
         "http.port": port,
         "transport.port": 0,
-        # Tells the ports that the system chose: no port is picked beforehand, so nobody can take it in between.
+        # Writes the chosen ports to a file, so no port has to be picked beforehand.
         "node.portsfile": True,
         "path.data": str(home / "data"),
         "path.logs": str(home / "logs"),

@@ -20,7 +20,7 @@ def jpeg(colour: str = "red") -> bytes:
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Path:
-    """Ten rows: four good, two with broken pictures, four rejected."""
+    """Ten rows: four good, two with broken images, four rejected."""
     (tmp_path / "good.jpg").write_bytes(jpeg())
     (tmp_path / "cut.jpg").write_bytes(jpeg()[:200])
     rows = [
@@ -101,7 +101,7 @@ def test_catalogue_without_categories_is_remarked(tmp_path: Path) -> None:
     report = checked(tmp_path / "a.csv", "product_id,title\n1,a\n")
     assert report.clean
     assert report.tree.nodes == 0
-    assert any("cannot be trained on" in remark for remark in report.remarks)
+    assert any("training needs categories" in remark for remark in report.remarks)
 
 
 def test_all_rejected(tmp_path: Path) -> None:

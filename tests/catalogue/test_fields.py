@@ -99,7 +99,7 @@ class TestTitle:
             product(title=value)
 
     def test_nothing_to_go_by(self) -> None:
-        with pytest.raises(ProductError, match="no title, no picture and no attribute"):
+        with pytest.raises(ProductError, match="no title, no image and no attribute"):
             product(title=None)
 
 

@@ -23,7 +23,8 @@ from clipita.config import IngestConfig, OpenSearchConfig
 from clipita.opensearch.local.node import NodeStatus
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+NAMES = ("README.md", "CONTRIBUTING.md", "STYLE.md", "SECURITY.md")
+PAGES = [*(ROOT / name for name in NAMES), *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"(?ms)^```(\w*)\n(.*?)^```$")
 EXTRAS = tuple(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"])
 
@@ -112,8 +113,9 @@ def test_pip_lines_name_extras_that_there_are() -> None:
 
 def test_files_that_the_pages_name_are_there() -> None:
     for page in PAGES:
+        text = page.read_text(encoding="utf-8")
         for name in re.findall(
-            r"`((?:docker|docs|benchmarks|tests|clipita)/[\w./*-]+)`", page.read_text(encoding="utf-8")
+            r"`((?:docker|docs|benchmarks|tests|clipita|exporters|opensearch|cli)/[\w./*-]+)`", text
         ):
             assert list(ROOT.glob(name)) or name == "docker/.env", f"{page.name}: {name}"
 

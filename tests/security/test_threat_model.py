@@ -12,7 +12,7 @@ NAMED = re.compile(r"(tests/[\w/]+\.py)::((?:\w+::)?test_\w+)")
 
 def rows() -> list[list[str]]:
     text = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
-    table = text[text.index("| from | what it could try") :].split("\n\n")[0]
+    table = text[text.index("| source | attack") :].split("\n\n")[0]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
 
 

@@ -215,7 +215,7 @@ def test_document_without_vector_is_copied_and_told(
     assert after["broken"]["photo"] == {"url": "/no/such.jpg"}
     assert "product_vector" not in after["bare"]
     told = {line["id"]: line["reason"] for line in map(json.loads, settings.rejected.read_text().splitlines())}
-    assert "nothing to go by" in told["bare"]
+    assert "no title, no image and no attribute" in told["bare"]
     assert "does not exist" in told["broken"]
 
 

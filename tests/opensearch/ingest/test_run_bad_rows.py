@@ -69,7 +69,7 @@ REASONS = {
     "bomb": "the image has too many pixels",
     "no file": "the image file does not exist",
     "empty file": "the image is empty",
-    "nothing": "the product has nothing to go by",
+    "nothing": "the product has no title, no image and no attribute",
     "path": "a category name is blank",
     "clash": "OpenSearch refused the document",
 }

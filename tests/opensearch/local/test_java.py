@@ -36,7 +36,7 @@ def test_java_home_of_opensearch_wins(tmp_path: Path) -> None:
 @pytest.mark.parametrize("release", ["17", "1.8"])
 def test_old_java_home_of_opensearch_is_refused(tmp_path: Path, release: str) -> None:
     old = make_java(tmp_path / "old", release)
-    with pytest.raises(LocalNodeError, match=f"Java {release.removeprefix('1.')}; OpenSearch needs 21"):
+    with pytest.raises(LocalNodeError, match=f"Java {release.removeprefix('1.')}; OpenSearch needs Java 21"):
         choose_java({"OPENSEARCH_JAVA_HOME": str(old)}, tmp_path / "none")
 
 

@@ -1,11 +1,8 @@
-"""The running local node: what the commands and the connection say about it."""
+"""The running local node, and what a connection to it can do."""
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,11 +18,6 @@ from clipita.opensearch.local.node import LocalNode, NodeStatus
 pytestmark = pytest.mark.integration
 
 INDEX = "local-node-test"
-
-
-def clipita(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from clipita.cli import main; main()", "opensearch", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
 
 @pytest.fixture
@@ -45,42 +37,6 @@ def test_second_start_reports_the_running_node(node: NodeStatus, home: Path) -> 
     again = LocalNode(home).start()
     assert again.already_running
     assert (again.url, again.pid) == (node.url, node.pid)
-
-
-def test_start_command_reports_it_and_says_what_it_ignores(node: NodeStatus, home: Path) -> None:
-    result = clipita("start", "--home", str(home), "--heap", "2g", "--json")
-    assert result.returncode == 0
-    told = json.loads(result.stdout)
-    assert (told["url"], told["pid"], told["already_running"]) == (node.url, node.pid, True)
-    assert "heap of 512m" in result.stderr
-
-
-def test_status_command(node: NodeStatus, home: Path) -> None:
-    result = clipita("status", "--home", str(home), "--json")
-    assert result.returncode == 0
-    assert json.loads(result.stdout)["url"] == node.url
-    assert node.url in clipita("status", "--home", str(home)).stdout
-
-
-def test_status_and_stop_of_a_folder_without_node(tmp_path: Path) -> None:
-    status = clipita("status", "--home", str(tmp_path), "--json")
-    assert status.returncode == 1
-    assert json.loads(status.stdout) == {"running": False, "url": None}
-    stop = clipita("stop", "--home", str(tmp_path))
-    assert stop.returncode == 0
-    assert "No node runs" in stop.stdout
-
-
-def test_logs_command(node: NodeStatus, home: Path) -> None:
-    whole = clipita("logs", "--home", str(home), "-n", "100000").stdout
-    assert "] started" in whole
-    assert len(clipita("logs", "--home", str(home), "-n", "2").stdout.splitlines()) == 2
-
-
-def test_logs_command_without_log(tmp_path: Path) -> None:
-    result = clipita("logs", "--home", str(tmp_path))
-    assert result.returncode == 1
-    assert "There is no log" in result.stderr
 
 
 def test_node_has_a_session_of_its_own(node: NodeStatus) -> None:

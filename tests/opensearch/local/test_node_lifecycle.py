@@ -83,7 +83,7 @@ def test_taken_port_fails_with_the_log(home: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        with pytest.raises(LocalNodeError, match="ended while it was starting") as caught:
+        with pytest.raises(LocalNodeError, match="ended during its start") as caught:
             LocalNode(home).start(port=taken.getsockname()[1])
     assert "Address already in use" in str(caught.value)
     assert str(home / "logs") in str(caught.value)

@@ -100,21 +100,21 @@ def test_process_with_brackets_in_its_name_is_read(spawn: Spawn) -> None:
 def test_stop_ends_the_process_and_forgets_it(tmp_path: Path, spawn: Spawn) -> None:
     child = spawn(SLEEP)
     process.write_state(tmp_path, state_of(child.pid))
-    remarks: list[str] = []
-    assert LocalNode(tmp_path).stop(remarks.append) is True
+    warnings: list[str] = []
+    assert LocalNode(tmp_path).stop(warnings.append) is True
     assert child.wait(10) == -signal.SIGTERM
-    assert remarks == []
+    assert warnings == []
     assert not (tmp_path / "state.json").exists()
 
 
 def test_stop_kills_a_process_that_does_not_listen(tmp_path: Path, spawn: Spawn) -> None:
     child = spawn(DEAF)
     process.write_state(tmp_path, state_of(child.pid))
-    remarks: list[str] = []
-    assert LocalNode(tmp_path).stop(remarks.append, timeout=0.3) is True
+    warnings: list[str] = []
+    assert LocalNode(tmp_path).stop(warnings.append, timeout=0.3) is True
     assert child.wait(10) == -signal.SIGKILL
-    assert len(remarks) == 1
-    assert "killed" in remarks[0]
+    assert len(warnings) == 1
+    assert "killed" in warnings[0]
 
 
 def test_process_that_has_not_answered_yet_is_starting(tmp_path: Path, spawn: Spawn) -> None:
@@ -151,7 +151,7 @@ def test_folder_that_cannot_be_made(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("port", [-1, 65536])
 def test_port_out_of_range(tmp_path: Path, port: int) -> None:
-    with pytest.raises(UsageError, match="not a port"):
+    with pytest.raises(UsageError, match=f"port {port} is not valid"):
         LocalNode(tmp_path).start(port=port)
 
 
