@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import tomllib
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from clipita.errors import ConfigError
-from clipita.options import check_known, option, read_environment, read_table
+from clipita.options import check_known, option, read_environment, read_file, read_table
 
 CONFIG_FILE = "clipita.toml"
 
@@ -370,7 +368,8 @@ def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> 
     Raises:
         ConfigError: the named file is missing or not TOML, or holds an unknown section or key or a wrong type.
     """
-    tables = _read_tables(path)
+    file = path or Path(CONFIG_FILE)
+    tables = {} if path is None and not file.exists() else read_file(file)
     base = (path or Path(CONFIG_FILE)).parent
     environ = os.environ if environ is None else environ
     known = sections()
@@ -392,17 +391,3 @@ def override(section: Any, **flags: Any) -> Any:
 def sections() -> dict[str, type]:
     """The sections of clipita.toml and their classes."""
     return {name: kind for name, kind in typing.get_type_hints(Config).items() if name != "given"}
-
-
-def _read_tables(path: Path | None) -> dict[str, Any]:
-    file = path or Path(CONFIG_FILE)
-    if path is None and not file.exists():
-        return {}
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"There is no configuration file {file}.", hint="Write one with: clipita init") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file} cannot be read: {error}.") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{file} is not valid TOML: {error}.") from error

@@ -11,6 +11,7 @@ import difflib
 import functools
 import math
 import operator
+import tomllib
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -157,6 +158,22 @@ def check_known(name: str, known: Mapping[str, Any], complaint: str) -> None:
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1)
         raise ConfigError(f"{complaint}.", hint=f"Did you mean {near[0]}?" if near else f"Known: {', '.join(known)}.")
+
+
+def read_file(file: Path) -> dict[str, Any]:
+    """The tables of a TOML file.
+
+    Raises:
+        ConfigError: it is missing, cannot be read, or is not TOML.
+    """
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"There is no configuration file {file}.", hint="Write one with: clipita init") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file} cannot be read: {error}.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{file} is not valid TOML: {error}.") from error
 
 
 def read_table(section: type, table: Any, where: str, base: Path) -> dict[str, Any]:

@@ -164,7 +164,6 @@ def test_torch_stays_out_of_searching_and_ingesting(module: str) -> None:
         assert found.module.split(".")[0] not in TORCH, f"{MODULES[module]}:{found.line}: imports {found.module}"
 
 
-@pytest.mark.xfail(strict=True, reason="opensearch/search: page_html and results import each other")
 def test_no_modules_import_each_other() -> None:
     assert structure.circles() == []
 
@@ -198,14 +197,7 @@ def test_no_file_is_too_long(file: Path) -> None:
     assert structure.lines(file) <= MAX_LINES
 
 
-FOLDERS = [
-    pytest.param(
-        folder,
-        size,
-        marks=pytest.mark.xfail(strict=True, reason="to be split") if folder == "opensearch/search" else (),
-    )
-    for folder, size in structure.folder_sizes().items()
-]
+FOLDERS = structure.folder_sizes().items()
 
 
 @pytest.mark.parametrize(("folder", "size"), FOLDERS)

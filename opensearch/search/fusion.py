@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from clipita.errors import ClusterVersionError
@@ -38,17 +38,17 @@ class Fusion:
             constant to fused scores; for tuning.
         oldest: version from which neural-search fuses as documented; None where every k-NN cluster computes it.
         processor: weights and rank constant to the search pipeline's processor; None where it needs no pipeline.
+        native: whether neural-search fuses two ranked lists.
     """
 
     name: str
     scores: Callable[[Scores, Scores, float, float, int], Scores]
     oldest: tuple[int, int, int] | None = None
     processor: Callable[[list[float], int], dict[str, Any]] | None = None
+    native: bool = field(init=False)
 
-    @property
-    def native(self) -> bool:
-        """Whether neural-search fuses two ranked lists."""
-        return self.processor is not None
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "native", self.processor is not None)
 
     def pipeline(self, weight: float, rank_constant: int) -> dict[str, Any]:
         """The search pipeline of a native fusion.

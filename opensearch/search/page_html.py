@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from clipita import templates
-from clipita.opensearch.search.results import Hit, SearchPage
+
+if TYPE_CHECKING:
+    from clipita.opensearch.search.results import Hit, SearchPage
 
 MODE_NAMES = {"lexical": "BM25 alone", "vector": "the vector alone", "hybrid": "hybrid: BM25 and vector"}
 LONGEST_QUERY = 200

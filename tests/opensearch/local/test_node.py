@@ -49,11 +49,11 @@ def test_connection_without_url_finds_the_node(node: NodeStatus, home: Path) -> 
     client.close()
 
 
-def test_node_has_lucene_knn_only(client: OpenSearch) -> None:
+def test_node_has_lucene_knn_and_neural_search(client: OpenSearch) -> None:
     found = capabilities(client)
     assert found.version == (3, 6, 0)
     assert found.knn
-    assert (found.neural_search, found.ml_commons, found.faiss, found.engine) == (False, False, False, "lucene")
+    assert (found.neural_search, found.ml_commons, found.faiss, found.engine) == (True, False, False, "lucene")
 
 
 def test_knn_search_works(client: OpenSearch) -> None:
