@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import shlex
 import sys
 from collections.abc import Sequence
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from clipita import __version__, config
+from clipita import config
 from clipita.cli import console
 from clipita.cli.common import (
     STDOUT,
@@ -26,13 +25,9 @@ from clipita.cli.common import (
 from clipita.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
-    from clipita.catalogue.product import Rejection
-    from clipita.catalogue.reader import CatalogueFile
-    from clipita.evaluation.encode import Evaluated, Model
-    from clipita.evaluation.protocol import Subset, SystemResult, TreeProtocol
+    from clipita.evaluation.protocol import Subset
 
 SOME_REJECTED = 3
-_SHOWN_REJECTIONS = 5
 
 
 @click.command("evaluate")
@@ -55,7 +50,7 @@ _SHOWN_REJECTIONS = 5
     help="Measure the models once more with this taken from all products; may be repeated.",
 )
 @click.option("--json", "json_file", metavar="FILE", type=click.Path(path_type=Path), help="All results; - is stdout.")
-@click.option("--report", "report_file", metavar="FILE", type=click.Path(path_type=Path), help="A page with pictures.")
+@click.option("--report", "report_file", metavar="FILE", type=click.Path(path_type=Path), help="A page with images.")
 @click.option("--image-root", type=click.Path(path_type=Path), help="Folder of relative image paths.")
 @device_option
 @url_option
@@ -73,7 +68,7 @@ def command(
     device: str | None,
     url: str | None,
     config_file: Path | None,
-    **flags: Any,
+    **given: Any,
 ) -> int:
     """Measure category search on CATALOGUE, products that training did not see.
 
@@ -92,39 +87,31 @@ def command(
       clipita evaluate test.parquet --without image --without title
       clipita evaluate test.parquet --index products --report report.html --json results.json
     """
-    from clipita.catalogue.reader import CatalogueFile
-    from clipita.evaluation.protocol import TreeProtocol
-
     if url is not None and index is None:
         raise UsageError("--url names a cluster, but no index of it is to be measured.", hint="Add --index products.")
     settings = config.load(config_file)
-    fields = mapped_fields(settings, flags)
+    fields = mapped_fields(settings, given)
     source = catalogue_file or settings.catalogue.test
     if source is None:
         raise ConfigError("No catalogue is named.", hint="Give CATALOGUE, or set test in [catalogue] of clipita.toml.")
     check_targets(source, json_file, report_file)
-    session = _Session(settings, device or settings.ingest.device)
-    catalogue = CatalogueFile(source, fields, image_root or settings.catalogue.image_root)
-    models = session.open_models(bundles)
-    evaluated = session.encode(catalogue, models, tuple(dict.fromkeys(without)))
-    protocol = TreeProtocol(evaluated.products)
-    if models:
-        names = [{name for path in model.bundle.categories for name in path} for model in models]
-        protocol.select(subset, set.intersection(*names))
-    elif without:
-        raise UsageError("--without measures models, and there is none.", hint="Name a bundle with --model.")
-    elif subset != "all":
-        raise UsageError("Without a model no category is seen or unseen.", hint="Name a bundle with --model.")
-    results = session.measure_offline(protocol, evaluated, models)
-    live: dict[str, Any] | None = None
-    if index is not None:
-        from clipita.cli.evaluate_live import measure_live
+    from clipita import api
 
-        cluster = config.override(settings.opensearch, index=index, url=url)
-        measured = measure_live(protocol, models, cluster, settings.given.get("search"), session.device, session.remark)
-        results += measured.results
-        live = measured.facts
-    document = session.document(catalogue, protocol, results, models, live)
+    default = settings.export.bundle
+    absent = not bundles and not default.exists()
+    missing = f"There is no bundle {default}, so only BM25 is measured; make one with: clipita export-onnx"
+    if absent:
+        _warn(missing)
+    with console.progress("") as bar:
+        measured = api.evaluate(
+            source, models=() if absent else bundles or (default,), index=index,
+            opensearch=config.override(settings.opensearch, url=url), search=settings.given.get("search"),
+            subset=subset, without=without, fields=fields, image_root=image_root or settings.catalogue.image_root,
+            device=device or settings.ingest.device, progress=console.stages(bar), warn=_warn,
+        )  # fmt: skip
+    if absent:
+        measured.warnings.insert(0, missing)
+    document = measured.as_json(shlex.join(["clipita", *sys.argv[1:]]))
     if json_file == STDOUT:
         console.print_json(document)
     else:
@@ -132,140 +119,18 @@ def command(
     if json_file is not None and json_file != STDOUT:
         write(json_file, _json_bytes(document))
     if report_file is not None:
-        write(report_file, session.report(catalogue, protocol, results, document).encode())
+        told = len(measured.warnings)
+        with console.progress("images") as bar:
+            page = measured.report(console.stages(bar))
+        for warning in measured.warnings[told:]:
+            _warn(warning)
+        write(report_file, page.encode())
         click.echo(f"The report is in {report_file}.", err=True)
-    return SOME_REJECTED if session.rejections else 0
+    return SOME_REJECTED if measured.rejections else 0
 
 
-class _Session:
-    """One evaluation: what was remarked and rejected on the way."""
-
-    def __init__(self, settings: config.Config, device: str) -> None:
-        self.settings = settings
-        self.device = device
-        self.remarks: list[str] = []
-        self.rejections: list[Rejection] = []
-
-    def remark(self, text: str) -> None:
-        """Say it now, and again in JSON and report."""
-        self.remarks.append(text)
-        click.echo(click.style("Note: ", fg="yellow", bold=True) + text, err=True)
-
-    def open_models(self, bundles: Sequence[Path]) -> list[Model]:
-        default = self.settings.export.bundle
-        if not bundles and not default.exists():
-            self.remark(f"There is no bundle {default}, so only BM25 is measured; make one with: clipita export-onnx")
-            return []
-        from clipita.evaluation.encode import Model
-        from clipita.runtime import Bundle, ProductEncoder, TextEncoder
-
-        loaded = [Bundle.load(path) for path in bundles or (default,)]
-        names = [bundle.name for bundle in loaded]
-        return [
-            Model(
-                bundle.name if names.count(bundle.name) == 1 else f"{bundle.name} ({bundle.path})",
-                bundle,
-                TextEncoder(bundle, self.device),
-                ProductEncoder(bundle, self.device),
-            )
-            for bundle in loaded
-        ]
-
-    def encode(self, catalogue: CatalogueFile, models: Sequence[Model], without: Sequence[str]) -> Evaluated:
-        from clipita.evaluation.encode import encode_catalogue
-
-        columns = [name.partition("^")[0] for name in self.settings.search.fields]
-        with console.progress() as bar:
-            verb = "Encoding" if models else "Reading"
-            task = bar.add_task(f"{verb} {catalogue.file.name}", total=catalogue.rows, note="")
-            evaluated = encode_catalogue(
-                catalogue,
-                models,
-                kept_columns=columns,
-                without=without,
-                on_reject=self.rejections.append,
-                on_products=lambda count: bar.advance(task, count),
-            )
-        if self.rejections:
-            shown = "; ".join(
-                f"row {item.row} ({item.id}): {item.reason}" for item in self.rejections[:_SHOWN_REJECTIONS]
-            )
-            more = "; …" if len(self.rejections) > _SHOWN_REJECTIONS else ""
-            self.remark(f"{len(self.rejections):,} products cannot be used and are left out: {shown}{more}")
-        return evaluated
-
-    def measure_offline(
-        self, protocol: TreeProtocol, evaluated: Evaluated, models: Sequence[Model]
-    ) -> list[SystemResult]:
-        from clipita.evaluation.systems import measure_bm25, measure_models
-
-        return [
-            measure_bm25(protocol, self.settings.search.fields, self.remark),
-            *measure_models(protocol, evaluated, models, self.remark),
-        ]
-
-    def document(
-        self,
-        catalogue: CatalogueFile,
-        protocol: TreeProtocol,
-        results: Sequence[SystemResult],
-        models: Sequence[Model],
-        live: dict[str, Any] | None,
-    ) -> dict[str, Any]:
-        from clipita.evaluation.summary import as_json
-
-        return {
-            **as_json(protocol, results),
-            "catalogue": str(catalogue.file),
-            "models": [
-                {
-                    "system": model.name,
-                    "fingerprint": model.bundle.fingerprint,
-                    "modalities": model.bundle.modalities,
-                    "zero_shot": model.bundle.zero_shot,
-                }
-                for model in models
-            ],
-            "live": live,
-            "search": {name: getattr(self.settings.search, name) for name in ("fields", "weight", "pivot")},
-            "rejected": [{"row": item.row, "id": item.id, "reason": item.reason} for item in self.rejections],
-            "remarks": self.remarks,
-            "command": shlex.join(["clipita", *sys.argv[1:]]),
-            "version": __version__,
-            "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        }
-
-    def report(
-        self,
-        catalogue: CatalogueFile,
-        protocol: TreeProtocol,
-        results: Sequence[SystemResult],
-        document: dict[str, Any],
-    ) -> str:
-        from clipita.evaluation.report import Report, choose_pair, render
-        from clipita.evaluation.thumbnails import thumbnails
-
-        left, right = choose_pair(results)
-        facts = {
-            "Catalogue": catalogue.file.name,
-            "Products": f"{len(protocol.products):,}",
-            "Queries": f"{len(protocol.queries):,}",
-        }
-        if document["models"]:
-            facts["Model"] = ", ".join(f"{item['system']} {item['fingerprint'][:8]}" for item in document["models"])
-        if document["live"]:
-            facts["Index"] = document["live"]["index"]
-        facts["Made"] = f"{document['created'][:10]}, clipita {__version__}"
-        page = Report(protocol, results, left, right, facts, self.remarks)
-        wanted = page.pictured()
-        with console.progress("pictures") as bar:
-            task = bar.add_task("Shrinking pictures", total=len(wanted), note="")
-            small, failed = thumbnails(catalogue, wanted, lambda: bar.advance(task))
-        if failed:
-            self.remark(
-                f"{len(failed)} pictures cannot be read and are missing in the report, the first of {failed[0]}."
-            )
-        return render(page, small)
+def _warn(text: str) -> None:
+    click.echo(click.style("Note: ", fg="yellow", bold=True) + text, err=True)
 
 
 def _json_bytes(document: dict[str, Any]) -> bytes:

@@ -5,50 +5,40 @@ from __future__ import annotations
 import os
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from clipita import config
 from clipita.cli import console
-from clipita.cli.common import config_option, fields_options, json_option, mapped_fields
-from clipita.errors import ConfigError, MissingExtraError
+from clipita.cli.common import config_option, fields_options, flags, json_option, mapped_fields
+from clipita.errors import ConfigError
+from clipita.options import options
 from clipita.training.recipes import Recipe, apply_recipe
+
+if TYPE_CHECKING:
+    from clipita.training.trainer import Epoch
+
+
+MODEL = ("tower", "pretrained", "tower_config", "modalities", "dim")
+TRAINING = ("run", "loss", "epochs", "batch_size", "seed", "unfreeze", "device", "lora_rank", "cache")
 
 
 @click.command("train")
 @click.argument("train_file", required=False, type=click.Path(path_type=Path))
 @click.option("--valid", type=click.Path(path_type=Path), help="Products to stop by; never the ones you report on.")
-@click.option("--run", type=click.Path(path_type=Path), help="Folder of the training; default runs/clip-ita.")
-@click.option("--tower", help="open_clip model, for instance ViT-B-32, or local-dir:/path, or hf-hub:org/name.")
-@click.option("--pretrained", help="Weights: an open_clip tag, or a checkpoint file.")
-@click.option("--tower-config", type=click.Path(path_type=Path), help="An open_clip model config (JSON) of your own.")
-@click.option("--modalities", help="What a product's vector is made of: ITA, or any of I, T, A, IT, IA, TA.")
+@flags(options(config.ModelConfig), *MODEL)
 @click.option(
     "--recipe",
     type=click.Choice(["default", "paper"]),
     help="default: corrections of the pretrained text space. paper: CLIP-ITA's own heads and loss.",
 )
-@click.option("--loss", type=click.Choice(["tree", "infonce"]), help="tree, or the paper's InfoNCE.")
-@click.option("--dim", type=click.IntRange(8, 4096), help="Length of a vector; default 384.")
+@flags(options(config.TrainingConfig), *TRAINING, lora_rank="--lora", unfreeze="--unfreeze/--freeze")
 @click.option(
     "--hold-out-categories",
     metavar="N|FILE",
-    help="Leave categories out, to measure how new ones fare: N leaves drawn by the seed, or a file of names.",
+    help="Leave categories out, to measure how new ones are found: N leaves drawn by the seed, or a file of names.",
 )
-@click.option("--epochs", type=click.IntRange(1), help="Passes over the catalogue, at the most.")
-@click.option("--batch-size", type=click.IntRange(2), help="Products a step.")
-@click.option("--seed", type=int, help="Makes the training repeatable; default 0.")
-@click.option("--unfreeze/--freeze", default=None, help="Train the towers too (a GPU, or a small tower), or not.")
-@click.option("--device", metavar="DEVICE", help="cpu, cuda or cuda:N; default cpu. With torchrun cuda is a GPU each.")
-@click.option(
-    "--lora",
-    "lora_rank",
-    metavar="RANK",
-    type=click.IntRange(0),
-    help="Train low-rank adapters on the towers' linear layers, 8 for instance; merged at the end. Wants a GPU.",
-)
-@click.option("--cache", type=click.Path(path_type=Path), help="Where tower features are kept between trainings.")
 @click.option("--force", is_flag=True, help="Replace what the run folder holds.")
 @fields_options
 @json_option
@@ -61,7 +51,7 @@ def command(
     force: bool,
     recipe: Recipe | None,
     hold_out_categories: str | None,
-    **flags: Any,
+    **given: Any,
 ) -> int:
     """Train CLIP-ITA on TRAIN_FILE: category names and products into one space.
 
@@ -91,35 +81,25 @@ def command(
       clipita train --lora 8 --batch-size 128 --run runs/lora
     """
     settings = config.load(config_file)
-    fields = mapped_fields(settings, flags)
+    fields = mapped_fields(settings, given)
     files = _sources(settings, train_file, valid)
-    model_flags = {name: flags.pop(name) for name in _MODEL_FLAGS}
     model, training = settings.model, settings.training
     if recipe is not None:
         model, training = apply_recipe(recipe, model, training)
-    model, training = config.override(model, **model_flags), config.override(training, **flags)
+    model = config.override(model, **{name: given.pop(name) for name in MODEL})
+    training = config.override(training, **given)
     # Threads that wait by spinning make training ten times as slow beside another busy program; read when torch loads.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    try:
-        from clipita.training.distributed import joined
-        from clipita.training.prepare import Sources
-        from clipita.training.run import train
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(error.name or "torch", "train") from error
-    with joined(training.device) as ranks, console.progress("") if ranks.first else nullcontext() as bar:
-        outcome = train(
-            Sources(*files, fields, settings.catalogue.image_root, _hold_out(hold_out_categories)),
-            model,
-            training,
-            console.stages(bar) if bar is not None else lambda *_: None,
-            lambda epoch: console.note(
-                f"Epoch {epoch.number}: loss {epoch.loss:.3f}, valid R-precision {epoch.r_precision:.1f}"
-                f"{' *' if epoch.best else ''} ({epoch.seconds:.1f} s)"
-            ),
-            force=force,
-            ranks=ranks,
-        )
-    if not ranks.first:
+    from clipita import api
+
+    # Of several processes that torchrun started the first one alone speaks.
+    with console.progress("") if os.environ.get("RANK", "0") == "0" else nullcontext() as bar:
+        outcome = api.train(
+            *files, model=model, training=training, fields=fields, image_root=settings.catalogue.image_root,
+            hold_out=_hold_out(hold_out_categories), force=force,
+            progress=None if bar is None else console.stages(bar), on_epoch=_tell_epoch,
+        )  # fmt: skip
+    if outcome is None:
         return 0
     if outcome.rejected:
         console.note(f"{outcome.rejected} rows could not be used: {training.run / 'rejected.jsonl'}")
@@ -146,7 +126,11 @@ def command(
     return 3 if outcome.rejected else 0
 
 
-_MODEL_FLAGS = ("tower", "pretrained", "tower_config", "modalities", "dim")
+def _tell_epoch(epoch: Epoch) -> None:
+    console.note(
+        f"Epoch {epoch.number}: loss {epoch.loss:.3f}, valid R-precision {epoch.r_precision:.1f}"
+        f"{' *' if epoch.best else ''} ({epoch.seconds:.1f} s)"
+    )
 
 
 def _sources(settings: config.Config, train_file: Path | None, valid: Path | None) -> tuple[Path, Path]:

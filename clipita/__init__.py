@@ -10,9 +10,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from clipita.api import ingest
+    from clipita.api import evaluate, export, ingest, train
 
-__all__ = ["ingest"]
+__all__ = ["evaluate", "export", "ingest", "train"]
 __version__ = "0.1.0"
 
 

@@ -10,19 +10,222 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clipita.config import FieldsConfig, IngestConfig, OpenSearchConfig, SearchConfig
-from clipita.errors import AuthenticationError, UsageError
+from clipita.config import (
+    ExportConfig,
+    FieldsConfig,
+    IngestConfig,
+    ModelConfig,
+    OpenSearchConfig,
+    SearchConfig,
+    TrainingConfig,
+    override,
+)
+from clipita.errors import AuthenticationError, MissingExtraError, UsageError
 
 if TYPE_CHECKING:
     from opensearchpy import OpenSearch
 
     from clipita.catalogue.reader import CatalogueFile
+    from clipita.evaluation.evaluate import Evaluation
+    from clipita.evaluation.protocol import Subset
     from clipita.opensearch.ingest.outcomes import IngestReport
     from clipita.opensearch.ingest.run import Ingest
     from clipita.runtime import Bundle
+    from clipita.training.recipes import Recipe
+    from clipita.training.run import Outcome
+    from clipita.training.trainer import Epoch
 
 Warn = Callable[[str], None]
 Progress = Callable[[int, int | None], None]
+Stages = Callable[[str, int, int | None], None]
+"""Called with a stage, how far it is, and out of how much where that is known."""
+
+
+def train(
+    train: str | Path,
+    valid: str | Path,
+    *,
+    model: ModelConfig | None = None,
+    training: TrainingConfig | None = None,
+    recipe: Recipe | None = None,
+    fields: FieldsConfig | None = None,
+    image_root: Path | None = None,
+    hold_out: int | Path | None = None,
+    force: bool = False,
+    progress: Stages | None = None,
+    on_epoch: Callable[[Epoch], None] | None = None,
+) -> Outcome | None:
+    """Train CLIP-ITA into the folder `training.run`, or go on where an interrupted call stopped.
+
+    Under torchrun each process makes the same call; see docs/scale.md.
+
+    Example::
+
+        outcome = clipita.train("train.parquet", "valid.parquet", training=TrainingConfig(epochs=5))
+        print(outcome.best.r_precision)
+
+    Args:
+        train: products to learn from.
+        valid: products to stop by.
+        model: towers, modalities, sizes.
+        training: loss, epochs, seed, folders.
+        recipe: `default` or `paper`: its settings take the place of those in `model` and `training`.
+        fields: which column is what.
+        image_root: folder of relative image paths.
+        hold_out: categories that training must not see: how many leaves, drawn by the seed, or a file of names.
+        force: replace what the run folder holds.
+        progress: called during long work.
+        on_epoch: called after every epoch.
+
+    Returns:
+        The model and its figures; None in a process that is not the first of several.
+
+    Raises:
+        MissingExtraError: the extra `train` is not installed.
+        CheckpointError: the folder holds a finished training, or one with other settings.
+        TrainingError, CatalogueError, ConfigError: towers, products or settings cannot be used.
+    """
+    try:
+        from clipita.training.distributed import joined
+        from clipita.training.prepare import Sources
+        from clipita.training.recipes import apply_recipe
+        from clipita.training.run import train as run
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(error.name or "torch", "train") from error
+    model, training = model or ModelConfig(), training or TrainingConfig()
+    if recipe is not None:
+        model, training = apply_recipe(recipe, model, training)
+    sources = Sources(Path(train), Path(valid), fields or FieldsConfig(), image_root, hold_out)
+    with joined(training.device) as ranks:
+        tell = progress if progress is not None and ranks.first else lambda *_: None
+        outcome = run(sources, model, training, tell, on_epoch or (lambda _: None), force=force, ranks=ranks)
+    return outcome if ranks.first else None
+
+
+def export(
+    run: str | Path = TrainingConfig.run,
+    *,
+    catalogue: str | Path | CatalogueFile,
+    config: ExportConfig | None = None,
+    dim: int | None = None,
+    products: int | None = None,
+    fields: FieldsConfig | None = None,
+    image_root: Path | None = None,
+    command: str = "clipita.export",
+    progress: Warn | None = None,
+) -> Bundle:
+    """Export a trained model as a bundle that runs without PyTorch, compared with PyTorch on real products.
+
+    Example::
+
+        bundle = clipita.export("runs/clip-ita", catalogue="valid.parquet", config=ExportConfig(precision="int8"))
+
+    Args:
+        run: the folder of the training.
+        catalogue: real products for the comparison.
+        config: folder of the bundle, precision, how close it must be to PyTorch.
+        dim: cut the vectors to this length.
+        products: how many to compare on; None as in `config`, by the precision.
+        fields: which column is what.
+        image_root: folder of relative image paths.
+        command: recorded in the manifest as what made the bundle.
+        progress: called with what is being done.
+
+    Returns:
+        The bundle; `manifest["export"]` has the comparison.
+
+    Raises:
+        MissingExtraError: the extra `train` or onnxruntime is not installed.
+        CheckpointError: there is no finished training.
+        ExportError: a graph cannot be exported or written, or the folder holds something that is not a bundle.
+        ParityError: ONNX and PyTorch disagree; nothing is left behind.
+    """
+    try:
+        from clipita.catalogue.reader import CatalogueFile
+        from clipita.exporters.bundle import export_bundle
+        from clipita.model.checkpoint import load_run
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(error.name or "onnx", "train,cpu") from error
+    config = config or ExportConfig()
+    count = products or (config.parity_products if config.precision == "fp32" else config.retrieval_products)
+    if not isinstance(catalogue, CatalogueFile):
+        catalogue = CatalogueFile(Path(catalogue), fields, image_root)
+    trained = load_run(Path(run))
+    if dim is not None:
+        trained.model.truncate(dim)
+    bundle, _ = export_bundle(
+        trained, catalogue, config.bundle, lowest_cosine=config.parity, products=count, precision=config.precision,
+        max_loss=config.max_loss, command=command, report=progress or (lambda _: None),
+    )  # fmt: skip
+    return bundle
+
+
+def evaluate(
+    catalogue: str | Path | CatalogueFile,
+    *,
+    models: Sequence[str | Path | Bundle] = (),
+    index: str | None = None,
+    opensearch: OpenSearchConfig | None = None,
+    search: SearchConfig | Mapping[str, Any] | None = None,
+    subset: Subset = "all",
+    without: Sequence[str] = (),
+    fields: FieldsConfig | None = None,
+    image_root: Path | None = None,
+    device: str = "cpu",
+    progress: Stages | None = None,
+    warn: Warn | None = None,
+) -> Evaluation:
+    """Measure category search on products that training did not see.
+
+    Every category name is a query; a product is right if the category lies on its path.
+
+    Example::
+
+        measured = clipita.evaluate("test.parquet", models=["model/"], index="products")
+        print(measured.as_json()["rows"])
+
+    Args:
+        catalogue: the products.
+        models: bundles; without one BM25 alone is measured.
+        index: a live index to measure too, by its alias: lexical, vector and hybrid.
+        opensearch: its cluster.
+        search: fields that BM25 reads, weight and so on, as of `ProductSearch`.
+        subset: `seen` or `unseen`: only categories that the training of the models saw, or did not.
+        without: `image`, `title` or `attributes`: the models once more on products that lack it.
+        fields: which column is what.
+        image_root: folder of relative image paths.
+        device: where the models run: cpu, cuda or cuda:N.
+        progress: called during long work.
+        warn: called with what a reader must know, in sentences.
+
+    Raises:
+        CatalogueError, BundleError, DeviceError: the catalogue or a model cannot be used.
+        UsageError: `subset` or `without` and no model.
+        ClusterError: no connection, no such index, vectors of another model, or none of the products is in it.
+    """
+    from clipita.catalogue.reader import CatalogueFile
+    from clipita.evaluation.evaluate import evaluate_offline
+    from clipita.opensearch.search.settings import settings_for
+
+    tell, said = progress or (lambda *_: None), warn or (lambda _: None)
+    if not isinstance(catalogue, CatalogueFile):
+        catalogue = CatalogueFile(Path(catalogue), fields, image_root)
+    measured = evaluate_offline(
+        catalogue, [Path(one) if isinstance(one, str) else one for one in models], settings_for({}, search),
+        subset=subset, without=without, device=device, progress=tell, warn=said,
+    )  # fmt: skip
+    if index is not None:
+        from clipita.opensearch.search.live import measure_live
+
+        def noted(text: str) -> None:
+            measured.warnings.append(text)
+            said(text)
+
+        cluster = override(opensearch or OpenSearchConfig(), index=index)
+        live = measure_live(measured.protocol, measured.models, cluster, search, device, tell, noted)
+        measured.results += live.results
+        measured.live = live.facts
+    return measured
 
 
 def ingest(

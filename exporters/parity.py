@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +12,6 @@ import torch
 
 from clipita.catalogue.product import Product
 from clipita.catalogue.reader import CatalogueFile
-from clipita.config import FieldsConfig
 from clipita.errors import CatalogueError, ExportError, ParityError, ProductError
 from clipita.evaluation.protocol import System, TreeProtocol
 from clipita.model.checkpoint import TrainedModel
@@ -203,18 +201,3 @@ def _demand(cosines: npt.NDArray[np.float64], names: Sequence[str], lowest: floa
             f"at least {lowest} is demanded. No bundle was written.",
             hint="Try another --precision; of fp32, please report the tower, torch's and onnxruntime's versions.",
         )
-
-
-def open_catalogue(files: Sequence[Path | None], fields: FieldsConfig, image_root: Path | None) -> CatalogueFile:
-    """The first of the files that exists.
-
-    Raises:
-        ExportError: none does.
-    """
-    for file in files:
-        if file is not None and file.is_file():
-            return CatalogueFile(file, fields, image_root)
-    raise ExportError(
-        "No catalogue is at hand to compare ONNX and PyTorch on real products.",
-        hint="Give one with --catalogue, or set valid in [catalogue] of clipita.toml.",
-    )

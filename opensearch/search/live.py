@@ -1,13 +1,13 @@
-"""The live part of `clipita evaluate`: what the index holds, and its rankings in all modes."""
+"""The live index measured by the queries of an evaluation: what it holds, and its rankings in all modes."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from clipita.cli import console
-from clipita.config import OpenSearchConfig
+from clipita.config import OpenSearchConfig, SearchConfig
 from clipita.errors import ClusterError, QueryError
 from clipita.evaluation.encode import Model
 from clipita.evaluation.protocol import System, SystemResult, TreeProtocol
@@ -23,11 +23,12 @@ if TYPE_CHECKING:
     from opensearchpy import OpenSearch
 
 MAX_TERMS = 65_536
-"""`index.max_terms_count` as shipped: more ids than these cannot be a filter."""
+"""`index.max_terms_count` by default: more ids than these cannot be a filter."""
 _IDS_AT_ONCE = 5_000
 _SHOWN_IDS = 3
 
-Remark = Callable[[str], None]
+Warn = Callable[[str], None]
+Progress = Callable[[str, int, int | None], None]
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,10 @@ def measure_live(
     protocol: TreeProtocol,
     models: Sequence[Model],
     cluster: OpenSearchConfig,
-    search_config: Mapping[str, Any] | None,
+    search_config: SearchConfig | Mapping[str, Any] | None,
     device: str,
-    remark: Remark,
+    progress: Progress,
+    warn: Warn,
 ) -> LiveResults:
     """Ask the index all queries, in the modes lexical, vector and hybrid; without a model, lexical alone.
 
@@ -73,13 +75,13 @@ def measure_live(
     try:
         index = indices.require(client, cluster.index)
         if not index.complete:
-            remark(f"The index {cluster.index} is not whole: no ingest run came to its end there.")
+            warn(f"The index {cluster.index} is not complete: no ingest run finished there.")
         # Of several models the one that made the index; otherwise the search itself says that none fits.
         fitting = [model for model in models if model.bundle.fingerprint == index.fingerprint]
         model = next(iter(fitting or models), None)
         bundle: Any = None if model is None else model.bundle
         search = ProductSearch(client, cluster.index, bundle, search_config, cluster, device)
-        facts = _compare(client, cluster.index, protocol, remark)
+        facts = _compare(client, cluster.index, protocol, warn)
         facts["settings"] = settings_to_store(search.config)
         known = facts["documents_not_evaluated"] > 0 and len(protocol.ids) <= MAX_TERMS
         ranker = _FilteredSearch(search, protocol.ids if known else None)
@@ -87,8 +89,8 @@ def measure_live(
         results = []
         for mode in modes:
             name = BM25 if model is None or mode == "lexical" else model.name
-            live = _rank(protocol, ranker, mode, facts["documents"], search.config.k)
-            _remark_cut(live, mode, remark)
+            live = _rank(protocol, ranker, mode, facts["documents"], search.config.k, progress)
+            _warn_of_cut(live, mode, warn)
             fingerprint = None if mode == "lexical" else index.fingerprint
             results.append(protocol.score(System(name, mode, "live", fingerprint), live.rankings))
     finally:
@@ -96,7 +98,7 @@ def measure_live(
     return LiveResults(results, {"index": cluster.index, "name": index.name, **facts})
 
 
-def _compare(client: OpenSearch, alias: str, protocol: TreeProtocol, remark: Remark) -> dict[str, Any]:
+def _compare(client: OpenSearch, alias: str, protocol: TreeProtocol, warn: Warn) -> dict[str, Any]:
     """How the index's documents differ from the evaluated products.
 
     Raises:
@@ -112,14 +114,14 @@ def _compare(client: OpenSearch, alias: str, protocol: TreeProtocol, remark: Rem
             hint=f"Ingest them first: clipita ingest CATALOGUE --index {alias}",
         )
     if missing:
-        remark(
+        warn(
             f"{len(missing):,} of the {len(protocol.ids):,} evaluated products are NOT in the index {alias} "
             f"({', '.join(missing[:_SHOWN_IDS])}{', …' if len(missing) > _SHOWN_IDS else ''}): live rows count them as "
             f"not found. Ingest them with: clipita ingest CATALOGUE --index {alias}"
         )
     others = documents - len(present)
     if others > 0:
-        remark(
+        warn(
             f"The index {alias} holds {others:,} documents that are not in the evaluated catalogue: "
             "they are left out of the live rankings."
         )
@@ -137,16 +139,20 @@ def _present(client: OpenSearch, alias: str, ids: Sequence[str]) -> set[str]:
     return found
 
 
-def _rank(protocol: TreeProtocol, ranker: _FilteredSearch, mode: Mode, documents: int, k: int) -> LiveRanking:
+def _rank(
+    protocol: TreeProtocol, ranker: _FilteredSearch, mode: Mode, documents: int, k: int, progress: Progress
+) -> LiveRanking:
     indexed = len(protocol.ids) if ranker.ids is not None else documents
-    with console.progress("queries") as bar:
-        task = bar.add_task(f"Searching, {mode}", total=len(protocol.queries), note="")
-        return rank_live(protocol, ranker, mode, indexed=indexed, least_depth=k, on_query=lambda: bar.advance(task))
+    done = itertools.count(1)
+    return rank_live(
+        protocol, ranker, mode, indexed=indexed, least_depth=k,
+        on_query=lambda: progress(f"Searching, {mode}", next(done), len(protocol.queries)),
+    )  # fmt: skip
 
 
-def _remark_cut(live: LiveRanking, mode: Mode, remark: Remark) -> None:
+def _warn_of_cut(live: LiveRanking, mode: Mode, warn: Warn) -> None:
     if live.truncated:
-        remark(
+        warn(
             f"{mode}: a search returns 10,000 hits at most, which cuts {len(live.truncated)} queries short "
             f"({', '.join(live.truncated[:_SHOWN_IDS])}): their R-precision is a lower bound."
         )
