@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import textwrap
 from collections.abc import Iterator, Mapping
@@ -92,14 +91,10 @@ def _comment(text: str) -> list[str]:
 
 
 def _toml(value: Any) -> str:
-    """A setting's value as TOML, whose strings are JSON's."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int | float):
-        return repr(value)
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(_toml(item) for item in value)}]"
-    return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
+    from tomlkit import item
+
+    plain = str(value) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value
+    return item(plain).as_string()
 
 
 def _files(catalogue: Path) -> dict[str, Path]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -163,7 +165,6 @@ def _tune(search: ProductSearch, protocol: TreeProtocol, sets: list[Fields], mea
 
 
 def _store(search: ProductSearch, tuning: Tuning, file: Path) -> None:
-    from clipita.cli.toml_edit import with_values
     from clipita.opensearch.index.index import remember
     from clipita.opensearch.search.settings import settings_to_store
 
@@ -173,10 +174,27 @@ def _store(search: ProductSearch, tuning: Tuning, file: Path) -> None:
     chosen = dataclasses.replace(chosen, fields=best.fields, k=max(chosen.k, present.size))
     values = settings_to_store(chosen)
     text = file.read_text(encoding="utf-8") if file.exists() else ""
-    changed = with_values(text, "search", values, str(file))
+    changed = with_values(text, "search", values)
     remember(search.client, search.index.name, search={**values, "measure": tuning.measure, "value": tuning.hybrid})
     write(file, changed.encode())
     console.note(f"Written to [search] of {file} and into the index {search.index.name}.")
+
+
+def with_values(text: str, section: str, values: Mapping[str, Any]) -> str:
+    """A TOML file's text with settings of one section set; every other setting and all comments stay.
+
+    A line that sets a value is changed, else the commented line that shows its default, else a line is added.
+    """
+    from tomlkit import item, parse, table
+
+    for key, value in values.items():
+        if key not in parse(text).get(section, {}):
+            shown = rf"(?m)(^\s*\[\s*{section}\s*\].*(?:\n(?!\s*\[).*)*?\n)[ \t]*#\s*{key}\s*=.*"
+            line = f"{key} = {item(value).as_string()}"
+            text = re.sub(shown, r"\1" + line.replace("\\", r"\\"), text, count=1)
+    document = parse(text)
+    document.setdefault(section, table()).update(values)
+    return document.as_string()
 
 
 def _document(tuning: Tuning) -> dict[str, Any]:

@@ -18,8 +18,8 @@ from clipita.catalogue.product import Product
 from clipita.catalogue.reader import CatalogueFile
 from clipita.cli import group
 from clipita.cli.failure import run_guarded
-from clipita.cli.toml_edit import with_values
-from clipita.errors import ConfigError, UsageError
+from clipita.cli.tune import with_values
+from clipita.errors import UsageError
 from clipita.evaluation.protocol import TreeProtocol
 from clipita.opensearch.local.node import NodeStatus
 from clipita.opensearch.search.client import ProductSearch
@@ -222,20 +222,18 @@ VALUES: dict[str, Any] = {"weight": 0.35, "fields": ["title^2", 'a"b']}
 @pytest.mark.parametrize(
     ("before", "after"),
     [
-        ("", '[search]\nfields = ["title^2", "a\\"b"]\nweight = 0.35\n'),
+        ("", '[search]\nweight = 0.35\nfields = ["title^2", "a\\"b"]\n'),
         (
-            "# top\n[search] # why\nweight = 0.8 # old\n\n# fields = [\"title\"]\n[other]\nweight = 1\n",
-            '# top\n[search] # why\nweight = 0.35\n\nfields = ["title^2", "a\\"b"]\n[other]\nweight = 1\n',
+            "# top\n[search] # why\nweight = 0.8 # old\n\n# fields = [\"title\"]\n[a]\nk = 5\n# fields = 1\n",
+            '# top\n[search] # why\nweight = 0.35 # old\n\nfields = ["title^2", "a\\"b"]\n[a]\nk = 5\n# fields = 1\n',
         ),
-        ("[a]\nb = 1\n", '[a]\nb = 1\n\n[search]\nfields = ["title^2", "a\\"b"]\nweight = 0.35\n'),
+        ("[a]\nb = 1\n", '[a]\nb = 1\n\n[search]\nweight = 0.35\nfields = ["title^2", "a\\"b"]\n'),
+        (
+            '[search]\nfields = [\n  "title", # mine\n]\n[a]\nb = 1\n',
+            '[search]\nfields = ["title^2", "a\\"b"]\nweight = 0.35\n[a]\nb = 1\n',
+        ),
     ],
 )  # fmt: skip
 def test_values_are_set_and_comments_stay(before: str, after: str) -> None:
-    assert with_values(before, "search", VALUES, "clipita.toml") == after
+    assert with_values(before, "search", VALUES) == after
     assert tomllib.loads(after)["search"] == VALUES
-
-
-def test_a_value_on_several_lines_is_left_to_its_owner() -> None:
-    text = '[search]\nfields = [\n  "title",\n]\n'
-    with pytest.raises(ConfigError, match=r"Set by hand: weight = 0\.35, fields = "):
-        with_values(text, "search", VALUES, "clipita.toml")
