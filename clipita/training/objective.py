@@ -1,7 +1,8 @@
-"""What a training step makes smaller: the losses of the paper's recipe and of the default one."""
+"""Training objectives. A new loss of labels is a function and a row of `LOSSES` here, and its name in config.py."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import torch
@@ -52,7 +53,7 @@ class PlainObjective:
         features = drop_modalities(self._data.train.features(self._model, rows), self._settings.modality_dropout)
         categories = self._model.query(self._data.queries.features(self._model))
         products = self._model.product(features)
-        return label_loss(products, categories, self._paths[rows], self._model.scale, self._settings.loss)
+        return LOSSES[self._settings.loss](products, categories, self._paths[rows], self._model.scale)
 
     def finish(self) -> None:
         """Nothing is left to do."""
@@ -85,12 +86,12 @@ class ResidualObjective:
         products = functional.normalize(raw, dim=-1)
         names = self._data.queries.features(self._model)
         categories = functional.normalize(self._heads.categories(names), dim=-1)
-        on_path, kind = self._paths[rows], self._settings.loss
-        loss = label_loss(products, categories, on_path, self._model.scale, kind)
+        on_path, label_loss = self._paths[rows], LOSSES[self._settings.loss]
+        loss = label_loss(products, categories, on_path, self._model.scale)
         if untitled is not None:
             # These products follow the categories and do not move them: most of the index has titles.
             untitled = functional.normalize(untitled, dim=-1)
-            loss = loss + label_loss(untitled, categories.detach(), on_path, self._heads.untitled_scale, kind)
+            loss = loss + label_loss(untitled, categories.detach(), on_path, self._heads.untitled_scale)
         if self._settings.distillation and self._data.phrases is not None and features.title is not None:
             loss = loss + self._settings.distillation * self._distillation(features.title, products)
         return loss
@@ -121,12 +122,19 @@ class ResidualObjective:
         return distillation_loss(taught, learnt, DISTILLATION_TEMPERATURE)
 
 
-def label_loss(products: Tensor, categories: Tensor, on_path: Tensor, scale: Tensor, kind: str) -> Tensor:
-    """Tree loss, or the paper's InfoNCE in its set-up "all": one node drawn from each product's path."""
-    if kind == "tree":
-        return tree_loss(products, categories, on_path.to(products.device), scale)
+def _drawn_infonce(products: Tensor, categories: Tensor, on_path: Tensor, scale: Tensor) -> Tensor:
+    """The paper's InfoNCE with one node drawn from the path of each product."""
     drawn = torch.multinomial(on_path.float(), 1).squeeze(1)
     return infonce_loss(products, categories[drawn], scale)
+
+
+LOSSES: dict[str, Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]] = {
+    "tree": lambda products, categories, on_path, scale: tree_loss(
+        products, categories, on_path.to(products.device), scale
+    ),
+    "infonce": _drawn_infonce,
+}
+"""Name in `[training] loss` to the loss of products [B, D], categories [C, D], on_path bool [B, C] and scale."""
 
 
 def drop_modalities(features: ProductFeatures, share: float, *, keep_title: bool = False) -> ProductFeatures:
