@@ -90,11 +90,13 @@ class Trainer:
         self._ranks.start_alike(model)
         self._steps = -(-len(data.train.paths) // settings.batch_size)
         self._optimizer = torch.optim.AdamW(self._parameter_groups(pretrained_towers), fused=True)
+        total = max(3, self._steps * settings.epochs)
         self._schedule = torch.optim.lr_scheduler.OneCycleLR(
             self._optimizer,
             max_lr=[group["lr"] for group in self._optimizer.param_groups],
-            total_steps=self._steps * settings.epochs,
-            pct_start=WARM_UP,
+            total_steps=total,
+            # The rise takes more than one step, also of a training of ten.
+            pct_start=WARM_UP if WARM_UP * total > 1 else 2 / total,
         )
         self.history: list[Epoch] = []
         self._best_state: dict[str, Tensor] = {}

@@ -30,6 +30,13 @@ def test_a_loss_is_lower_where_products_lie_at_their_category(name: str) -> None
     assert LOSSES[name](right, categories, on_path, scale) < LOSSES[name](wrong, categories, on_path, scale)
 
 
+@pytest.mark.parametrize("batch_size", [12, 60, 120])
+def test_a_training_of_few_steps(sources: Sources, frozen: ModelConfig, tmp_path: Path, batch_size: int) -> None:
+    training = TrainingConfig(epochs=1, batch_size=batch_size, run=tmp_path / "run", cache=tmp_path / "cache")
+    model = dataclasses.replace(frozen, dim=16, hidden=16)
+    assert train(sources, model, training, lambda *_: None, lambda _: None).epochs == 1
+
+
 def test_a_new_row_trains(
     sources: Sources, frozen: ModelConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
