@@ -31,7 +31,7 @@ SCRIPT = """
 import pickle, sys, json
 from pathlib import Path
 from clipita.training import trainer
-from clipita.training.ranks import joined
+from clipita.training.distributed import joined
 from clipita.training.run import train
 
 calls, out = Path(sys.argv[1]), Path(sys.argv[2])
