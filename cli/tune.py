@@ -190,8 +190,8 @@ def with_values(text: str, section: str, values: Mapping[str, Any]) -> str:
     for key, value in values.items():
         if key not in parse(text).get(section, {}):
             shown = rf"(?m)(^\s*\[\s*{section}\s*\].*(?:\n(?!\s*\[).*)*?\n)[ \t]*#\s*{key}\s*=.*"
-            line = f"{key} = {item(value).as_string()}"
-            text = re.sub(shown, r"\1" + line.replace("\\", r"\\"), text, count=1)
+            line = f"{key} = {item(value).as_string()}".replace("\\", "\\\\")
+            text = re.sub(shown, rf"\1{line}", text, count=1)
     document = parse(text)
     document.setdefault(section, table()).update(values)
     return document.as_string()
