@@ -193,6 +193,20 @@ def test_tuning_opens_no_test_file(
 
 
 @pytest.mark.integration
+def test_the_configured_fusion_is_tuned_and_named(
+    live: Live, node: NodeStatus, shop: Path, tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "clipita.toml").write_text('[search]\nfusion = "rrf"\npivot = 7.0\n')
+    common = ["--index", "search-shop", "--url", node.url, "--model", str(tiny_bundle), "--dry-run"]
+    assert run_guarded(group, ["tune", *common, "--catalogue", str(shop / "valid.parquet")]) == 0
+    assert "Best for the fusion rrf: " in (out := capsys.readouterr().out)
+    # Ranks know no pivot: it stays as it is.
+    assert "pivot 7, " in out
+
+
+@pytest.mark.integration
 def test_what_cannot_be_tuned_on(
     live: Live, node: NodeStatus, shop: Path, tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -208,6 +222,13 @@ def test_what_cannot_be_tuned_on(
     strangers.write_text('{"product_id": "nobody", "title": "a", "category_path": ["A", "B"]}\n')
     assert run_guarded(group, ["tune", *common, "--catalogue", str(strangers)]) == 1
     assert "holds none of the 1 products" in capsys.readouterr().err
+
+
+def test_what_is_configured_goes_over_what_is_stored_setting_by_setting() -> None:
+    meta = {"search": {"weight": 0.25, "k": 50, "fields": ["title^2"], "measure": "mAP@10"}}
+    found = settings_for(meta, {"k": 70})
+    assert found == config.SearchConfig(weight=0.25, k=70, fields=("title^2",))
+    assert settings_for(meta, config.SearchConfig()) == config.SearchConfig()
 
 
 def test_settings_of_an_index_without_tuning_are_the_defaults() -> None:
