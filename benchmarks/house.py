@@ -142,8 +142,10 @@ def traced_search(work: Path, url: str, bundle: Path | None) -> list[str]:
     clipita(work, "ingest", "shop/valid.parquet", "--index", alias, "--url", url, "--model", str(bundle.resolve()))
     try:
         search = ProductSearch(url, index=alias, model=bundle)
-        options: dict[str, Any] = {"mode": "hybrid", "filters": {"brand": ["Acme"]}, "facets": ["brand"]}
-        search("plates", **options)
+        options: dict[str, Any] = {"mode": "hybrid", "facets": ["brand"]}
+        brand = search("plates", **options).facets["brand"][0].value
+        options["filters"] = {"brand": [brand]}
+        assert search("plates", **options).hits, "nothing is found, so nothing of a hit is read"
         return called_files(lambda: search("running shoes", **options))
     finally:
         client = OpenSearch(url)
