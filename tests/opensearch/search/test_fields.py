@@ -1,4 +1,4 @@
-"""Filter values by their field's type, and searches that are one search."""
+"""Field names, and filter values by their field's type."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ from typing import Any
 
 import pytest
 
-from clipita.config import SearchConfig
 from clipita.errors import UsageError
 from clipita.opensearch.search.fields import FieldNames
-from clipita.opensearch.search.options import resolve
 
 NAMES = FieldNames(
     {
@@ -48,13 +46,32 @@ def test_what_is_no_number_is_named(value: Any) -> None:
         NAMES.typed("price", value)
 
 
-def identity(**filters: Any) -> str:
-    return resolve("plates", {"mode": "lexical", "filters": filters}, SearchConfig(), NAMES).identity
+def test_a_name_is_the_mappings_or_an_attributes() -> None:
+    names = FieldNames(
+        {
+            "title": {"type": "text", "fields": {"keyword": {"type": "keyword"}}},
+            "words": {"type": "text"},
+            "attributes": {"properties": {"colour": {"type": "keyword"}, "heel_height": {"type": "double"}}},
+            "product_vector": {"type": "knn_vector"},
+        },
+        {"category_path": "section"},
+    )
+    assert names.exact("title") == "title.keyword"
+    assert names.exact("colour") == "attributes.colour"
+    assert names.exact("heel.height") == "attributes.heel_height"
+    assert names.layout.category_path == "section"
+    assert not names.has("product_vector")
+    with pytest.raises(UsageError, match="words holds words, not whole values"):
+        names.exact("words")
+    with pytest.raises(UsageError, match="no field color") as caught:
+        names.exact("color")
+    assert caught.value.hint == "Did you mean colour?"
 
 
-def test_searches_that_find_the_same_share_their_cursors() -> None:
-    written = identity(price={"gte": "5", "lte": "80"}, brand=["a", "b"], in_stock="true")
-    assert written == identity(in_stock=[True], brand=["b", "a"], price={"lte": 80.0, "gte": 5})
-    assert written != identity(price={"gte": 5, "lte": 81}, brand=["a", "b"], in_stock=True)
-    assert identity(brand="80") != identity(price="80")
-    assert identity(price=1) != identity(in_stock=True)
+def test_search_fields_are_texts_with_a_positive_boost() -> None:
+    assert NAMES.searchable(["title^3", "brand"]) == ("title^3", "brand")
+    with pytest.raises(UsageError, match="of type double, which holds no words"):
+        NAMES.searchable(["price"])
+    for boost in ("", "0", "-1", "much", "nan", "inf"):
+        with pytest.raises(UsageError, match="no positive boost"):
+            NAMES.searchable([f"title^{boost}"])
