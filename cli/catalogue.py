@@ -1,4 +1,4 @@
-"""`clipita catalogue check`."""
+"""`clipita catalogue check` and `clipita catalogue split`."""
 
 from __future__ import annotations
 
@@ -154,36 +154,27 @@ def _rejections(rejected_file: Path | None, catalogue_file: Path) -> Iterator[On
 
 def _print(report: CheckReport) -> None:
     from rich.markup import escape
-    from rich.table import Table
 
-    def row(name: str, value: str) -> None:
-        table.add_row(name, escape(value))
-
-    table = Table(title=escape(report.file), show_header=False, title_justify="left")
-    row("rows", f"{report.rows:,}")
-    row("usable products", f"{report.usable:,}")
-    for kind, count in report.rejected.items():
-        row("rejected", f"{count:,}  {kind}")
-    row("broken images", "not checked" if report.broken_images is None else f"{report.broken_images:,}")
-    for name, missing in report.missing.items():
-        row(f"without {name}", f"{missing.count:,}  ({missing.percent} %)")
-    if report.titles is not None:
-        titles = report.titles
-        row("title length", f"{titles.shortest} to {titles.longest:,} characters, median {titles.median:g}")
-    row("attributes", _attributes(report.attribute_names))
-    levels = ", ".join(f"level {level}: {count:,}" for level, count in report.tree.nodes_by_level.items())
-    row(
-        "categories", f"{report.tree.nodes:,}, of which leaves {report.tree.leaves:,}" + (f" ({levels})" * bool(levels))
-    )
-    for name, leaves in (("largest leaves", report.tree.largest), ("smallest leaves", report.tree.smallest)):
-        row(name, "\n".join(f"{count:,}  {category}" for category, count in leaves) or "none")
-    row("kept as they are", ", ".join(report.extra_columns) or "no other column")
-    console.out().print(table)
+    rows = [("rows", f"{report.rows:,}"), ("usable products", f"{report.usable:,}")]
+    rows += [("rejected", f"{count:,}  {kind}") for kind, count in report.rejected.items()]
+    rows.append(("broken images", "not checked" if report.broken_images is None else f"{report.broken_images:,}"))
+    rows += [(f"without {name}", f"{lack.count:,}  ({lack.percent} %)") for name, lack in report.missing.items()]
+    if (titles := report.titles) is not None:
+        length = f"{titles.shortest} to {titles.longest:,} characters, median {titles.median:g}"
+        rows.append(("title length", length))
+    rows.append(("attributes", _attributes(report.attribute_names)))
+    tree = report.tree
+    levels = ", ".join(f"level {level}: {count:,}" for level, count in tree.nodes_by_level.items())
+    rows.append(("categories", f"{tree.nodes:,}, of which leaves {tree.leaves:,}" + (f" ({levels})" if levels else "")))
+    for name, leaves in (("largest leaves", tree.largest), ("smallest leaves", tree.smallest)):
+        rows.append((name, "\n".join(f"{count:,}  {category}" for category, count in leaves) or "none"))
+    rows.append(("kept as they are", ", ".join(report.extra_columns) or "no other column"))
+    console.print_table(("", ""), rows, title=escape(report.file), show_header=False, title_justify="left")
     for remark in report.remarks:
-        console.out().print(f"Note: {escape(remark)}")
+        console.out().print(f"Note: {remark}", markup=False)
     for rejection in report.examples:
         id_ = f", id {rejection.id}" if rejection.id is not None else ""
-        console.out().print(escape(f"Row {rejection.row}{id_}: {rejection.reason}"), soft_wrap=True)
+        console.out().print(f"Row {rejection.row}{id_}: {rejection.reason}", soft_wrap=True, markup=False)
 
 
 def _attributes(names: dict[str, int]) -> str:

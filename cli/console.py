@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -33,6 +33,26 @@ def err() -> Console:
 def note(text: str) -> None:
     """Print one unwrapped line to stderr, above a running progress bar."""
     err().print(text, soft_wrap=True, markup=False)
+
+
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Collection[str] = (), to: Console | None = None,
+    soft_wrap: bool = False, **style: Any,
+) -> None:  # fmt: skip
+    """A table on stdout; neither rich's markup nor a terminal's control sequences in a cell take effect.
+
+    `right` names the columns that are aligned to the right; `style` is that of rich's Table.
+    """
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(**style)
+    for name in columns:
+        table.add_column(name, justify="right" if name in right else "left")
+    for row in rows:
+        texts = ("".join(part if part.isprintable() or part == "\n" else " " for part in str(cell)) for cell in row)
+        table.add_row(*map(Text, texts))
+    (to or out()).print(table, soft_wrap=soft_wrap)
 
 
 def progress(unit: str = "products") -> Progress:

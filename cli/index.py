@@ -10,8 +10,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clipita import config
-from clipita.cli import console, index_export
-from clipita.cli.common import config_option, device_option, index_option, json_option, url_option
+from clipita.cli import console
+from clipita.cli.common import (
+    config_option,
+    device_option,
+    fields_options,
+    index_option,
+    json_option,
+    mapped_fields,
+    model_option,
+    url_option,
+)
 
 if TYPE_CHECKING:
     from opensearchpy import OpenSearch
@@ -85,7 +94,7 @@ def rollback(to: str | None, index: str | None, url: str | None, config_file: Pa
 
 @command.command()
 @click.option(
-    "--keep", default=1, show_default=True, type=click.IntRange(0), help="Indices to keep beside the present."
+    "--keep", default=1, show_default=True, type=click.IntRange(0), help="Indices to keep beside the current."
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @index_option
@@ -94,7 +103,7 @@ def rollback(to: str | None, index: str | None, url: str | None, config_file: Pa
 def prune(keep: int, yes: bool, index: str | None, url: str | None, config_file: Path | None) -> None:
     """Delete old indices of an alias.
 
-    The present one stays, and so does an index that clipita did not make.
+    The current one stays, and so does an index that clipita did not make.
 
     \b
     Example:
@@ -119,7 +128,7 @@ def prune(keep: int, yes: bool, index: str | None, url: str | None, config_file:
 @click.option("--k", default=10, show_default=True, type=click.IntRange(1, 10_000), help="Nearest products to request.")
 @click.option("--query", "queries", metavar="TEXT", multiple=True, help="Query to measure with; may be repeated.")
 @click.option("--limit", default=200, show_default=True, type=click.IntRange(1), help="Categories to use as queries.")
-@click.option("--model", type=click.Path(path_type=Path), help="The bundle's folder; default model.")
+@model_option
 @index_option
 @url_option
 @device_option
@@ -169,7 +178,70 @@ def recall(
     )
 
 
-command.add_command(index_export.command)
+@command.command("export")
+@click.argument("name")
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--products", type=click.IntRange(1), help="Approximate number, evenly over the index; default: all.")
+@click.option("--image-root", type=click.Path(path_type=Path), help="Folder of relative image paths.")
+@click.option(
+    "--seed",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0),
+    help="Another seed gives other parts.",
+)
+@click.option("--force", is_flag=True, help="Replace the files that FOLDER holds.")
+@fields_options
+@url_option
+@json_option
+@config_option
+def export(
+    name: str,
+    folder: Path,
+    products: int | None,
+    image_root: Path | None,
+    seed: int,
+    force: bool,
+    url: str | None,
+    as_json: bool,
+    config_file: Path | None,
+    **flags: Any,
+) -> None:
+    """Write the documents of index NAME into FOLDER, as files to train and measure on.
+
+    For a shop that has an index and no feed. The files are train.jsonl.gz (80 %), valid.jsonl.gz and test.jsonl.gz
+    (10 % each), with the columns product_id, title, category_path, attributes and image, which all other commands
+    expect by default. A product's id decides its file, as in `clipita catalogue split`. The index is only read.
+    Products without a category are left out.
+
+    \b
+    Example:
+      clipita index export products shop/ --title-field name --category-field category --attribute-field brand
+      clipita index export products shop/ --products 20000 --attribute-field 'specs.*'
+      clipita train shop/train.jsonl.gz --valid shop/valid.jsonl.gz
+    """
+    from clipita.opensearch.ingest.export import export_catalogue
+    from clipita.opensearch.ingest.index_source import IndexSource
+
+    settings = config.load(config_file)
+    client, _ = _connected(config_file, url, None)
+    root = image_root or settings.catalogue.image_root
+    source = IndexSource(client, name, mapped_fields(settings, flags), root and root.absolute())
+    with console.progress("documents") as bar:
+        task = bar.add_task("Reading", total=None, note="")
+        found = export_catalogue(
+            source, folder, products, seed, lambda done, total: bar.update(task, completed=done, total=total), force
+        )
+    if as_json:
+        console.print_json(dataclasses.asdict(found))
+        return
+    listed = ", ".join(f"{count:,} in {split}.jsonl.gz" for split, count in found.written.items())
+    click.echo(f"Read {found.documents:,} documents of {found.index}, wrote to {folder}: {listed}.")
+    if found.without_category:
+        console.note(f"{found.without_category:,} have no category and are in no file.")
+    if found.unusable:
+        console.note(f"{found.unusable:,} give no product; the first is {found.first_problem}.")
+    click.echo(f"Next: clipita train {folder}/train.jsonl.gz --valid {folder}/valid.jsonl.gz")
 
 
 def _connected(config_file: Path | None, url: str | None, index: str | None) -> tuple[OpenSearch, str]:
@@ -180,22 +252,13 @@ def _connected(config_file: Path | None, url: str | None, index: str | None) -> 
 
 
 def _print(versions: Sequence[Version]) -> None:
-    from rich.table import Table
-
-    table = Table("", "index", "model", "fingerprint", "created", "state", "products", "size", box=None, pad_edge=False)
-    for version in versions:
-        table.add_row(*_cells(version))
-    console.out().print(table, soft_wrap=True)
-
-
-def _cells(version: Version) -> tuple[Any, ...]:
-    return (
-        "*" if version.current else "",
-        version.name,
-        version.model or "-",
-        (version.fingerprint or "-")[:8],
-        (version.created or "-")[:19].replace("T", " "),
-        version.state,
-        f"{version.documents:,}",
-        f"{version.bytes / 1e6:,.1f} MB",
-    )
+    rows = [
+        (
+            "*" if version.current else "", version.name, version.model or "-", (version.fingerprint or "-")[:8],
+            (version.created or "-")[:19].replace("T", " "), version.state, f"{version.documents:,}",
+            f"{version.bytes / 1e6:,.1f} MB",
+        )
+        for version in versions
+    ]  # fmt: skip
+    columns = ("", "index", "model", "fingerprint", "created", "state", "products", "size")
+    console.print_table(columns, rows, soft_wrap=True, box=None, pad_edge=False)

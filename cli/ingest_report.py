@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 MEANINGS = {
     "written": "encoded and written",
-    "updated": "written with the vector they had",
+    "updated": "written with their stored vector",
     "unchanged": "nothing to do",
     "rejected": "unusable as they are in the catalogue",
     "failed": "refused by the cluster",
@@ -34,20 +34,19 @@ def as_json_value(report: IngestReport) -> dict[str, Any]:
 
 def print_summary(report: IngestReport, to_stderr: bool = False) -> None:
     """The report as a table."""
-    from rich.table import Table
-
-    table = Table("products", "", "", box=None, show_header=False, pad_edge=False)
-    for outcome, count in report.counts.items():
-        if count or outcome.value in ("written", "unchanged"):
-            table.add_row(f"{count:,}", outcome.value, f"[dim]{MEANINGS[outcome.value]}[/dim]")
+    rows = [
+        (f"{count:,}", outcome.value, MEANINGS[outcome.value])
+        for outcome, count in report.counts.items()
+        if count or outcome.value in ("written", "unchanged")
+    ]
     if report.pruned:
-        table.add_row(f"{report.pruned:,}", "removed", "[dim]no longer in the catalogue[/dim]")
+        rows.append((f"{report.pruned:,}", "removed", "no longer in the catalogue"))
     if report.late:
-        table.add_row(f"{report.late:,}", "late", "[dim]changed while they were copied, and taken once more[/dim]")
+        rows.append((f"{report.late:,}", "late", "changed while they were copied, and copied again"))
     target = console.err() if to_stderr else console.out()
-    # Indices have long names, and a line that is wrapped at 80 columns is of no use in a log.
+    # Not wrapped at 80 columns: index names are long, and logs hold one line per message.
     target.print(f"{report.products:,} products into {report.alias} ({report.index}):", soft_wrap=True)
-    target.print(table)
+    console.print_table(("products", "", ""), rows, to=target, box=None, show_header=False, pad_edge=False)
     pace = f"{report.encoded:,} encoded in {report.seconds:.1f} s, {report.rate:.0f} products per second"
     target.print(f"{pace}; {console.STAGES[report.times.limit]} sets the pace.", soft_wrap=True)
     if report.replaced:

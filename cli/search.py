@@ -17,6 +17,7 @@ from clipita.cli.common import (
     flags,
     index_option,
     json_option,
+    model_option,
     url_option,
     write,
 )
@@ -24,20 +25,20 @@ from clipita.errors import UsageError
 from clipita.opensearch.search.options import SEARCH
 
 if TYPE_CHECKING:
-    from rich.text import Text
-
     from clipita.opensearch.search.results import SearchPage
 
 NOT_SHOWN = ("highlight", "variants", "thumbnails")
-"""What the terminal has no place for."""
+"""Options without a flag, as the terminal cannot show them."""
 BOUNDS = {"<=": "lte", ">=": "gte", "<": "lt", ">": "gt"}
 
 
 @click.command("search")
 @click.argument("query", required=False)
 @flags(SEARCH, *(name for name, entry in SEARCH.items() if not entry.inside and name not in NOT_SHOWN))
-@click.option("--model", type=click.Path(path_type=Path), help="The bundle's folder; default model.")
-@click.option("--html", "html_file", metavar="FILE", type=click.Path(path_type=Path), help="A page with the pictures.")
+@model_option
+@click.option(
+    "--html", "html_file", metavar="FILE", type=click.Path(path_type=Path), help="Page to write, with images."
+)
 @index_option
 @url_option
 @device_option
@@ -83,8 +84,8 @@ def command(
     search = ProductSearch(None, cluster.index, bundle, given, cluster, device=device or settings.ingest.device)
     options = {name: value for name, value in options.items() if value != ()}
     found = search(query, filters=parse_filters(filters), thumbnails=html_file is not None, **options)
-    for remark in found.remarks:
-        console.note(remark)
+    for warning in found.remarks:
+        console.note(warning)
     if html_file is not None:
         from clipita.opensearch.search.page_html import render
 
@@ -119,29 +120,23 @@ def parse_filters(texts: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _print(found: SearchPage) -> None:
-    from rich.table import Table
-
     groups = "" if found.groups is None else f" in {found.groups:,} groups"
-    table = Table(caption=f"{found.total:,} products{groups}, {found.mode}, page {found.page}, {found.took_ms} ms")
-    explained = any(hit.explanation for hit in found.hits)
-    for column in ("", "score", *(("why",) if explained else ()), "id", "title", "category", "price"):
-        table.add_column(column, justify="right" if column in ("", "score", "price") else "left")
-    first = (found.page - 1) * found.size + 1
-    for rank, hit in enumerate(found.hits, start=first):
-        price = hit.source.get("price")
-        cells = (hit.id, hit.title or "", " > ".join(hit.category_path), "" if price is None else f"{price}")
-        why = (hit.explanation.text(),) if hit.explanation else ()
+    why = ("why",) if any(hit.explanation for hit in found.hits) else ()
+    rows = []
+    for rank, hit in enumerate(found.hits, start=(found.page - 1) * found.size + 1):
         score = "" if hit.score is None else f"{hit.score:.3f}"
-        table.add_row(str(rank), score, *(_plain(cell) for cell in (*why, *cells)))
-    console.out().print(table)
+        explained = (hit.explanation.text(),) if hit.explanation else ()
+        price = hit.source.get("price")
+        cells = (hit.id, hit.title or "", " > ".join(hit.category_path), "" if price is None else price)
+        rows.append((rank, score, *explained, *cells))
+    columns = ("", "score", *why, "id", "title", "category", "price")
+    caption = f"{found.total:,} products{groups}, {found.mode}, page {found.page}, {found.took_ms} ms"
+    console.print_table(columns, rows, right=("", "score", "price"), caption=caption)
     for name, values in found.facets.items():
-        click.echo(f"{name}: " + ", ".join(f"{_plain(str(entry.value))} ({entry.count:,})" for entry in values))
+        click.echo(f"{name}: " + ", ".join(f"{_printable(str(entry.value))} ({entry.count:,})" for entry in values))
     if found.cursor is not None:
         console.note(f"The next page: --cursor {found.cursor}")
 
 
-def _plain(text: str) -> Text:
-    """A catalogue's words as they are: neither rich's markup nor a terminal's control sequences take effect."""
-    from rich.text import Text
-
-    return Text("".join(character if character.isprintable() else " " for character in text))
+def _printable(text: str) -> str:
+    return "".join(character if character.isprintable() else " " for character in text)

@@ -1,4 +1,4 @@
-"""The application: which address answers what."""
+"""The application: its routes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from importlib.resources import files
 from typing import Any
 
 import orjson
+from prometheus_client import generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
@@ -21,10 +23,9 @@ from clipita.config import OpenSearchConfig, ServeConfig
 from clipita.errors import ClipItaError, RequestError
 from clipita.opensearch.cluster.errors import guarded
 from clipita.opensearch.search.client import ProductSearch
-from clipita.serve.embedding import MAX_BODY, json_in, products_in, texts_in
+from clipita.serve.embedding import json_in, products_in, texts_in
 from clipita.serve.metrics import Metrics
-from clipita.serve.middleware import Gate, Limits
-from clipita.serve.problems import current_request, describe
+from clipita.serve.middleware import Gate, current_request, error_response
 from clipita.serve.query_string import from_json, from_query_string
 from clipita.serve.schema import description
 from clipita.serve.service import Models, Service
@@ -35,13 +36,10 @@ READY_SECONDS = 5.0
 def create_app(
     search: ProductSearch, opensearch: OpenSearchConfig, models: Models | None, config: ServeConfig
 ) -> ASGIApp:
-    """The whole application, for uvicorn or any other ASGI server.
+    """The application for uvicorn or any other ASGI server.
 
-    Args:
-        search: connected.
-        opensearch: how to connect; searches use a client of their own.
-        models: the encoders, or None to serve words and stored category vectors alone.
-        config: key, limits, origins.
+    Without `models` it searches by words and by stored category vectors. `search` plans the searches, which are sent by
+    a client of their own, made from `opensearch`.
     """
     metrics = Metrics()
 
@@ -60,18 +58,16 @@ def create_app(
         Route("/openapi.json", lambda _: _json(description())),
         Route("/healthz", lambda _: _json({"status": "alive"})),
         Route("/readyz", ready),
-        Route("/metrics", lambda _: Response(metrics.text(), headers={"content-type": metrics.content_type})),
+        Route("/metrics", lambda _: Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)),
         Route("/", page("index.html")),
         Route("/docs", page("docs.html")),
         Mount("/static", StaticFiles(packages=[("clipita.serve", "static")])),
     ]
-    handlers = dict.fromkeys((HTTPException, ClipItaError, Exception), _problem)
+    handlers = dict.fromkeys((HTTPException, ClipItaError, Exception), _error)
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)
     app.state.fingerprint = None if models is None else models.bundle.fingerprint
     endpoints = frozenset(route.path for route in routes if isinstance(route, Route))
-    limits = Limits(config.request_timeout, config.max_requests, {"/v1/embed/product": MAX_BODY})
-    key = config.api_key
-    gate = Gate(app, key=key, limits=limits, metrics=metrics, endpoints=endpoints)
+    gate = Gate(app, config, metrics, endpoints)
     if not config.cors_origins:
         return gate
     # Around the gate: a preflight request carries no key.
@@ -127,7 +123,7 @@ async def embed_products(request: Request) -> Response:
 
 
 async def ready(request: Request) -> Response:
-    """`/readyz`: whether a search would get an answer now."""
+    """`/readyz`: whether a search can be answered now."""
     service = _service(request)
     client, alias = service.client, service.planner.alias
     with guarded(service.where):
@@ -153,7 +149,6 @@ def _service(request: Request) -> Service:
 
 
 def _json(content: Any) -> Response:
-    # orjson reads dataclasses as they are, where a copy to dictionaries would take longer than the search's planning.
     return _sent(orjson.dumps(content, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY))
 
 
@@ -166,7 +161,5 @@ def _vectors(request: Request, vectors: Any) -> Response:
     return _json({"vectors": vectors, "dim": vectors.shape[1], "fingerprint": fingerprint})
 
 
-def _problem(_: Request, error: Exception) -> Response:
-    request_id = current_request.get()
-    problem = describe(error, request_id)
-    return Response(problem.body(request_id), problem.status, problem.headers)
+def _error(_: Request, error: Exception) -> Response:
+    return error_response(error, current_request.get())

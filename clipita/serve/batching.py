@@ -1,4 +1,4 @@
-"""Items of concurrent requests, encoded together: while one batch runs, the next one gathers."""
+"""The batch queue: items of concurrent requests are encoded together."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from typing import Generic, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from clipita.config import ServeConfig
 from clipita.errors import RequestError
+from clipita.serve.metrics import Metrics
 
 Item = TypeVar("Item")
 Vectors = npt.NDArray[np.float32]
@@ -27,44 +29,35 @@ class _Job(Generic[Item]):
 class Batcher(Generic[Item]):
     """A bounded queue in front of an encoder that runs in one thread.
 
-    No batch waits for company: an idle encoder starts at once, a busy one finds the queue's content as its next batch.
-
-    Args:
-        encode: items to unit vectors, [len(items), dim].
-        largest: items that are encoded at once.
-        capacity: items that may wait; more are refused.
-        observe: told the size of every batch.
+    An idle encoder starts at once; a busy one takes what has gathered in the queue as its next batch. `encode` turns
+    items into unit vectors, [len(items), dim]. Batches and waiting items are counted under `name`.
     """
 
     def __init__(
-        self,
-        encode: Callable[[Sequence[Item]], Vectors],
-        *,
-        largest: int,
-        capacity: int,
-        observe: Callable[[int], None] = lambda _: None,
+        self, encode: Callable[[Sequence[Item]], Vectors], config: ServeConfig, metrics: Metrics, name: str
     ) -> None:
         self._encode = encode
-        self._largest = largest
-        self._capacity = capacity
-        self._observe = observe
+        self._largest = config.batch_size
+        self._capacity = config.queue
+        self._batches = metrics.batches.labels(name)
         self._queue: deque[_Job[Item]] = deque()
         self._filled = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="encode")
         self._worker: asyncio.Task[None] | None = None
-        self.waiting = 0
+        self._waiting = 0
+        metrics.waiting.labels(name).set_function(lambda: self._waiting)
 
     async def __call__(self, items: Sequence[Item]) -> Vectors:
         """The items' vectors, [len(items), dim].
 
         Raises:
-            RequestError: too much waits already (status 503), or there are more items than may ever wait (413).
+            RequestError: the queue is full (status 503), or smaller than the number of items (413).
         """
         if len(items) > self._capacity:
             raise RequestError(
                 f"{len(items)} items are too many for one request.", status=413, hint=f"Send {self._capacity} at most."
             )
-        if self.waiting + len(items) > self._capacity:
+        if self._waiting + len(items) > self._capacity:
             raise RequestError(
                 "Too many requests are waiting for the model.", status=503, hint="Try again in a moment."
             )
@@ -72,12 +65,12 @@ class Batcher(Generic[Item]):
             self._worker = asyncio.create_task(self._work())
         job = _Job(items, asyncio.get_running_loop().create_future())
         self._queue.append(job)
-        self.waiting += len(items)
+        self._waiting += len(items)
         self._filled.set()
         return await job.done
 
     async def close(self) -> None:
-        """Stop; what still waits is cancelled."""
+        """Stop, and cancel what waits."""
         if self._worker is not None:
             self._worker.cancel()
             await asyncio.gather(self._worker, return_exceptions=True)
@@ -99,7 +92,7 @@ class Batcher(Generic[Item]):
         while self._queue and (not jobs or size + len(self._queue[0].items) <= self._largest):
             job = self._queue.popleft()
             if job.done.done():
-                self.waiting -= len(job.items)
+                self._waiting -= len(job.items)
                 continue
             jobs.append(job)
             size += len(job.items)
@@ -122,10 +115,10 @@ class Batcher(Generic[Item]):
                     job.done.set_result(vectors[start : start + len(job.items)])
                 start += len(job.items)
         finally:
-            self.waiting -= len(items)
+            self._waiting -= len(items)
 
     def _in_slices(self, items: Sequence[Item]) -> Vectors:
         slices = [items[start : start + self._largest] for start in range(0, len(items), self._largest)]
         for part in slices:
-            self._observe(len(part))
+            self._batches.observe(len(part))
         return np.concatenate([self._encode(part) for part in slices])

@@ -1,24 +1,44 @@
-"""What every request passes: id, key, limits, time, security headers, and errors as JSON."""
+"""What every request passes: id, key, limits, time limit, security headers; and errors as JSON responses."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 import hmac
+import logging
 import re
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextvars import ContextVar
 from typing import Any
 
+import opensearchpy
+import orjson
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from clipita.errors import RequestError
+from clipita.config import ServeConfig
+from clipita.errors import (
+    CatalogueError,
+    ClipItaError,
+    ClusterError,
+    ClusterUnavailableError,
+    ClusterVersionError,
+    QueryError,
+    RequestError,
+    UsageError,
+)
+from clipita.serve.embedding import MAX_BODY
 from clipita.serve.metrics import Metrics
-from clipita.serve.problems import current_request, describe
 
 MAX_QUERY_STRING = 128 * 1024
+BODY_LIMITS = {"/v1/embed/product": MAX_BODY}
+OTHER_BODY_LIMIT = 256 * 1024
+"""Bytes of a request's body, by path and elsewhere."""
+RETRY_AFTER = "2"
+"""Seconds after which a caller may try again."""
 PROTECTED = ("/v1/", "/metrics")
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data: https: http:; "
@@ -33,41 +53,23 @@ SECURITY_HEADERS = [
 # Visible ASCII without quotes and backslashes: it ends up in headers and logs.
 _ID = re.compile(r"[A-Za-z0-9._:/@+=-]{1,128}")
 
+current_request: ContextVar[str] = ContextVar("current_request", default="")
+"""Id of the request that runs in this context; the cluster gets it as X-Opaque-Id."""
 
-@dataclass(frozen=True)
-class Limits:
-    """What a request may take.
-
-    Attributes:
-        seconds: from its head to the end of its answer.
-        in_flight: requests at a time; more get 503.
-        body: bytes of a request by path; other paths take `other_body`.
-        other_body: bytes.
-    """
-
-    seconds: float
-    in_flight: int
-    body: Mapping[str, int]
-    other_body: int = 256 * 1024
+log = logging.getLogger("clipita.serve")
 
 
 class Gate:
     """ASGI middleware around the whole application.
 
-    Args:
-        app: what is inside.
-        key: that `/v1/` and `/metrics` ask for; None lets everyone in.
-        limits: of a request.
-        metrics: where answers are counted.
-        endpoints: paths that are counted under their own name; others count as `other`.
+    Requests are counted by path; those to other paths than `endpoints` count as `other`.
     """
 
-    def __init__(
-        self, app: ASGIApp, *, key: str | None, limits: Limits, metrics: Metrics, endpoints: frozenset[str]
-    ) -> None:
+    def __init__(self, app: ASGIApp, config: ServeConfig, metrics: Metrics, endpoints: frozenset[str]) -> None:
         self._app = app
-        self._key = None if key is None else _digest(key.encode())
-        self._limits = limits
+        self._key = None if config.api_key is None else _digest(config.api_key.encode())
+        self._seconds = config.request_timeout
+        self._max_requests = config.max_requests
         self._metrics = metrics
         self._endpoints = endpoints
         self._in_flight = 0
@@ -86,32 +88,36 @@ class Gate:
         self._metrics.in_flight.inc()
         try:
             self._admit(scope, headers)
-            body = _LimitedBody(receive, self._limits.body.get(scope["path"], self._limits.other_body))
-            async with asyncio.timeout(self._limits.seconds):
-                await self._app(scope, body, answer)
-        except Exception as error:  # noqa: BLE001 - every error becomes an answer, and `describe` logs what it must
-            await self._fail(answer, error, request_id)
+            async with asyncio.timeout(self._seconds):
+                await self._app(scope, _LimitedBody(receive, _body_limit(scope["path"])), answer)
+        except Exception as error:
+            if answer.complete:
+                return
+            if answer.status is not None:
+                # The head is sent already: only a cut connection can still say that the answer is incomplete.
+                raise
+            await error_response(error, request_id)(scope, receive, answer)
         finally:
             self._in_flight -= 1
             self._metrics.in_flight.dec()
             endpoint = scope["path"] if scope["path"] in self._endpoints else "other"
             # Without a status the caller went away before there was an answer.
-            self._metrics.answered(endpoint, answer.status or 499, time.perf_counter() - started)
+            self._metrics.requests.labels(endpoint, str(answer.status or 499)).inc()
+            self._metrics.seconds.labels(endpoint).observe(time.perf_counter() - started)
 
     def _admit(self, scope: Scope, headers: Mapping[bytes, bytes]) -> None:
         path: str = scope["path"]
         if self._key is not None and path.startswith(PROTECTED):
             self._check_key(headers)
-        if self._in_flight > self._limits.in_flight and path not in ("/healthz", "/readyz", "/metrics"):
+        if self._in_flight > self._max_requests and path not in ("/healthz", "/readyz", "/metrics"):
             raise RequestError("The server is busy.", status=503, hint="Try again in a moment.")
         if len(scope["query_string"]) > MAX_QUERY_STRING:
             raise RequestError(
                 "The address is too long.", status=414, hint="Send the search as JSON with POST instead."
             )
         length = headers.get(b"content-length", b"0")
-        most = self._limits.body.get(path, self._limits.other_body)
-        if length.isdigit() and int(length) > most:
-            raise too_large(most)
+        if length.isdigit() and int(length) > _body_limit(path):
+            raise _too_large(_body_limit(path))
 
     def _check_key(self, headers: Mapping[bytes, bytes]) -> None:
         given = headers.get(b"x-api-key")
@@ -124,20 +130,9 @@ class Gate:
                 "The API key is missing or wrong.", status=401, hint="Send it as X-API-Key, or as a Bearer token."
             )
 
-    async def _fail(self, answer: _Answer, error: Exception, request_id: str) -> None:
-        if answer.complete:
-            return
-        if answer.status is not None:
-            # The head is out already: cutting the connection is the only way left to say that the answer is not whole.
-            raise error
-        problem = describe(error, request_id)
-        headers = [(name.encode(), value.encode()) for name, value in problem.headers.items()]
-        await answer({"type": "http.response.start", "status": problem.status, "headers": headers})
-        await answer({"type": "http.response.body", "body": problem.body(request_id)})
-
 
 class _Answer:
-    """Sends on, with our headers; remembers the status."""
+    """Adds our headers to an answer and remembers its status."""
 
     def __init__(self, send: Send, request_id: str) -> None:
         self._send = send
@@ -155,7 +150,7 @@ class _Answer:
 
 
 class _LimitedBody:
-    """Receives on until the body is larger than allowed."""
+    """Refuses a body that turns out larger than allowed."""
 
     def __init__(self, receive: Receive, most: int) -> None:
         self._receive = receive
@@ -166,17 +161,20 @@ class _LimitedBody:
         message = await self._receive()
         self._size += len(message.get("body", b""))
         if self._size > self._most:
-            raise too_large(self._most)
+            raise _too_large(self._most)
         return message
 
 
-def too_large(most: int) -> RequestError:
-    """The error for a body that is too large."""
+def _body_limit(path: str) -> int:
+    return BODY_LIMITS.get(path, OTHER_BODY_LIMIT)
+
+
+def _too_large(most: int) -> RequestError:
     return RequestError("The request is too large.", status=413, hint=f"Send {most:,} bytes at most.")
 
 
 def _request_id(headers: Mapping[bytes, bytes]) -> str:
-    """The caller's id where it is a plain word, else a new one."""
+    """The caller's id if it consists of plain characters, else a new one."""
     for name in (b"x-opaque-id", b"x-request-id"):
         given = headers.get(name, b"").decode("latin-1")
         if _ID.fullmatch(given):
@@ -186,3 +184,51 @@ def _request_id(headers: Mapping[bytes, bytes]) -> str:
 
 def _digest(key: bytes) -> bytes:
     return hashlib.sha256(key).digest()
+
+
+def error_response(error: Exception, request_id: str) -> Response:
+    """An error as an HTTP response with `{error, hint, request_id}`.
+
+    What the caller cannot mend (the cluster, a bug) is logged in full and described in general words: the shop's
+    internal addresses and names do not belong in an answer.
+    """
+    status, message, hint = _described(error, request_id)
+    headers = {"cache-control": "no-store"}
+    if status in (503, 504):
+        headers["retry-after"] = RETRY_AFTER
+    if status == 401:
+        headers["www-authenticate"] = "Bearer"
+    body = orjson.dumps({"error": message, "hint": hint, "request_id": request_id})
+    return Response(body, status, headers, "application/json")
+
+
+def _described(error: Exception, request_id: str) -> tuple[int, str, str | None]:
+    """Status, message and hint."""
+    if isinstance(error, RequestError):
+        return error.status, error.message, error.hint
+    if isinstance(error, UsageError | CatalogueError):
+        return 400, error.message, error.hint
+    if isinstance(error, HTTPException):
+        return error.status_code, f"{error.detail}.", "The interface is described at /docs."
+    if isinstance(error, TimeoutError):
+        return 504, "The answer took too long.", "Try again, or ask for less."
+    if isinstance(error, ClusterError):
+        return _of_cluster(error, request_id)
+    log.error("request %s failed", request_id, exc_info=error)
+    message = error.message if isinstance(error, ClipItaError) else "The server failed."
+    return 500, message, f"Its log tells more under request {request_id}."
+
+
+def _of_cluster(error: ClusterError, request_id: str) -> tuple[int, str, str | None]:
+    cause = error.__cause__
+    refused = cause.status_code if isinstance(cause, opensearchpy.TransportError) else None
+    if isinstance(error, QueryError) and refused == 400:
+        return 400, error.message, error.hint
+    if isinstance(error, ClusterVersionError):
+        return 501, error.message, error.hint
+    log.error("request %s: %s", request_id, error)
+    if isinstance(cause, opensearchpy.ConnectionTimeout):
+        return 504, "The search cluster did not answer in time.", "Try again."
+    if isinstance(error, ClusterUnavailableError) or refused == 429:
+        return 503, "The search cluster is not available.", "Try again in a moment."
+    return 502, "The search cluster failed.", f"The server's log tells more under request {request_id}."

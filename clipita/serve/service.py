@@ -1,24 +1,29 @@
-"""What answers requests: one search, one text encoder, one product encoder, shared by all."""
+"""What all requests share: the search, the encoders, and the asynchronous client."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import opensearchpy
 import orjson
+from opensearchpy import AsyncOpenSearch
+from opensearchpy.serializer import DEFAULT_SERIALIZERS, Deserializer, JSONSerializer
 
 from clipita.catalogue.product import Product
 from clipita.config import OpenSearchConfig, ServeConfig
 from clipita.errors import RequestError
 from clipita.opensearch.cluster.errors import address_of
+from clipita.opensearch.cluster.tracing import opaque
 from clipita.opensearch.search.async_client import AsyncProductSearch
 from clipita.opensearch.search.client import ProductSearch
 from clipita.serve.batching import Batcher, Vectors
-from clipita.serve.client import equip
 from clipita.serve.metrics import Metrics
+from clipita.serve.middleware import current_request
 from clipita.serve.storefront import Shop
 
 if TYPE_CHECKING:
@@ -26,18 +31,12 @@ if TYPE_CHECKING:
     from clipita.runtime.encoders import ProductInput
 
 DECODERS = 2
-"""Pictures decoded at a time: each may unpack to 150 MB."""
+"""Images decoded at a time: each may take 150 MB of memory."""
 
 
 @dataclass(frozen=True)
 class Models:
-    """The encoders of one bundle.
-
-    Attributes:
-        bundle: where they come from.
-        text: texts to vectors.
-        product: products to vectors.
-    """
+    """The encoders of one bundle."""
 
     bundle: Bundle
     text: TextEncoder
@@ -45,26 +44,17 @@ class Models:
 
     @classmethod
     def load(cls, bundle: Bundle, device: str) -> Models:
-        """Open both graphs.
-
-        Raises:
-            DeviceError: the device is not there.
-            MissingExtraError: onnxruntime is not installed.
-        """
+        """Open both graphs; errors as of the encoders."""
         from clipita.runtime import ProductEncoder, TextEncoder
 
         return cls(bundle, TextEncoder(bundle, device), ProductEncoder(bundle, device))
 
 
 class Service:
-    """Everything that the endpoints share.
+    """The search and the encoders behind the endpoints.
 
-    Args:
-        search: plans searches; connected already, so that a wrong address is told at the start.
-        opensearch: how to connect.
-        models: None where only words and stored category vectors are searched.
-        config: limits.
-        metrics: where batches and searches are counted.
+    Without `models` only words and stored category vectors are searched. `search` is connected already, so that a wrong
+    address is reported when the server starts.
     """
 
     def __init__(
@@ -76,50 +66,41 @@ class Service:
         metrics: Metrics,
     ) -> None:
         self.models = models
-        self.metrics = metrics
         self.planner = search
         self.search = AsyncProductSearch(search, opensearch)
         self.client = self.search.client
         self.where = address_of(search.client)
-        equip(self.client)
+        _equip(self.client)
         self.shop = Shop(self.client, search)
+        self._cluster_seconds = metrics.cluster
         self._decoders = ThreadPoolExecutor(DECODERS, thread_name_prefix="decode")
         self._texts: Batcher[str] | None = None
         self._products: Batcher[ProductInput] | None = None
         if models is not None:
-            largest, capacity = config.batch_size, config.queue
-            self._texts = Batcher(
-                models.text.encode, largest=largest, capacity=capacity, observe=metrics.batched("text")
-            )
-            self._products = Batcher(
-                models.product.encode, largest=largest, capacity=capacity, observe=metrics.batched("product")
-            )
-            texts, products = self._texts, self._products
-            metrics.watch("text", lambda: texts.waiting)
-            metrics.watch("product", lambda: products.waiting)
+            self._texts = Batcher(models.text.encode, config, metrics, "text")
+            self._products = Batcher(models.product.encode, config, metrics, "product")
 
     async def find(self, options: dict[str, Any]) -> bytes:
-        """One page of a search, as JSON; a text that is new is encoded together with those of other requests.
+        """One page of a search as JSON; a new text is encoded together with those of other requests.
 
-        Args:
-            options: of `ProductSearch`, `query` among them.
+        `options` are those of `ProductSearch`, and `query`.
         """
         query = options.pop("query", None)
         if self._needs_vector(query, options):
             self.planner.keep_vector(query, tuple((await self.embed_texts([query]))[0].tolist()))
         page = await self.search(query, **options)
-        self.metrics.searched(page.took_ms)
-        # orjson reads dataclasses as they are, where a copy to dictionaries would take longer than the planning.
+        self._cluster_seconds.observe(page.took_ms / 1000)
+        # orjson reads dataclasses directly; copying them to dictionaries would take longer than planning the search.
         return orjson.dumps(page, option=orjson.OPT_NON_STR_KEYS)
 
     async def embed_texts(self, texts: Sequence[str]) -> Vectors:
         """Unit vectors, [len(texts), dim].
 
         Raises:
-            RequestError: there is no model (status 501), or too much waits (503).
+            RequestError: there is no model (status 501), or the queue is full (503).
         """
         if self._texts is None:
-            raise no_model()
+            raise _no_model()
         return await self._texts(texts)
 
     async def embed_products(self, products: Sequence[Product]) -> Vectors:
@@ -127,10 +108,10 @@ class Service:
 
         Raises:
             RequestError: as above.
-            ProductError: a picture cannot be read, or a product has nothing that the model reads.
+            ProductError: an image cannot be read, or a product has nothing that the model reads.
         """
         if self._products is None or self.models is None:
-            raise no_model()
+            raise _no_model()
         loop = asyncio.get_running_loop()
         prepare = self.models.product.prepare
         inputs = await asyncio.gather(*(loop.run_in_executor(self._decoders, prepare, product) for product in products))
@@ -156,6 +137,43 @@ class Service:
         )
 
 
-def no_model() -> RequestError:
-    """The error where the server runs without a model."""
+def _no_model() -> RequestError:
     return RequestError("This server runs without a model.", status=501, hint="Start it with --model.")
+
+
+class _FastJson(JSONSerializer):  # type: ignore[misc]  # opensearch-py is untyped to us
+    """JSON by orjson; the client's own took a third of a search's Python time."""
+
+    def dumps(self, data: Any) -> Any:
+        if isinstance(data, str | bytes):
+            return data
+        try:
+            return orjson.dumps(data, default=self.default).decode()
+        except TypeError as error:
+            raise opensearchpy.SerializationError(data, error) from error
+
+    def loads(self, s: str) -> Any:
+        try:
+            return orjson.loads(s)
+        except orjson.JSONDecodeError as error:
+            raise opensearchpy.SerializationError(s, error) from error
+
+
+def _equip(client: AsyncOpenSearch) -> None:
+    """Let a client use orjson, and send the running request's id as X-Opaque-Id.
+
+    OpenSearch writes that id into its slow logs and tasks.
+    https://docs.opensearch.org/latest/api-reference/common-parameters/
+    """
+    transport: Any = client.transport
+    transport.serializer = serializer = _FastJson()
+    transport.deserializer = Deserializer({**DEFAULT_SERIALIZERS, serializer.mimetype: serializer})
+    plain = transport.perform_request
+
+    # The client has no hook for headers per request, so its method is wrapped.
+    async def perform_request(method: str, url: str, headers: Any = None, **rest: Any) -> Any:
+        request_id = current_request.get()
+        with opaque(request_id) if request_id else nullcontext():
+            return await plain(method, url, headers=headers, **rest)
+
+    transport.perform_request = perform_request

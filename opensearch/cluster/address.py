@@ -29,11 +29,7 @@ class Address:
 
 
 def parse(url: str) -> Address:
-    """Parse a URL.
-
-    Raises:
-        ConfigError: it is not the address of a server.
-    """
+    """Parse a URL; a ConfigError where it is not the address of a server."""
     # No error text repeats any of the URL: until it is parsed, any part of it may be the password.
     hint = "Write it as https://host:9200; a user or password before the host must be percent-encoded."
     try:
@@ -56,12 +52,7 @@ def parse(url: str) -> Address:
 def check_allowed(address: Address, allowed: tuple[str, ...]) -> None:
     """Refuse a host that is not among `allowed`; an empty list allows all.
 
-    Args:
-        address: where the client would connect.
-        allowed: `host` or `host:port`, with `*` for any characters, such as `*.search.internal:9200`.
-
-    Raises:
-        ConfigError: the host is not allowed.
+    An entry is `host` or `host:port`, with `*` for any characters, such as `*.search.internal:9200`.
     """
     names = (address.host, f"{address.host}:{address.port}")
     if allowed and not any(fnmatch.fnmatchcase(name, entry.lower()) for name in names for entry in allowed):

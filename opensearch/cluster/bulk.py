@@ -28,9 +28,7 @@ class Document:
     """One document to write; writing it twice gives the same index.
 
     Attributes:
-        id: its `_id`.
         line: the document as one line of JSON; for `update` the body of an update, for `delete` empty.
-        routing: its routing value, or None.
         action: `index` replaces the document, `update` writes fields of an existing one, `delete` removes it.
         guard: sequence number and primary term that the stored document must have.
     """
@@ -55,17 +53,10 @@ class BulkWriter:
     """Writes documents to one index and reports each of them exactly once.
 
     While the cluster is busy or away (429, 502, 503, 504, no answer in time, no connection) the writer waits and halves
-    its bulks; they grow again once the cluster keeps up.
+    its bulks; they grow again once the cluster keeps up. A document larger than `max_bytes` is sent alone.
 
-    Args:
-        client: connected.
-        name: alias of one index, see `index.write_alias`; or an index, with `require_alias` off.
-        on_done: called with every document.
-        backoff: how to wait.
-        max_documents: most documents in a request.
-        max_bytes: most bytes in a request; a larger document travels alone.
-        require_alias: refuse to write unless `name` is an alias. Otherwise a write to an index that was deleted
-            meanwhile would create it again, without our mapping.
+    With `require_alias` it refuses to write unless `name` is an alias (see `index.write_alias`): a write to an index
+    that was deleted meanwhile would create it again, without our mapping.
     """
 
     def __init__(
@@ -178,14 +169,7 @@ def write_all(
     *,
     require_alias: bool = True,
 ) -> list[str]:
-    """Write documents, see `BulkWriter`, and make them visible to searches.
-
-    Returns:
-        The reasons of those that the cluster refused.
-
-    Raises:
-        ClusterError: as in `BulkWriter.write`.
-    """
+    """Write documents, see `BulkWriter`, make them searchable, and return the reasons of those that were refused."""
     refused: list[str] = []
 
     def note(_: Document, reason: str | None) -> None:

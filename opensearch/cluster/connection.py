@@ -30,13 +30,11 @@ CONNECTIONS = 128
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What a cluster can do.
+    """A cluster's version and plugins.
 
     Attributes:
         version: of OpenSearch, as (major, minor, patch).
-        knn: it has the k-NN plugin.
         neural_search: it has the neural-search plugin (hybrid query, normalisation, RRF).
-        ml_commons: it has the ML Commons plugin.
         faiss: an index may use the faiss engine; see `_has_faiss`.
         engine: the k-NN engine to create an index with.
     """
@@ -84,13 +82,7 @@ def with_url(config: OpenSearchConfig | None, url: str | None) -> OpenSearchConf
 
 
 def connect_async(config: OpenSearchConfig) -> AsyncOpenSearch:
-    """The same as `connect`, for asyncio; nothing is sent yet.
-
-    Raises:
-        MissingExtraError: aiohttp is not installed.
-        ClusterUnavailableError: no URL and no local node.
-        ConfigError: the URL, a certificate or the password's source is unusable, or the host is not allowed.
-    """
+    """The same as `connect`, for asyncio, or a MissingExtraError without aiohttp; nothing is sent yet."""
     try:
         import aiohttp  # noqa: F401
     except ImportError:
@@ -106,9 +98,6 @@ def capabilities(client: OpenSearch) -> Capabilities:
     """Ask the cluster for its version and plugins.
 
     https://docs.opensearch.org/latest/api-reference/cat/cat-plugins/
-
-    Raises:
-        ClusterError: it does not answer, or the user may not see the plugins.
     """
     with guarded(client):
         server = client.info()["version"]

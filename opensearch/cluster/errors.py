@@ -29,15 +29,7 @@ def address_of(client: OpenSearch) -> str:
 
 @contextmanager
 def guarded(client: OpenSearch | str, refusal: type[ClusterError] = ClusterError) -> Iterator[None]:
-    """Turn exceptions of opensearch-py in the body into our errors.
-
-    Args:
-        client: the client in use, or its address.
-        refusal: error for a request that the cluster refused, for instance QueryError for searches.
-
-    Raises:
-        ClusterError: see `translate`.
-    """
+    """Turn exceptions of opensearch-py in the body into our errors; a refused request raises `refusal`."""
     try:
         yield
     except (opensearchpy.OpenSearchException, opensearchpy.ImproperlyConfigured) as error:

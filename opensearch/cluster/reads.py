@@ -15,11 +15,8 @@ def all_shards(answer: dict[str, Any], copies: bool = False) -> dict[str, Any]:
     """The answer of a search, count, refresh or statistics request, if all shards contributed to it.
 
     While a shard is away OpenSearch answers with status 200 for the others, as if its documents did not exist. A shard
-    without a node is not even among the failed ones.
-
-    Args:
-        answer: from the cluster.
-        copies: for refresh and statistics, which count each copy of a shard; replicas may never have a node.
+    without a node is not even among the failed ones. Refresh and statistics count each copy of a shard (`copies`), and
+    replicas may never have a node.
 
     Raises:
         TransportError: a shard is missing: status 503, which `Backoff.call` waits for, or 404 for a point in time that
@@ -42,11 +39,7 @@ def all_shards(answer: dict[str, Any], copies: bool = False) -> dict[str, Any]:
 
 
 def count(client: opensearchpy.OpenSearch, name: str, backoff: Backoff, query: Mapping[str, Any] | None = None) -> int:
-    """The number of documents in an index, or of those that match a query.
-
-    Raises:
-        ClusterError: a shard stays away, or the cluster refuses it.
-    """
+    """The number of documents in an index, or of those that match a query."""
     body = None if query is None else {"query": query}
     return int(backoff.call(client, lambda: all_shards(client.count(index=name, body=body)))["count"])
 
@@ -57,11 +50,7 @@ def addresses(hits: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
 
 
 def refresh(client: opensearchpy.OpenSearch, name: str, backoff: Backoff) -> None:
-    """Make what was written to an index visible to searches, on every shard.
-
-    Raises:
-        ClusterError: a shard stays away, or the cluster refuses it.
-    """
+    """Make what was written to an index visible to searches, on every shard."""
     # A refresh waits a minute for a shard without a node; a count fails at once.
     count(client, name, backoff)
     backoff.call(client, lambda: all_shards(client.indices.refresh(index=name), copies=True))
@@ -74,9 +63,6 @@ def get_documents(
 
     Returns:
         An answer for each of `docs`, in their order; `found` says whether the document exists.
-
-    Raises:
-        ClusterError: the cluster refused, or a shard stayed away for too long.
 
     Source:
         https://docs.opensearch.org/latest/api-reference/document-apis/multi-get/ (a document whose shard is away has an

@@ -23,13 +23,10 @@ LONGEST_WAIT = 15.0
 
 
 class Backoff:
-    """Waits 0.5, 1, 2 … up to 15 seconds, each with jitter, and gives up after `patience` seconds without success.
+    """Waits 0.5, 1, 2 … up to 15 seconds, each with jitter.
 
-    Args:
-        warn: called with every wait, in a sentence.
-        patience: seconds, counted from the first failure in a row.
-        first_wait: seconds.
-        ended: once set, there is no more waiting.
+    It gives up `patience` seconds after the first failure in a row, or once `ended` is set. `warn` is called with every
+    wait, in a sentence.
     """
 
     def __init__(
@@ -53,11 +50,7 @@ class Backoff:
         self._failures = 0
 
     def wait(self, cause: str) -> bool:
-        """Sleep after a failure.
-
-        Returns:
-            False at once when the patience is exhausted.
-        """
+        """Sleep after a failure; False at once when the patience is exhausted."""
         now = time.monotonic()
         if self._failures == 0:
             self._since = now

@@ -37,8 +37,7 @@ def opaque_id() -> str:
 def opaque(id_: str) -> Iterator[None]:
     """Requests in the body carry this id instead of the process's, for instance a web request's own.
 
-    Args:
-        id_: characters other than letters, digits and `._:-` become `_`, and 64 characters are kept.
+    Characters other than letters, digits and `._:-` become `_`, and 64 characters are kept.
     """
     token = _current.set(re.sub(r"[^A-Za-z0-9._:-]", "_", id_)[:64] or None)
     try:

@@ -15,7 +15,6 @@ def indices_behind(client: OpenSearch, alias: str) -> list[str]:
 
     Raises:
         ClusterError: the name belongs to an index.
-        OpenSearchException: what the cluster says.
     """
     if client.indices.exists_alias(name=alias):
         return sorted(client.indices.get_alias(name=alias))
@@ -30,21 +29,16 @@ def indices_behind(client: OpenSearch, alias: str) -> list[str]:
 def swap_alias(
     client: OpenSearch, alias: str, name: str, expected: list[str], carried: Mapping[str, Any] | None = None
 ) -> str | None:
-    """Point an alias at an index.
+    """Point an alias at an index in one request.
 
-    Args:
-        client: connected.
-        alias: what to move.
-        name: the index that it shall point at.
-        expected: the indices that it points at now, as far as the caller knows.
-        carried: further aliases of those indices that move along, with their filters and routing.
+    `expected` are the indices that it points at as far as the caller knows. Their `carried` aliases move along, with
+    filters and routing.
 
     Returns:
         The index that was behind the alias before and is kept; None if there was none or it is `name`.
 
     Raises:
-        ClusterError: somebody else moved the alias meanwhile, which stays as it is; or its name belongs to an index.
-        OpenSearchException: what the cluster says.
+        ClusterError: the alias was moved meanwhile, and stays as it is; or its name belongs to an index.
     """
     behind = indices_behind(client, alias)
     if behind == [name]:

@@ -47,12 +47,7 @@ MAPPING: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class CategoryVector:
-    """A category and its vector.
-
-    Attributes:
-        path: names from the root.
-        vector: unit length, [dim].
-    """
+    """A category's path from the root, and its vector, [dim] of unit length."""
 
     path: CategoryPath
     vector: tuple[float, ...] = field(repr=False)
@@ -103,20 +98,10 @@ def publish(
     paths: Iterable[CategoryPath],
     backoff: Backoff | None = None,
 ) -> int:
-    """Write the vectors of categories beside an index, and point `<alias>-categories` at them.
+    """Write the vectors of categories beside an index, point `<alias>-categories` at them, and return their number.
 
-    Categories of earlier runs stay; those that training saw are written too.
-
-    Args:
-        client: connected.
-        alias: of the products.
-        index: behind it.
-        bundle: the model that made the index's vectors.
-        paths: of products; every node above them is a category too.
-        backoff: how to wait for a busy cluster.
-
-    Returns:
-        How many categories were written.
+    Every node above the `paths` of products is a category too. Categories of earlier runs stay; those that training saw
+    are written too.
 
     Raises:
         ClusterError: the cluster refuses, or stays busy or away for too long; or `<alias>-categories` is an index that

@@ -27,7 +27,6 @@ class ProductIndex:
     Attributes:
         name: the concrete index.
         meta: `_meta.clipita` of its mapping: fingerprint, dim, model, created, schema, state, fields.
-        properties: the mapping's properties.
     """
 
     name: str
@@ -36,7 +35,7 @@ class ProductIndex:
 
     @property
     def fingerprint(self) -> str:
-        """Of the model that made its vectors."""
+        """The model that made its vectors."""
         return str(self.meta["fingerprint"])
 
     @property
@@ -60,11 +59,7 @@ class ProductIndex:
 
 
 def find(client: OpenSearch, alias: str) -> ProductIndex | None:
-    """The index behind the alias; None where there is neither alias nor index of this name.
-
-    Raises:
-        ClusterError: the alias covers several indices, or the index was not made by clipita.
-    """
+    """The index behind the alias, see `read`; None where there is neither alias nor index of this name."""
     name = resolve(client, alias)
     return None if name is None else read(client, name)
 
@@ -91,7 +86,6 @@ def read(client: OpenSearch, name: str) -> ProductIndex:
     """A concrete index, and the model that its mapping names.
 
     Raises:
-        IndexMissingError: there is none of this name.
         ClusterError: it was not made by clipita, or by a newer one.
     """
     with guarded(client):
@@ -112,12 +106,7 @@ def read(client: OpenSearch, name: str) -> ProductIndex:
 
 
 def require(client: OpenSearch, alias: str) -> ProductIndex:
-    """The index behind the alias.
-
-    Raises:
-        IndexMissingError: there is none.
-        ClusterError: see `find`.
-    """
+    """The index behind the alias, see `read`; an IndexMissingError where there is none."""
     index = find(client, alias)
     if index is None:
         raise IndexMissingError(f"There is no index {alias}.", hint=f"Make it with: clipita ingest --index {alias}")
@@ -125,11 +114,7 @@ def require(client: OpenSearch, alias: str) -> ProductIndex:
 
 
 def check_fingerprint(index: ProductIndex, bundle: Bundle, alias: str) -> None:
-    """Make sure that queries and products come from one model.
-
-    Raises:
-        FingerprintError: they come from different models.
-    """
+    """Raise a FingerprintError where queries and products come from different models."""
     if index.fingerprint != bundle.fingerprint:
         raise FingerprintError(
             f"The index {alias} ({index.name}) holds vectors of model {index.fingerprint[:8]}, but {bundle.path} is "
@@ -145,11 +130,7 @@ def write_alias(name: str) -> str:
 
 
 def update_meta(client: OpenSearch, name: str, **changes: Any) -> None:
-    """Change entries of `_meta.clipita` in the mapping; a value of None removes one.
-
-    Raises:
-        OpenSearchException: what the cluster says.
-    """
+    """Change entries of `_meta.clipita` in the mapping; a value of None removes one."""
     # Each update of a mapping replaces all of _meta.
     meta = client.indices.get_mapping(index=name)[name]["mappings"].get("_meta", {})
     ours = {key: value for key, value in {**meta.get("clipita", {}), **changes}.items() if value is not None}

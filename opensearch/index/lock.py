@@ -43,12 +43,10 @@ _LEAVE = "if (ctx._source.token == params.token) { ctx.op = 'delete'; } else { c
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a lock.
+    """The process that holds a lock.
 
     Attributes:
         token: of one run.
-        host: the machine's name.
-        pid: process id there.
         place: boot and process namespace, within which process ids are comparable.
         started: the process's start, see `start_ticks`.
     """
@@ -126,11 +124,7 @@ class AliasLock:
                 raise translate(second, address_of(self._client)) from second
 
     def check(self) -> None:
-        """Stop a run that lost its lock.
-
-        Raises:
-            IndexLockedError: another run has the lock by now.
-        """
+        """Raise an IndexLockedError if another run has taken over the lock."""
         if self._lost:
             raise IndexLockedError(
                 f"This run was delayed for so long that another one took over {self._alias}.",

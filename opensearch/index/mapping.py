@@ -117,13 +117,10 @@ def added_fields(
 
 
 def vector_field(dim: int, engine: str, config: IngestConfig, products: int | None) -> dict[str, Any]:
-    """The k-NN field.
+    """The k-NN field; a UsageError where the engine does not offer the precision.
 
     Unless m is set, it grows with the catalogue, as a larger graph needs more links for the same recall.
     https://docs.opensearch.org/latest/mappings/supported-field-types/knn-methods-engines/
-
-    Raises:
-        UsageError: the engine does not offer the precision.
     """
     size = products or 0
     m = config.m or next(m for limit, m in _LINKS if size < limit)

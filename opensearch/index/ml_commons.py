@@ -36,15 +36,10 @@ def register_model(
     timeout: float = 600.0,
     on_chunk: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> str:
-    """Send a package that `clipita export-onnx --ml-commons` wrote.
+    """Send a package that `clipita export-onnx --ml-commons` wrote, with its `.register.json` beside it.
 
-    Args:
-        client: connected.
-        package: the zip, with its `.register.json` beside it.
-        model_id: of a model that was registered already, so that it is not uploaded again.
-        deploy: also load it into memory.
-        timeout: seconds for deploying.
-        on_chunk: called with the number of chunks sent, and of all chunks.
+    A model that was registered already (`model_id`) is not uploaded again. `on_chunk` gets the number of chunks sent,
+    and of all chunks; `timeout` are the seconds for deploying.
 
     Returns:
         The model's id, for `neural` queries.

@@ -20,13 +20,9 @@ class Version:
     """One index of an alias.
 
     Attributes:
-        name: the index.
-        current: whether the alias points at it.
         model: the model's name; None for the shop's own index.
-        fingerprint: of the model, or None.
         created: ISO 8601, or None.
         state: complete, building, or shop for the shop's own.
-        documents: their number.
         bytes: size on disk.
     """
 
@@ -41,11 +37,7 @@ class Version:
 
 
 def list_versions(client: OpenSearch, alias: str) -> list[Version]:
-    """All indices that ingest runs made for the alias, and the shop's own that one of them replaced; the oldest first.
-
-    Raises:
-        ClusterError: the cluster refused it.
-    """
+    """All indices that ingest runs made for the alias, and the shop's own that one of them replaced; oldest first."""
     with guarded(client):
         found = client.indices.get_mapping(index=f"{alias}-*", ignore_unavailable=True, allow_no_indices=True)
         metas = {name: entry["mappings"].get("_meta", {}).get("clipita") for name, entry in found.items()}
@@ -76,12 +68,7 @@ def list_versions(client: OpenSearch, alias: str) -> list[Version]:
 
 
 def roll_back(client: OpenSearch, alias: str, to: str | None = None) -> tuple[str, str]:
-    """Point the alias at an earlier index.
-
-    Args:
-        client: connected.
-        alias: what to move.
-        to: the index; None for the one that was behind the alias before the present one.
+    """Point the alias at an earlier index: `to`, or the one that was behind the alias before the present one.
 
     Returns:
         The index that was behind the alias, and the one that is now.
@@ -108,11 +95,7 @@ def roll_back(client: OpenSearch, alias: str, to: str | None = None) -> tuple[st
 
 
 def prune_versions(client: OpenSearch, alias: str, keep: int) -> tuple[list[Version], list[Version]]:
-    """Which indices may be deleted: all of ours except the present one and the `keep` newest complete ones beside it.
-
-    Returns:
-        Those that stay, and those to delete; the shop's own index always stays.
-    """
+    """The indices that stay, and those to delete: ours except the present one and the `keep` newest complete ones."""
     versions = list_versions(client, alias)
     beside = [version for version in versions if not version.current and version.state == "complete"]
     kept = {version.name for version in beside[len(beside) - keep :]} if keep else set()

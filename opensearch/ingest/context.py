@@ -27,18 +27,7 @@ Progress = Callable[[int, int | None], None]
 class RunContext:
     """The source and target of one ingest run, and what its parts share.
 
-    Attributes:
-        client: connected.
-        config: batch size, device, shards and so on.
-        bundle: the model.
-        alias: the name that searches use.
-        source: where products come from.
-        target: the index that is written, and how.
-        ledger: gets each product's outcome.
-        lock: on the alias.
-        clock: gets the time spent.
-        warn: called with waits and other noteworthy events, in sentences.
-        progress: called after every batch.
+    `warn` is called with waits and other noteworthy events, `progress` after every batch.
     """
 
     client: OpenSearch
@@ -55,7 +44,7 @@ class RunContext:
 
     @property
     def write_alias(self) -> str:
-        """The alias of the target that all requests of the run go to."""
+        """The alias through which the run writes."""
         return write_alias(self.target.name)
 
     @property

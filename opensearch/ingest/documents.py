@@ -39,14 +39,9 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A product and its place in the source.
+    """A product and its place in the source: a file or index, and the row there, from 1.
 
-    Attributes:
-        product: what is encoded.
-        file: the catalogue file or index.
-        row: its row there, from 1.
-        stored: the document that it was read from, where the source is an index.
-        problem: why it can have no vector, where that is known already.
+    A source that is an index gives the document too (`stored`). `problem` says why the product can have no vector.
     """
 
     product: Product = field(repr=False)
@@ -57,7 +52,7 @@ class Item:
 
     @property
     def routing(self) -> str | None:
-        """Of the document."""
+        """The document's routing value."""
         return None if self.stored is None else self.stored.routing
 
     def rejection(self, reason: str) -> Rejection:
@@ -82,7 +77,7 @@ class Draft:
     Attributes:
         product: with the image's bytes.
         source: the shop's fields as a JSON object.
-        content_hash: of what the vector is made of and of the model, 64 hex digits.
+        content_hash: of the model and of what the vector is made of, 64 hex digits.
         document_hash: of the whole document, 64 hex digits.
         problem: why the image could not be fetched; the hashes then cover the rest.
     """
@@ -103,18 +98,12 @@ def make_draft(
 ) -> Draft:
     """Read or fetch the image's bytes, make the document and hash both.
 
-    An image by URL is hashed by its bytes too. A cached one is requested with its validator, so that an unchanged one
-    costs one short answer of the server.
-
-    Args:
-        product: what is encoded.
-        fingerprint: of the model.
-        thumbnails: whether documents keep one.
-        stored: the shop's own document, which is kept instead of one made from the product.
-        images: whether the model reads them; if not, none is fetched, and a URL is hashed by its text.
+    An image by URL is hashed by its bytes too; a cached one costs one short request for its validator. Where the model
+    reads no images (`images`), none is fetched, and a URL is hashed by its text. With `stored`, the shop's own document
+    is kept instead of one made from the product.
 
     Raises:
-        ProductError: nothing to make a vector from, or a field that cannot be in a document.
+        ProductError: the product is empty, or a field cannot be in a document.
     """
     if not (product.title or product.attributes or product.image):
         raise ProductError("the product is empty: it has neither title nor attributes nor image")
@@ -180,11 +169,7 @@ def kept_source(stored: Mapping[str, Any], id_: str) -> bytes:
 
 
 def _with_image(product: Product) -> Product:
-    """The product with its image's bytes; for a file that cannot be read the decoder gives the error.
-
-    Raises:
-        ImageError: a URL gives no image.
-    """
+    """The product with its image's bytes; for a file that cannot be read the decoder gives the error."""
     image = product.image
     if image is None or image.data is not None or image.location is None:
         return product

@@ -21,16 +21,7 @@ from clipita.opensearch.ingest.index_source import IndexSource
 
 @dataclass
 class ExportReport:
-    """What was written.
-
-    Attributes:
-        index: the concrete index.
-        documents: how many were read.
-        without_category: documents without a category, which are in no file.
-        unusable: documents that give no product.
-        first_problem: why the first of these gives none.
-        written: products by part.
-    """
+    """What was written: `written` counts products by part."""
 
     index: str
     documents: int
@@ -50,20 +41,12 @@ def export_catalogue(
 ) -> ExportReport:
     """Write train, valid and test.jsonl.gz, with the column names that all commands expect by default.
 
-    The file of a product, and whether it is in a sample, depends on its id and the seed alone (see
-    `clipita.catalogue.split`): an export after changes in the shop trains and measures on the same products.
-
-    Args:
-        source: the index, with its fields mapped.
-        folder: created if it does not exist.
-        products: approximate number of products to take, evenly over the index; None takes all.
-        seed: another seed gives other parts.
-        report: called with the number of documents read, and of all documents.
-        force: replace existing files.
+    A product's part, and whether it is in a sample, depend on its id and the seed alone (see
+    `clipita.catalogue.split`): an export after changes in the shop trains and measures on the same products. `products`
+    is the approximate size of a sample; `report` gets the number of documents read, and of all documents.
 
     Raises:
-        UsageError: the files exist already, or the folder cannot be written.
-        ClusterError: the cluster refused it, or stayed away for too long.
+        UsageError: the files exist already and `force` is not set, or the folder cannot be written.
     """
     files = {part: folder / f"{part}.jsonl.gz" for part in PARTS}
     present = [file for file in files.values() if file.exists()]

@@ -31,23 +31,17 @@ _ID = "_id"
 class IndexSource:
     """All documents of an index at one point in time.
 
-    Args:
-        client: connected.
-        name: the index, or an alias of one.
-        fields: which field is what; `specs.*` in `attributes` takes all fields below `specs`.
-        image_root: folder for relative image paths.
-        backoff: how to wait for a busy cluster.
+    In `fields`, `specs.*` among the attributes stands for all fields below `specs`.
 
     Attributes:
         name: the concrete index.
         settings: its `settings.index`.
-        mappings: its mappings.
         aliases: its aliases with their filters and routing.
         paths: the category paths read so far.
 
     Raises:
-        IndexMissingError: there is none of this name.
-        ClusterError: its documents are not stored (`_source` is off).
+        IndexMissingError: there is no index of this name.
+        ClusterError: its documents are not stored (`_source` is disabled).
         FieldMappingError: the index lacks a field that `fields` names.
     """
 
@@ -162,9 +156,6 @@ def scan(
     """All hits of a query at one point in time, in no order.
 
     A point in time does not survive the restart of a node; the scan then begins again, and hits may come twice.
-
-    Raises:
-        ClusterError: the cluster refused it, or stayed away for too long.
     """
     # By default a point in time covers only the shards that are available.
     params = {"keep_alive": KEEP_ALIVE, "allow_partial_pit_creation": "false"}

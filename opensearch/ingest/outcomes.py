@@ -114,7 +114,7 @@ class Ledger:
             self.file.unlink(missing_ok=True)
 
     def see(self) -> None:
-        """A row of the catalogue was read."""
+        """Count a row of the catalogue."""
         with self._lock:
             if self._late is None:
                 self.seen += 1
@@ -122,17 +122,17 @@ class Ledger:
                 self._late_seen += 1
 
     def count(self, outcome: Outcome) -> None:
-        """A product reached its end in the index."""
+        """Count a product that is in the index."""
         with self._lock:
             (self._counts if self._late is None else self._late)[outcome] += 1
 
     def begin_late(self) -> None:
-        """Products that come from here on were counted before, and come again because they changed."""
+        """From here on products come again, because they changed after they were counted."""
         with self._lock:
             self._late = self._late or Counter()
 
     def leave_out(self, rejection: Rejection, outcome: Outcome = Outcome.REJECTED) -> None:
-        """A product is not in the index as the catalogue has it; the reason is written at once."""
+        """Count a product that is not in the index as the catalogue has it, and write the reason at once."""
         line = orjson.dumps(dataclasses.asdict(rejection) | {"outcome": outcome.value})
         with self._lock:
             (self._counts if self._late is None else self._late)[outcome] += 1
@@ -169,11 +169,7 @@ class Ledger:
             return dict(self._reasons.most_common())
 
     def check(self) -> None:
-        """Check that each row has one outcome.
-
-        Raises:
-            RuntimeError: it has not, which is a defect of this program.
-        """
+        """Check that each row has exactly one outcome; a RuntimeError is a defect of this program."""
         late = sum((self._late or {}).values())
         if self.done != self.seen or late != self._late_seen:
             raise RuntimeError(f"{self.seen} products were read, but {self.done} have an outcome: {self.counts}")

@@ -38,7 +38,7 @@ MAX_ROUNDS = 20
 
 
 class Pipeline:
-    """Takes all products of a source to their outcomes; a context manager that ends its threads."""
+    """Processes all products of a source; a context manager that ends its threads."""
 
     def __init__(self, context: RunContext, encoder: ProductEncoder | RayEncoders, *, empty: bool) -> None:
         self._context = context
@@ -78,7 +78,7 @@ class Pipeline:
         self._write.close(flush=kind is None or issubclass(kind, KeyboardInterrupt))
 
     def run(self, source: CatalogueSource | IndexSource, on_step: Callable[[], None]) -> None:
-        """Go through a source, then again through its products that changed meanwhile.
+        """Process all products of a source, then again those that changed meanwhile.
 
         Raises:
             ClusterError: the cluster refused a request, or stayed busy or away for too long.
@@ -97,11 +97,7 @@ class Pipeline:
             self._ledger.leave_out(item.rejection(reason), Outcome.FAILED)
 
     def run_late(self, items: Iterator[Item], on_step: Callable[[], None]) -> None:
-        """Go through products that changed after they were counted.
-
-        Raises:
-            ClusterError: as in `run`.
-        """
+        """Process products again that changed after they were counted."""
         self._compare.empty = False
         self._ledger.begin_late()
         self._go_through(_chunks(self._seen(items)), on_step)

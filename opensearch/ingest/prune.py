@@ -20,14 +20,10 @@ LOOKUP = 1_000
 
 
 def prune(client: OpenSearch, name: str, ids: IdTable, backoff: Backoff, *, limit: float) -> int:
-    """Remove all documents whose id is not in the catalogue, up to a share of `limit` of the index.
-
-    Returns:
-        How many were removed.
+    """Remove all documents whose id is not in the catalogue, and return how many.
 
     Raises:
-        UsageError: there are more than the limit allows; none was removed.
-        ClusterError: the cluster refused it.
+        UsageError: their share of the index exceeds `limit`; none was removed.
     """
     refresh(client, name, backoff)
     total = count(client, name, backoff)
@@ -42,10 +38,7 @@ def prune(client: OpenSearch, name: str, ids: IdTable, backoff: Backoff, *, limi
 
 
 def drop_deleted(client: OpenSearch, original: str, name: str, backoff: Backoff, *, limit: float) -> int:
-    """Remove from a copy that nobody searches yet what was deleted from its original meanwhile.
-
-    Arguments, result and errors are those of `prune`.
-    """
+    """Remove what was deleted from the original meanwhile from its copy, which nobody searches yet; see `prune`."""
     for index in (original, name):
         refresh(client, index, backoff)
     total = count(client, name, backoff)

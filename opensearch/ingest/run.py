@@ -41,19 +41,7 @@ CATCH_UPS = 5
 
 
 class Ingest:
-    """One run.
-
-    Args:
-        client: connected, see `cluster.connect`.
-        bundle: the model.
-        config: batch size, device, engine, shards and so on.
-        alias: the name that searches use.
-        new_index: build a new index beside the present one and switch the alias once it is complete.
-        in_place: add vectors to existing documents, and change nothing else.
-        prune: remove products that left the catalogue.
-        force: remove them whatever their share.
-        progress: called after every batch.
-        warn: called with waits and other noteworthy events, in sentences.
+    """One run; arguments are those of `clipita.ingest`.
 
     Attributes:
         report: what was done; set after an error or Ctrl-C too, once writing has begun.

@@ -92,10 +92,9 @@ class _End:
 
 
 def batches_in_time(items: Iterator[Item], size: int, ended: threading.Event) -> Iterator[list[Item]]:
-    """Batches of at most `size` items, each handed on after half a second even if it is smaller.
+    """Batches of at most `size` items, each passed on after half a second even if it is smaller.
 
-    Raises:
-        BaseException: what reading raised.
+    An error of reading is raised here.
     """
     waiting: queue.Queue[Item | _End] = queue.Queue(2 * size)
     # A daemon thread: it may be blocked in reading standard input when the run is interrupted.
@@ -163,16 +162,9 @@ Mark = tuple[int, int]
 
 
 def changes(paths: Sequence[Path], seconds: float = SECONDS) -> Iterator[list[Path]]:
-    """Files that are new or changed, for ever.
+    """Batches of files that are new or changed, forever; those in the folders among `paths` included.
 
-    A file counts as complete when its size and time stay the same between two checks.
-
-    Args:
-        paths: files and folders; a folder's later files are found too.
-        seconds: between two checks.
-
-    Yields:
-        At least one file.
+    A file counts as complete when its size and time stay the same between two checks, `seconds` apart.
     """
     done: dict[Path, Mark] = {}
     before: dict[Path, Mark] = {}

@@ -40,10 +40,10 @@ class Stopped(Exception):  # noqa: N818 - a signal between threads, not an error
 
 
 class WriteStage:
-    """Collects documents into bulks and writes them in threads of its own; safe to use from several threads.
+    """Collects documents into bulks and writes them in its own threads; safe to use from several threads.
 
-    Attributes:
-        conflicts: products whose documents another writer changed meanwhile.
+    Each method raises a ClusterError once a bulk has failed for good. `conflicts` are the products whose documents
+    another writer changed meanwhile.
     """
 
     def __init__(self, context: RunContext) -> None:
@@ -72,27 +72,14 @@ class WriteStage:
         self, item: Item, draft: Draft, vector: Vector, thumbnail: str | None, outcome: Outcome,
         problem: str | None = None,
     ) -> None:  # fmt: skip
-        """Queue a document with its vector; waits while too many bulks are under way.
+        """Queue a document with its vector, [dim] of unit length; waits while too many bulks are in progress.
 
-        Args:
-            item: the product and its place.
-            draft: its document.
-            vector: unit length, [dim].
-            thumbnail: base64 of a JPEG, or None.
-            outcome: what to count once the document is written.
-            problem: why the product counts as left out nevertheless.
-
-        Raises:
-            ClusterError: an earlier bulk failed for good.
+        `outcome` is counted once the document is written; with a `problem` the product counts as left out nevertheless.
         """
         self._queue(item, self._layout.encoded(item, draft, vector, thumbnail), outcome, problem)
 
     def put_without_vector(self, item: Item, draft: Draft, problem: str) -> None:
-        """Leave a product out; a document of the shop still belongs into its copy.
-
-        Raises:
-            ClusterError: an earlier bulk failed for good.
-        """
+        """Leave a product out; a document of the shop still belongs into its copy."""
         document = self._layout.without_vector(item, draft)
         if document is None:
             self._ledger.leave_out(item.rejection(problem))
@@ -108,11 +95,7 @@ class WriteStage:
                 self._submit()
 
     def flush(self) -> None:
-        """Write what is queued and wait for it.
-
-        Raises:
-            ClusterError: a bulk failed for good.
-        """
+        """Write what is queued and wait for it."""
         with self._lock:
             if self._buffer:
                 self._submit()
@@ -161,9 +144,9 @@ class WriteStage:
 
 
 class BatchStage(ABC, Generic[T]):
-    """Collects products into batches for an encoder, wherever that is, and hands finished documents to the writer.
+    """Collects products into batches for an encoder and passes finished documents to the writer.
 
-    `put_all` is called by one thread and `step` by another.
+    One thread calls `put_all` and `end`, which raise `Stopped` once the run is over; another one calls `step`.
     """
 
     def __init__(self, context: RunContext, write: WriteStage) -> None:
@@ -182,18 +165,10 @@ class BatchStage(ABC, Generic[T]):
 
     @abstractmethod
     def put_all(self, products: Sequence[tuple[Item, Draft]]) -> None:
-        """Queue products; waits while the queue is full.
-
-        Raises:
-            Stopped: the run is over.
-        """
+        """Queue products; waits while the queue is full."""
 
     def end(self) -> None:
-        """Nothing more will be put.
-
-        Raises:
-            Stopped: the run is over.
-        """
+        """Nothing more will be put."""
         self._enqueue(None)
 
     def stop(self) -> None:
@@ -202,11 +177,7 @@ class BatchStage(ABC, Generic[T]):
 
     @abstractmethod
     def step(self) -> bool:
-        """Bring some products further.
-
-        Returns:
-            False when everything was encoded.
-        """
+        """Process one batch; False when everything was encoded."""
 
     def _next_batch(self) -> list[T]:
         batch: list[T] = []
@@ -249,11 +220,7 @@ class EncodeStage(BatchStage[Waiting]):
         self._measured = self._config.batch_size > 0
 
     def put_all(self, products: Sequence[tuple[Item, Draft]]) -> None:
-        """Queue products and begin to decode their images; waits while the queue is full.
-
-        Raises:
-            Stopped: the run is over.
-        """
+        """Queue products and begin to decode their images; waits while the queue is full."""
         for start in range(0, len(products), CHUNK):
             part = products[start : start + CHUNK]
             future = self._pool.submit(self._prepare_all, [draft.product for _, draft in part])
@@ -264,11 +231,7 @@ class EncodeStage(BatchStage[Waiting]):
         return [prepare(self._encoder, product, self._config.thumbnails) for product in products]
 
     def step(self) -> bool:
-        """Encode one batch.
-
-        Returns:
-            False when everything was encoded.
-        """
+        """Encode one batch; False when everything was encoded."""
         batch = self._next_batch()
         if not batch:
             # Nothing came for a while: finished documents need not wait for a full bulk.
@@ -300,11 +263,7 @@ def decoding_pool() -> ThreadPoolExecutor:
 
 
 def prepare(encoder: ProductEncoder, product: Product, thumbnails: bool) -> Prepared | ProductError:
-    """What the encoder takes, and the thumbnail where one is wanted.
-
-    Returns:
-        Both; or the error, where the image cannot be read or the product has nothing that the model reads.
-    """
+    """The encoder's input and, if wanted, the thumbnail; or why the product has none."""
     try:
         prepared = encoder.prepare(product)
         return prepared, make_thumbnail(product) if thumbnails else None

@@ -32,12 +32,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Target:
-    """Where a run writes.
+    """The index that a run writes, and how.
 
     Attributes:
-        name: the concrete index.
         behind: the index that the alias points at when the run begins, or None.
-        way: how documents are written.
         building: no run was completed there.
     """
 
@@ -96,11 +94,7 @@ class Targets:
         return Target(name, behind or name, "replace", building=True)
 
     def for_copy(self, source: IndexSource, new_index: bool) -> Target:
-        """The index for a copy of the shop's own one.
-
-        Raises:
-            ClusterError: the alias is the name of an index.
-        """
+        """The index for a copy of the shop's own index; a ClusterError where the alias is the name of an index."""
         behind = resolve(self._client, self._alias)
         if behind == self._alias:
             raise ClusterError(
@@ -127,7 +121,7 @@ class Targets:
         """The shop's own index, with our fields added to its mapping.
 
         Raises:
-            IndexMissingError: there is none.
+            IndexMissingError: there is no such index.
             ClusterError: it was created without `index.knn`, which cannot be changed later.
             FingerprintError: it holds vectors of another model.
         """
@@ -209,9 +203,6 @@ def loading(client: OpenSearch, name: str, engine: str, backoff: Backoff, *, bui
     """Give an index its write alias during a load, and, while nobody searches it yet, the settings of a fast load.
 
     The former settings are kept in `_meta` meanwhile, so that the run after a killed one restores them too.
-
-    Raises:
-        ClusterError: the cluster refused it.
     """
     former = backoff.call(client, lambda: _begin(client, name, engine, building))
     try:

@@ -22,7 +22,7 @@ def check_copy(client: OpenSearch, source: IndexSource, name: str, backoff: Back
     """Compare counts, a random sample of documents with their routing, and the hits of some searches.
 
     Raises:
-        ClusterError: the copy `name` does not agree with `source`; the text says in what.
+        ClusterError: the copy `name` differs from `source`; the text says in what.
     """
     backoff.call(client, lambda: all_shards(client.indices.refresh(index=f"{source.name},{name}"), copies=True))
     counts = [count(client, index, backoff) for index in (source.name, name)]

@@ -1,11 +1,11 @@
-"""Business signals around the relevance score: popularity, stock, recency, margin.
+"""Boosts by business signals: popularity, stock, recency, margin.
 
 Each boost multiplies the score by a factor
 
     1 + weight * signal,    0 <= signal <= 1
 
-so its effect is bounded: with weight 0.2 the best-seller passes a product without sales only where that one's score
-is less than 20 % ahead. A product that lacks the field has signal 0, hence factor 1. A negative weight demotes.
+so its effect is bounded: with weight 0.2 a best-seller overtakes a product without sales only if that one's score is
+less than 20 % higher. A product that lacks the field has signal 0, hence factor 1. A negative weight demotes.
 
 | kind | signal of the field's value x |
 |---|---|
@@ -57,7 +57,7 @@ _SIGNALS = {
     "margin": "s = Math.min(1.0, Math.max(0.0, (x - params.low) / (params.high - params.low)));",
     "recency number": f"double t = (double) x; {_DECAY}",
     "recency date": f"double t = x.toInstant().toEpochMilli(); {_DECAY}",
-    # A date that is none gives no boost: one odd value must not break the search.
+    # An invalid date gives no boost: one odd value must not break the search.
     "recency text": (
         "try { double t = LocalDate.parse(x.substring(0, 10)).toEpochDay() * 86400000.0; "
         f"{_DECAY} }} catch (Exception e) {{ s = 0.0; }}"
@@ -71,7 +71,7 @@ class Boost:
 
     Attributes:
         kind: popularity, stock, recency or margin.
-        field: where its value stands; a shop's own name or the mapping's.
+        field: the field's name, of the shop or in the mapping.
         weight: above -1; the share that the full signal adds to the score.
         half: of popularity, the value that counts one half; above 0.
         half_life: of recency, days; above 0.
@@ -93,13 +93,13 @@ class Boost:
         if not -1 < self.weight < math.inf:
             raise UsageError(f"The boost {self.kind} has weight {self.weight}.", hint="Use a number above -1.")
         if not (0 < self.half < math.inf and 0 < self.half_life < math.inf):
-            raise UsageError(f"The boost {self.kind} has no proper half.", hint="Use a number above 0.")
+            raise UsageError(f"The boost {self.kind} has no positive half.", hint="Use a number above 0.")
         if not -math.inf < self.low < self.high < math.inf:
             raise UsageError(f"The boost {self.kind} rises from {self.low} to {self.high}.", hint="low must be less.")
 
     @property
     def name(self) -> str:
-        """What an explanation calls it."""
+        """Its name in an explanation."""
         return f"{self.kind}({self.field})"
 
     @classmethod
@@ -140,24 +140,15 @@ def boosted(query: dict[str, Any], boosts: Sequence[TypedBoost]) -> dict[str, An
 
 
 def factor_script(boost: Boost, field_type: str) -> dict[str, Any]:
-    """A boost's factor as a script.
+    """A boost's factor as a script; the boost has its field's path, and `field_type` is that field's type.
 
-    Its source is the same for all values of its numbers, so that the cluster compiles it once. Ages are counted from
+    The source is the same for all values of its numbers, so that the cluster compiles it once. Ages are counted from
     the last midnight UTC: within a day the same search gives the same scores.
-
-    Args:
-        boost: with the field's path in the mapping.
-        field_type: the field's type there.
     """
     signal: str = boost.kind
     params: dict[str, Any] = {"field": boost.field, "weight": float(boost.weight)}
     params |= {name: float(getattr(boost, name)) for name in _PARAMETERS[boost.kind]}
     if boost.kind == "recency":
         signal = f"recency {'number' if field_type in NUMBERS else 'text' if field_type == 'keyword' else 'date'}"
-        params["now"] = _midnight()
+        params["now"] = int(datetime.datetime.now(datetime.UTC).timestamp() * 1000) // _DAY * _DAY
     return {"source": _SCRIPT.format(_SIGNALS[signal]), "params": params}
-
-
-def _midnight() -> int:
-    """Milliseconds from 1970 to the last midnight, UTC."""
-    return int(datetime.datetime.now(datetime.UTC).timestamp() * 1000) // _DAY * _DAY

@@ -27,8 +27,15 @@ from clipita.opensearch.index import index as indices
 from clipita.opensearch.index.categories import Categories, CategoryVector
 from clipita.opensearch.search.cursor import Cursor
 from clipita.opensearch.search.fields import FieldNames
-from clipita.opensearch.search.options import SearchArguments, SearchOptions, given_options, names_in, resolve
-from clipita.opensearch.search.request import check_depth, ranking_body, search_body, search_params, shorten, union_body
+from clipita.opensearch.search.options import (
+    MAX_WINDOW,
+    SearchArguments,
+    SearchOptions,
+    given_options,
+    names_in,
+    resolve,
+)
+from clipita.opensearch.search.request import ranking_body, search_body, search_params, shorten, union_body
 from clipita.opensearch.search.results import SearchPage, read_page
 from clipita.opensearch.search.settings import settings_for
 
@@ -36,20 +43,15 @@ if TYPE_CHECKING:
     from clipita.runtime import Bundle
 
 KEPT_VECTORS = 10_000
-"""Vectors of queries that are kept, the least recently used go first; at 256 dimensions each takes some 8 KB."""
+"""Query vectors in the cache, which drops the least recently used; at 256 dimensions each takes about 8 KB."""
 LONGEST_KEY = 200
-"""Characters of a text that is kept as it is; ten thousand texts of ten thousand characters would fill the memory."""
+"""Characters of a text that is a key itself, not by its digest: 10,000 texts of 10,000 characters would take 100 MB."""
 
 Result = TypeVar("Result")
 
 
 class Call(NamedTuple):
-    """One call to the cluster.
-
-    Attributes:
-        method: of opensearch-py's client.
-        arguments: of the method.
-    """
+    """One call to the cluster: a method of opensearch-py's client, and its arguments."""
 
     method: str
     arguments: dict[str, Any]
@@ -131,11 +133,11 @@ class ProductSearch:
         """
         given = given_options(options)
         page = self._run(self.steps(self.arguments(query, given), given))
-        # The alias moved; the category's vector was of the model before.
+        # The alias moved; the category's vector was of the former model.
         return self(query, **options) if page is None else page
 
     def body(self, query: str | None = None, **options: Unpack[SearchOptions]) -> dict[str, Any]:
-        """The request body of the same search, for those who send it themselves; arguments as in a call."""
+        """The request body of the same search, to send it yourself; arguments as in a call."""
         return search_body(self.arguments(query, given_options(options)))
 
     def rank(self, query: str | None = None, *, depth: int = 1000, **options: Unpack[SearchOptions]) -> list[str]:
@@ -150,7 +152,8 @@ class ProductSearch:
         self, query: str | None = None, *, depth: int = 1000, **options: Unpack[SearchOptions]
     ) -> dict[str, float]:
         """Product ids and their scores, best first; as `rank`."""
-        check_depth(depth)
+        if not 1 <= depth <= MAX_WINDOW:
+            raise UsageError(f"depth is {depth}.", hint=f"Use 1 to {MAX_WINDOW:,}.")
         arguments = self.arguments(query, {**given_options(options), "size": 1, "k": depth})
         answer = self._search(ranking_body(arguments), search_params(arguments))
         return {hit["_id"]: hit["_score"] for hit in answer["hits"]["hits"]}
@@ -200,12 +203,7 @@ class ProductSearch:
         return self._categories
 
     def arguments(self, query: str | None, given: Mapping[str, Any]) -> SearchArguments:
-        """Checked arguments of a search, vector included.
-
-        Args:
-            query: as in a call.
-            given: its options, from `given_options`.
-        """
+        """Checked arguments of a search, vector included; `given` comes from `given_options`."""
         wanted = given.get("category")
         category = None if wanted is None else self._category(wanted)
         text = query if query is not None else "" if category is None else category.name
@@ -213,7 +211,7 @@ class ProductSearch:
         if not all(self.names.has(name) for name in names):
             # New products may have brought new fields.
             self.refresh()
-        # Checked before the query is encoded: an empty one has no vector worth having.
+        # Checked before the query is encoded, as an empty one needs no vector.
         arguments = resolve(text, given, self.config, self.names)
         if arguments.native:
             if self._capabilities is None:
@@ -224,11 +222,7 @@ class ProductSearch:
         return dataclasses.replace(arguments, vector=self.vector(text) if category is None else category.vector)
 
     def steps(self, arguments: SearchArguments, given: Mapping[str, Any]) -> Steps[SearchPage | None]:
-        """The calls of one search.
-
-        Args:
-            arguments: from `arguments`.
-            given: the options that they were made from.
+        """The calls of one search; the arguments were made from the options `given`.
 
         Returns:
             The page; None where the alias moved meanwhile, so that the arguments must be made anew.
@@ -273,7 +267,7 @@ class ProductSearch:
         return page
 
     def refresh(self) -> None:
-        """Read index, fields and categories anew.
+        """Read index, fields and categories again.
 
         Raises:
             IndexMissingError: the index is gone.
@@ -288,7 +282,7 @@ class ProductSearch:
         self._categories = None
 
     def is_ready(self, query: str | None, given: Mapping[str, Any]) -> bool:
-        """Whether `arguments` can answer at once, without asking the cluster or the model."""
+        """Whether `arguments` needs neither the cluster nor the model."""
         category = given.get("category")
         if category is not None:
             encoded = self._categories is not None and self._categories.find(category) is not None
@@ -314,7 +308,6 @@ class ProductSearch:
         raise self.categories.unknown(wanted)
 
     def _warnings(self, arguments: SearchArguments) -> tuple[str, ...]:
-        """What was done to the request, in sentences."""
         warnings = []
         text, cut = shorten(arguments.text, len(arguments.fields))
         if cut and arguments.mode != "vector":
@@ -344,12 +337,7 @@ class ProductSearch:
 
 
 def resume(steps: Steps[Result], answer: Any = None, error: QueryError | None = None) -> tuple[Call | None, Any]:
-    """Go on with a search.
-
-    Args:
-        steps: of the search.
-        answer: to its last call.
-        error: of its last call, in place of an answer.
+    """Go on with a search after the answer to its last call, or the error of it.
 
     Returns:
         The next call and None, or None and the result.
@@ -362,12 +350,11 @@ def resume(steps: Steps[Result], answer: Any = None, error: QueryError | None = 
 
 @contextmanager
 def sent(client: OpenSearch | str, call: Call) -> Iterator[None]:
-    """Turn what the client raises for a call into our errors.
+    """Turn exceptions of the client during a call into our errors.
 
     Raises:
         QueryError: the cluster refused the search.
         UsageError: the point in time of a cursor is gone.
-        ClusterError: see `cluster.errors.translate`.
     """
     with guarded(client, QueryError):
         try:

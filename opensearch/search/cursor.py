@@ -6,11 +6,15 @@ import base64
 import binascii
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Literal
+
+import msgspec
 
 from clipita.errors import UsageError
 
 VERSION = 1
+SortValue = str | int | float | bool | None
+_CONTENT = tuple[Literal[1], tuple[SortValue, ...], Annotated[int, msgspec.Meta(gt=1)], str, tuple[str, str] | None]
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,7 @@ class Cursor:
         snapshot: id and keep-alive of the point in time that all its pages read, if there is one.
     """
 
-    after: tuple[Any, ...]
+    after: tuple[SortValue, ...]
     page: int
     identity: str
     snapshot: tuple[str, str] | None = None
@@ -43,22 +47,9 @@ class Cursor:
         """
         try:
             content = json.loads(base64.urlsafe_b64decode(word + "=" * (-len(word) % 4)))
-            version, after, page, identity, snapshot = content
-        except (binascii.Error, ValueError, TypeError, RecursionError):
-            raise _broken() from None
-        whole = (
-            version == VERSION
-            and isinstance(after, list)
-            and all(isinstance(value, str | int | float | None) for value in after)
-            and isinstance(page, int)
-            and page > 1
-            and isinstance(identity, str)
-            and (snapshot is None or (isinstance(snapshot, list) and [type(part) for part in snapshot] == [str, str]))
-        )
-        if not whole:
-            raise _broken()
-        return cls(tuple(after), page, identity, None if snapshot is None else (snapshot[0], snapshot[1]))
-
-
-def _broken() -> UsageError:
-    return UsageError("This is no cursor.", hint="Take it from the page before (page.cursor), unchanged.")
+            _, after, page, identity, snapshot = msgspec.convert(content, _CONTENT)
+        except (binascii.Error, ValueError, TypeError, RecursionError, msgspec.ValidationError):
+            raise UsageError(
+                "This is no cursor.", hint="Take it from the page before (page.cursor), unchanged."
+            ) from None
+        return cls(after, page, identity, snapshot)

@@ -1,10 +1,11 @@
-"""The names a shop uses for its fields, found in the index's mapping: `colour` is `attributes.colour` there."""
+"""The shop's names for its fields, resolved by the index's mapping: `colour` is `attributes.colour` there."""
 
 from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from clipita.config import FieldsConfig
@@ -20,13 +21,11 @@ WORDS = frozenset(("text", "keyword", "match_only_text", "search_as_you_type"))
 class FieldNames:
     """Looks up fields by the names that users give.
 
-    Args:
-        properties: `mappings.properties` of the index.
-        own: where the shop's documents differ from our layout; see `ProductIndex.fields`.
+    `own` says where the shop's documents differ from our layout; see `ProductIndex.fields`.
 
     Attributes:
         types: every searchable field's full path to its type, sub-fields (`title.keyword`) included.
-        layout: where title, image and category path lie in the documents.
+        layout: where title, image and category path are in the documents.
     """
 
     def __init__(self, properties: Mapping[str, Any], own: Mapping[str, str] | None = None) -> None:
@@ -38,7 +37,7 @@ class FieldNames:
                 self._collect(name, mapping)
 
     def exact(self, name: str) -> str:
-        """The path to filter or count by: whole values, not words.
+        """The path to filter or count by whole values.
 
         A name is tried as it is, then as an attribute's; a text field gives its `keyword` sub-field.
 
@@ -65,8 +64,8 @@ class FieldNames:
         paths = []
         for name in names:
             bare, mark, boost = name.partition("^")
-            if mark and not _is_positive_number(boost):
-                raise UsageError(f"The search field {name} has no proper boost.", hint="Write it as title^3.")
+            if mark and not _is_positive(boost):
+                raise UsageError(f"The search field {name} has no positive boost.", hint="Write it as title^3.")
             path = self._find(bare)
             if self.types[path] not in WORDS:
                 texts = sorted(name for name, kind in self.types.items() if kind == "text")
@@ -78,26 +77,31 @@ class FieldNames:
         return tuple(paths)
 
     def typed(self, name: str, value: FilterValue) -> FilterValue:
-        """A filter's value as its field holds it, so that the text "80" of an address and the number 80 are one search.
+        """A filter's value as its field holds it, so that the text "80" of a URL equals the number 80.
 
         Raises:
-            UsageError: a value or bound that is no number, for a field of numbers, which the cluster would refuse
-                without naming the field.
+            UsageError: a value or bound of a number field is not a number, which the cluster would refuse unclearly.
         """
         kind = self.types[self.exact(name)]
-        read = _number if kind in NUMBERS else _truth if kind == "boolean" else None
-        if read is None:
+        if kind == "boolean":
+            convert: Callable[[Any], Any] = _truth
+        elif kind in NUMBERS:
+            convert = _number
+        else:
             return value
-        try:
-            if isinstance(value, Mapping):
-                return {key: bound if key == "exists" else read(bound) for key, bound in value.items()}
-            if isinstance(value, Collection) and not isinstance(value, str):
-                return [read(one) for one in value]
-            return read(value)
-        except _NoNumberError as error:
-            raise UsageError(
-                f"The filter on {name} is {error.args[0]!r}.", hint=f"{name} holds numbers: write one."
-            ) from None
+
+        def read(one: Any) -> Any:
+            try:
+                return convert(one)
+            except (TypeError, ValueError, OverflowError):
+                hint = f"{name} holds numbers: write one."
+                raise UsageError(f"The filter on {name} is {one!r}.", hint=hint) from None
+
+        if isinstance(value, Mapping):
+            return {key: bound if key == "exists" else read(bound) for key, bound in value.items()}
+        if isinstance(value, Collection) and not isinstance(value, str):
+            return [read(one) for one in value]
+        return read(value)
 
     def has(self, name: str) -> bool:
         """Whether a name can be resolved."""
@@ -133,33 +137,23 @@ class FieldNames:
         return ", ".join(shown[:30]) + (f" and {len(shown) - 30} more" if len(shown) > 30 else "")
 
 
-def _is_positive_number(text: str) -> bool:
-    return _is_number(text) and float(text) > 0
-
-
-def _is_number(value: Any) -> bool:
+def _is_positive(text: str) -> bool:
     try:
-        return math.isfinite(float(value))
-    except (TypeError, ValueError, OverflowError):
+        return 0 < float(text) < math.inf
+    except ValueError:
         return False
 
 
-class _NoNumberError(ValueError):
-    """A value that a field of numbers cannot hold."""
-
-
 def _number(value: Any) -> int | float:
-    if not _is_number(value):
-        raise _NoNumberError(value)
-    try:
-        # Beyond 2^53 a float would be another number than the text says.
-        return int(value) if isinstance(value, int | str) else _short(float(value))
-    except ValueError:
-        return _short(float(value))
-
-
-def _short(number: float) -> int | float:
-    return int(number) if number.is_integer() else number
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(value)
+    if not number.is_integer():
+        return number
+    # Beyond 2^53 a float would be another number than the text says.
+    with suppress(ValueError):
+        return int(value)
+    return int(number)
 
 
 def _truth(value: Any) -> Any:

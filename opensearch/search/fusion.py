@@ -51,23 +51,14 @@ class Fusion:
         object.__setattr__(self, "native", self.processor is not None)
 
     def pipeline(self, weight: float, rank_constant: int) -> dict[str, Any]:
-        """The search pipeline of a native fusion.
-
-        Args:
-            weight: share of the vector.
-            rank_constant: of rrf.
-        """
+        """The search pipeline of a native fusion; `weight` is the share of the vector."""
         assert self.processor is not None, f"{self.name} needs no pipeline"
         # The plugin answers an integer among the weights with a class cast error.
         processor = self.processor([round(1.0 - weight, 12), float(weight)], rank_constant)
         return {"phase_results_processors": [processor]}
 
     def require(self, capabilities: Capabilities, *, min_score: bool = False) -> None:
-        """Refuse what this cluster cannot do.
-
-        Raises:
-            ClusterVersionError: no neural-search plugin, or one that is too old.
-        """
+        """Raise a ClusterVersionError without the neural-search plugin, or where it is too old."""
         if self.oldest is None:
             return
         if not capabilities.neural_search:

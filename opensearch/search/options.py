@@ -1,7 +1,7 @@
 """THE table of search options, and the checked arguments of one search. Nothing here is sent.
 
-A search option stands here once: its name, type, bounds and meaning make the call's keyword, the command's flag, the
-HTTP parameter, the OpenAPI schema and the reference. What has a default of its own is a field of `SearchConfig`.
+Each search option is described once: the call's keyword, the command's flag, the HTTP parameter, the OpenAPI schema and
+the reference are made from this description. Options with configurable defaults are fields of `SearchConfig`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _CONFIGURED = options(SearchConfig)
 
 
 class SearchOptions(TypedDict, total=False):
-    """What may be said about one search; what is left out, or None, has the configuration's value.
+    """Options of one search; one that is left out, or None, has the configured value.
 
     Field names are the shop's own: an attribute goes by its name.
     """
@@ -186,11 +186,7 @@ _OF_ONE_PAGE |= {"variants", "highlight", "explain", "thumbnails", "layout"}
 
 
 def given_options(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that say something.
-
-    Raises:
-        UsageError: there is no option of a name.
-    """
+    """The options that are not None; a UsageError where an option of that name does not exist."""
     for name in given:
         try:
             check_known(name, SEARCH, f"A search has no option {name!r}")
@@ -200,11 +196,7 @@ def given_options(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_number(name: str, value: float | None) -> None:
-    """Refuse a number outside the bounds of its option.
-
-    Raises:
-        UsageError: it lies outside.
-    """
+    """Raise a UsageError for a number outside the bounds of its option."""
     if value is not None and not SEARCH[name].holds(value):
         raise UsageError(f"{name} is {value}.", hint=f"Expected: {SEARCH[name].expected}.")
 
@@ -225,26 +217,20 @@ def names_in(given: Mapping[str, Any], config: SearchConfig) -> list[str]:
 
 
 def resolve(text: str, given: Mapping[str, Any], config: SearchConfig, names: FieldNames) -> SearchArguments:
-    """Checked arguments, still without a vector.
-
-    Args:
-        text: the query.
-        given: from `given_options`.
-        config: the defaults.
-        names: the index's fields.
+    """Checked arguments, still without a vector; the options `given` come from `given_options`.
 
     Raises:
         UsageError: an unknown field, a field of the wrong kind, a number out of range, a cursor of another search.
     """
-    settings = {name: getattr(config, name) for name in _CONFIGURED} | {
-        name: value for name, value in given.items() if name in _PLAIN
-    }
+    settings = vars(config) | {name: value for name, value in given.items() if name in _PLAIN}
     filters = {names.exact(name): names.typed(name, value) for name, value in given.get("filters", {}).items()}
     facets = {name: names.exact(name) for name in given.get("facets", ())}
     native = settings["mode"] == "hybrid" and settings["fusion"] in FUSIONS and FUSIONS[settings["fusion"]].native
     # post_filter would change the scores of a native hybrid query, so its choices are filters like all others.
     choices = {} if native else {path: value for path, value in filters.items() if path in facets.values()}
     fields = names.searchable(settings["fields"])
+    marked = given.get("highlight") or ()
+    highlight = tuple(name.partition("^")[0] for name in fields) if marked is True else names.searchable(marked)
     sort = [(name if name == SCORE else names.exact(name), way) for name, way in _sort_keys(given.get("sort", ()))]
     settings |= {
         "facets": facets,
@@ -254,7 +240,7 @@ def resolve(text: str, given: Mapping[str, Any], config: SearchConfig, names: Fi
         "layout": names.layout,
         "sort": tuple(sort),
         "boosts": tuple(_typed(boost, names) for boost in _boosts(settings["boosts"])),
-        "highlight": _highlighted(given.get("highlight", False), fields, names),
+        "highlight": highlight,
         "collapse": names.exact(given["collapse"]) if "collapse" in given else None,
     }
     arguments = SearchArguments(text=text, **settings)
@@ -294,14 +280,8 @@ def _typed(boost: Boost, names: FieldNames) -> TypedBoost:
     return dataclasses.replace(boost, field=path), kind
 
 
-def _highlighted(highlight: bool | Sequence[str], fields: Sequence[str], names: FieldNames) -> tuple[str, ...]:
-    if highlight is True:
-        return tuple(name.partition("^")[0] for name in fields)
-    return names.searchable(highlight or ())
-
-
 def _written(arguments: SearchArguments, name: str) -> Any:
-    """A field's value as `identity` takes it: filters that find the same products have one form."""
+    """A field's value for `identity`: filters that find the same products have the same form."""
     value = getattr(arguments, name)
     if name not in ("filters", "choices"):
         return value
@@ -311,7 +291,7 @@ def _written(arguments: SearchArguments, name: str) -> Any:
 def _canonical(value: FilterValue) -> str:
     if isinstance(value, Mapping):
         return repr(sorted(value.items()))
-    values = list(value) if isinstance(value, Collection) and not isinstance(value, str) else [value]
+    values = value if isinstance(value, Collection) and not isinstance(value, str) else [value]
     return repr(sorted({repr(one) for one in values}))
 
 

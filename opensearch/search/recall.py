@@ -1,4 +1,4 @@
-"""How many of the true nearest products the live k-NN field finds, measured against exact search."""
+"""Recall of the k-NN field, measured against exact search."""
 
 from __future__ import annotations
 
@@ -16,23 +16,10 @@ from clipita.opensearch.cluster.reads import all_shards
 from clipita.opensearch.index.mapping import VECTOR_FIELD
 from clipita.opensearch.search.options import MAX_WINDOW
 
-OnQuery = Callable[[int, int], None]
-
 
 @dataclass(frozen=True)
 class Recall:
-    """What was measured.
-
-    Attributes:
-        index: the concrete index or alias.
-        k: neighbours asked for.
-        queries: how many.
-        mean: mean recall@k, 0 to 1.
-        worst: the lowest of a query.
-        worst_query: which.
-        knn_ms: median milliseconds of a k-NN search.
-        exact_ms: median milliseconds of an exact one.
-    """
+    """Recall@k over some queries, 0 to 1, and the median milliseconds of a k-NN search and of an exact one."""
 
     index: str
     k: int
@@ -49,22 +36,16 @@ def measure_recall(
     index: str,
     queries: Sequence[tuple[str, Sequence[float]]],
     k: int,
-    on_query: OnQuery | None = None,
+    on_query: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Recall:
     """Compare k-NN search with exact search (script score over all products) for every query.
 
-    A product that is as near as the k-th true one counts as found, whichever of equal ones the graph gave.
+    A query is a text and its unit vector, [dim]. A product as near as the k-th true one counts as found, whichever of
+    equal ones the graph gave.
     https://docs.opensearch.org/latest/vector-search/vector-search-techniques/knn-score-script/
 
-    Args:
-        client: connected.
-        index: alias or index.
-        queries: text and unit vector, [dim].
-        k: neighbours, 1 to 10,000.
-        on_query: told how many are done, and how many there are.
-
     Raises:
-        UsageError: no query, or a k out of bounds.
+        UsageError: there is no query, or k lies outside 1 to 10,000.
         QueryError: the cluster refused a search.
     """
     if not queries:
@@ -74,13 +55,15 @@ def measure_recall(
     found: list[float] = []
     times: dict[str, list[float]] = {"knn": [], "exact": []}
     for done, (_, vector) in enumerate(queries, start=1):
-        near, seconds = _timed(client, index, _knn(vector, k), k)
+        near, seconds = _timed(client, index, {"knn": {VECTOR_FIELD: {"vector": list(vector), "k": k}}}, k)
         times["knn"].append(seconds)
-        exact, seconds = _timed(client, index, _exact(vector), k)
+        params = {"field": VECTOR_FIELD, "query_value": list(vector), "space_type": "innerproduct"}
+        script = {"source": "knn_score", "lang": "knn", "params": params}
+        query = {"script_score": {"query": {"exists": {"field": VECTOR_FIELD}}, "script": script}}
+        exact, seconds = _timed(client, index, query, k)
         times["exact"].append(seconds)
         found.append(_share(near, exact))
-        if on_query is not None:
-            on_query(done, len(queries))
+        on_query(done, len(queries))
     worst = min(range(len(found)), key=found.__getitem__)
     return Recall(
         index, k, len(queries), statistics.fmean(found), found[worst], queries[worst][0],
@@ -94,16 +77,6 @@ def _share(near: dict[str, float], exact: dict[str, float]) -> float:
     # Scores are single-precision sums, added up in another order by the two searches.
     border = min(exact.values()) - 1e-5
     return min(1.0, sum(id_ in exact or score >= border for id_, score in near.items()) / len(exact))
-
-
-def _knn(vector: Sequence[float], k: int) -> dict[str, Any]:
-    return {"knn": {VECTOR_FIELD: {"vector": [float(value) for value in vector], "k": k}}}
-
-
-def _exact(vector: Sequence[float]) -> dict[str, Any]:
-    params = {"field": VECTOR_FIELD, "query_value": [float(value) for value in vector], "space_type": "innerproduct"}
-    script = {"source": "knn_score", "lang": "knn", "params": params}
-    return {"script_score": {"query": {"exists": {"field": VECTOR_FIELD}}, "script": script}}
 
 
 def _timed(client: OpenSearch, index: str, query: dict[str, Any], k: int) -> tuple[dict[str, float], float]:

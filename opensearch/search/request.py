@@ -9,7 +9,7 @@ from typing import Any
 from clipita.errors import UsageError
 from clipita.opensearch.index.mapping import ID_FIELD, VECTOR_FIELD
 from clipita.opensearch.search.boosts import boosted, factor_script
-from clipita.opensearch.search.options import MAX_WINDOW, SCORE, FilterValue, SearchArguments
+from clipita.opensearch.search.options import SCORE, FilterValue, SearchArguments
 
 MAX_WORDS = 256
 MAX_CHARACTERS = 4_000
@@ -136,11 +136,7 @@ def _all_of(clauses: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def shorten(text: str, fields: int = 1) -> tuple[str, bool]:
-    """Cut a query to what the cluster's clause limit takes.
-
-    Returns:
-        The query, and whether something was cut off.
-    """
+    """Cut a query to the cluster's clause limit; also returns whether something was cut off."""
     limit = max(1, min(MAX_WORDS, MAX_CLAUSES // (2 * max(1, fields))))
     end = min(len(text), MAX_CHARACTERS)
     for count, word in enumerate(_WORD.finditer(text, 0, end), start=1):
@@ -300,13 +296,3 @@ def _content(arguments: SearchArguments) -> dict[str, Any]:
 
 def _excluded(thumbnails: bool) -> list[str]:
     return [VECTOR_FIELD, *(["clipita.*_hash", "clipita.fingerprint"] if thumbnails else ["clipita"])]
-
-
-def check_depth(depth: int) -> None:
-    """Refuse a ranking that no search gives.
-
-    Raises:
-        UsageError: the depth lies outside 1 to 10,000.
-    """
-    if not 1 <= depth <= MAX_WINDOW:
-        raise UsageError(f"depth is {depth}.", hint=f"Use 1 to {MAX_WINDOW:,}.")

@@ -1,4 +1,4 @@
-"""What a search gives back."""
+"""The result of a search: hits, facets, page."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ class Hit:
             [0, 1] in the mode hybrid; times the boosts. None where a native fusion is sorted by a field.
         title: None where it has none.
         source: the shop's own fields.
-        image: what the document says of its picture, most often an address; None where it is no text.
+        image: the document's image field, most often a URL; None where it is not a text.
         category_path: names from the root on; empty where the document has none.
-        thumbnail: a JPEG in base64, if one was asked for and is there.
+        thumbnail: a JPEG in base64, if one was requested and exists.
         highlights: field to its text as HTML, matching words in <em>, all else escaped.
-        explanation: if one was asked for.
+        explanation: if one was requested.
         variants: of a collapsed hit, the best of its group, itself included.
-        group_size: of a collapsed hit whose variants were asked for: how many match.
+        group_size: of a collapsed hit with variants: how many match.
     """
 
     id: str
@@ -99,9 +99,9 @@ class SearchPage:
         took_ms: the cluster's own time, milliseconds.
         mode: lexical, vector or hybrid.
         page: 1-based.
-        size: hits asked for.
-        remarks: what was done to the request, in sentences.
-        cursor: gives the next page; None after the last one and where there are no cursors.
+        size: hits requested.
+        remarks: warnings about the request, in sentences.
+        cursor: of the next page; None after the last one and where cursors are not supported.
         groups: of a collapsed search, how many groups there are; exact to about 40,000.
     """
 
@@ -122,7 +122,7 @@ class SearchPage:
         return dataclasses.asdict(self)
 
     def _repr_html_(self) -> str:
-        """The hits with their pictures, for a notebook."""
+        """The hits with their images, for a notebook."""
         from clipita.opensearch.search.page_html import fragment
 
         return fragment(self)
@@ -131,18 +131,13 @@ class SearchPage:
 def read_page(
     answer: Mapping[str, Any],
     arguments: SearchArguments,
-    remarks: tuple[str, ...] = (),
+    warnings: tuple[str, ...] = (),
     snapshot: tuple[str, str] | None = None,
     counted: Mapping[str, Any] | None = None,
 ) -> SearchPage:
-    """A `_search` answer as a page.
+    """A `_search` answer as a page, which takes over the answer's parts.
 
-    Args:
-        answer: what the cluster found; its parts become the page's.
-        arguments: what was asked.
-        remarks: what to tell with it.
-        snapshot: the point in time that was read, for the cursor.
-        counted: the answer that holds total and aggregations, where that is another one.
+    `counted` is the answer with total and aggregations, if that is another one.
     """
     found = answer["hits"]["hits"]
     took = answer["took"] + (counted["took"] if counted else 0)
@@ -152,7 +147,7 @@ def read_page(
     aggregations = counted.get("aggregations", {})
     groups, ungrouped = _counted(aggregations, GROUPS), _counted(aggregations, UNGROUPED)
     if ungrouped is not None and ungrouped > 1:
-        remarks = (*remarks, f"{ungrouped:,} products have no {arguments.collapse} and are shown as one.")
+        warnings = (*warnings, f"{ungrouped:,} products have no {arguments.collapse} and are shown as one.")
     return SearchPage(
         query=arguments.text,
         hits=[_hit(hit, arguments) for hit in found],
@@ -162,14 +157,14 @@ def read_page(
         mode=arguments.mode,
         page=arguments.page,
         size=arguments.size,
-        remarks=remarks,
+        remarks=warnings,
         cursor=_next(found, arguments, snapshot),
         groups=None if groups is None else groups + bool(ungrouped),
     )
 
 
 def _check_fused(found: list[Mapping[str, Any]], arguments: SearchArguments) -> None:
-    """Where no pipeline is in force the plugin answers with raw sums and marker rows, and says nothing."""
+    """Without an active pipeline the plugin answers with raw sums and marker rows, and no error."""
     if any(hit["_score"] is not None and hit["_score"] < 0 for hit in found):
         raise QueryError(
             f"The cluster did not fuse the scores by {arguments.fusion}: its answer holds marker rows.",
@@ -185,17 +180,18 @@ def _next(found: list[Mapping[str, Any]], arguments: SearchArguments, snapshot: 
 
 
 def _hit(hit: Mapping[str, Any], arguments: SearchArguments, *, variant: bool = False) -> Hit:
-    # The answer was read for this page alone, so its parts are taken as they are: copies took a third of the reading.
+    # The answer was read for this page alone, so its parts are used without the cost of copies.
     source = hit["_source"]
     ours = source.pop("clipita", None)
     marked = hit.get("highlight") if arguments.highlight else None
+    title, image = value_at(source, arguments.layout.title), value_at(source, arguments.layout.image)
     group = hit.get("inner_hits", {}).get("variants", {}).get("hits") if arguments.variants else None
     return Hit(
         id=hit["_id"],
         score=hit["_score"],
-        title=_title(source, arguments),
+        title=None if title is None else str(title),
         source=source,
-        image=_image(source, arguments),
+        image=image if isinstance(image, str) else None,
         category_path=_category_path(source, arguments),
         thumbnail=None if ours is None else ours.get("thumbnail"),
         highlights={path: texts[0] for path, texts in marked.items()} if marked else {},
@@ -205,18 +201,8 @@ def _hit(hit: Mapping[str, Any], arguments: SearchArguments, *, variant: bool = 
     )
 
 
-def _title(source: Mapping[str, Any], arguments: SearchArguments) -> str | None:
-    found = value_at(source, arguments.layout.title)
-    return found if found is None or isinstance(found, str) else str(found)
-
-
-def _image(source: Mapping[str, Any], arguments: SearchArguments) -> str | None:
-    found = value_at(source, arguments.layout.image)
-    return found if isinstance(found, str) else None
-
-
 def _category_path(source: Mapping[str, Any], arguments: SearchArguments) -> tuple[str, ...]:
-    """Split as the readers do it, but never an error: a document that says it oddly is still a hit."""
+    """Split as the readers do it, but without errors: a document with an odd path is still a hit."""
     found = value_at(source, arguments.layout.category_path)
     if isinstance(found, str):
         found = split_path(found, arguments.layout.category_separator)
@@ -256,13 +242,9 @@ def _facet(aggregation: Mapping[str, Any], path: str, arguments: SearchArguments
     return [FacetValue(value, count, str(value) in chosen) for value, count in values]
 
 
-def _value(bucket: Mapping[str, Any]) -> str | int | float | bool:
-    key = bucket["key"]
-    text = bucket.get("key_as_string")
-    if text in {"true", "false"}:
-        return bool(text == "true")
+def _value(bucket: Mapping[str, Any]) -> Any:
+    if bucket.get("key_as_string") in {"true", "false"}:
+        return bucket["key_as_string"] == "true"
     # Numbers are indexed as double: a year comes back as 2010.0.
-    if isinstance(key, float) and key.is_integer():
-        return int(key)
-    found: str | int | float = key
-    return found
+    key = bucket["key"]
+    return int(key) if isinstance(key, float) and key.is_integer() else key

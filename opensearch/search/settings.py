@@ -1,4 +1,4 @@
-"""Defaults of a search: those that are configured, those that `clipita tune` stored in the index, and the product's."""
+"""Defaults of a search: the configured ones, then those that `clipita tune` stored in the index, then ours."""
 
 from __future__ import annotations
 
@@ -11,15 +11,13 @@ from clipita.opensearch.index.index import ProductIndex
 from clipita.opensearch.search.fields import FieldNames
 
 KEYS = ("weight", "pivot", "k", "fields")
-"""What `clipita tune` chooses; it stands in `_meta.clipita.search` of the index."""
+"""What `clipita tune` chooses; stored in `_meta.clipita.search` of the index."""
 
 
 def settings_for(meta: Mapping[str, Any], config: SearchConfig | Mapping[str, Any] | None = None) -> SearchConfig:
-    """The settings in force.
+    """The settings in force, from `_meta.clipita` of the index's mapping and what is configured.
 
-    Args:
-        meta: `_meta.clipita` of the index's mapping.
-        config: what is configured. A mapping goes over what the index stores; a `SearchConfig` holds as it is.
+    A mapping overrides what the index stores; a `SearchConfig` is used as it is.
     """
     if isinstance(config, SearchConfig):
         return config

@@ -39,12 +39,7 @@ _FILTER, _CLAUSE, _AGGS, _ORDER = ("@filter@", "@clause@", "@aggs@", "@order@")
 
 
 def sources(config: SearchConfig, capabilities: Capabilities) -> dict[str, str]:
-    """Suffix of the template's name to its mustache text; `hybrid` only where the plugin can.
-
-    Args:
-        config: weight, pivot, k, fields and size, which the templates keep.
-        capabilities: of the cluster.
-    """
+    """Suffix of the template's name to its mustache text; `hybrid` only where the plugin supports it."""
     found = {
         "lexical": template(config, "lexical"),
         "saturation": template(config, "hybrid"),
@@ -58,7 +53,7 @@ def sources(config: SearchConfig, capabilities: Capabilities) -> dict[str, str]:
 
 
 def template(config: SearchConfig, mode: Mode, fusion: str = "saturation") -> str:
-    """A search body as mustache text, made from the very body that `ProductSearch` sends."""
+    """A search body as mustache text, made from the body that `ProductSearch` sends."""
     arguments = SearchArguments(
         _QUERY, (0.0,), mode, fusion, size=config.size, k=config.k, weight=config.weight, pivot=config.pivot,
         fields=config.fields,
@@ -78,14 +73,10 @@ def template(config: SearchConfig, mode: Mode, fusion: str = "saturation") -> st
 
 
 def put(client: OpenSearch, alias: str, config: SearchConfig, capabilities: Capabilities) -> list[str]:
-    """Store the templates as `<alias>-<suffix>`.
-
-    Returns:
-        Their names.
+    """Store the templates as `<alias>-<suffix>` and return their names.
 
     Raises:
         AuthenticationError: this user may not store scripts.
-        ClusterError: the cluster refuses.
     """
     names = []
     for suffix, source in sources(config, capabilities).items():

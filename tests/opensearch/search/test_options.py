@@ -103,7 +103,7 @@ def test_a_page_too_deep_is_refused_before_it_is_sent(live: Live) -> None:
         ({"size": 401}, "larger than k = 400"),
         ({"mode": "semantic"}, "no mode 'semantic'"),
         ({"fields": ()}, "no field to search in"),
-        ({"fields": ("title^-1",)}, "no proper boost"),
+        ({"fields": ("title^-1",)}, "no positive boost"),
         ({"filters": {"brand": []}}, "empty list"),
         ({"filters": {"price": {"above": 3}}}, "Known keys"),
         ({"filters": {"brand": None}}, "filter on brand is None"),
