@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import functools
-import math
 import operator
 import tomllib
 import types
@@ -100,12 +99,6 @@ class Option:
         bounds = (("above", self.gt), ("at least", self.ge), ("at most", self.le))
         limits = " and ".join(f"{word} {bound:,}" for word, bound in bounds if bound is not None)
         return f"{words}, {limits}" if limits else words
-
-    def holds(self, number: float) -> bool:
-        """Whether a finite number lies within the bounds."""
-        least = self.ge is None or number >= self.ge
-        above = self.gt is None or number > self.gt
-        return least and above and (self.le is None or number <= self.le) and abs(number) < math.inf
 
     def convert(self, value: Any, *, lax: bool = False) -> Any:
         """The value as the field's type.

@@ -41,7 +41,6 @@ UNTESTED = {
     "cli/__main__.py": "tests/cli/test_failure.py",
     "cli/common.py": "tests/cli/test_catalogue_command.py",
     "cli/index.py": "tests/opensearch/ingest/test_index_source.py",
-    "cli/index_export.py": "tests/opensearch/ingest/test_export.py",
     "cli/search.py": "tests/opensearch/search/test_client_command.py",
     "cli/serve.py": "tests/serve/conftest.py",
     "cli/tune.py": "tests/opensearch/search/test_tuning.py",
@@ -76,9 +75,7 @@ UNTESTED = {
     "clipita/model/towers.py": "tests/exporters/test_graphs_towers.py",
     "clipita/runtime/classify.py": "tests/cli/test_classify_command.py",
     "clipita/serve/batching.py": "tests/serve/test_embedding.py",
-    "clipita/serve/client.py": "tests/serve/test_middleware.py",
     "clipita/serve/metrics.py": "tests/serve/test_middleware.py",
-    "clipita/serve/problems.py": "tests/serve/test_app_search.py",
     "clipita/serve/query_string.py": "tests/serve/test_app_search.py",
     "clipita/serve/schema.py": "tests/serve/test_middleware.py",
     "clipita/serve/server.py": "tests/serve/conftest.py",
@@ -102,11 +99,6 @@ UNTESTED = {
     "opensearch/ingest/stages.py": "tests/opensearch/ingest/test_run.py",
     "opensearch/ingest/timing.py": "tests/opensearch/ingest/test_run.py",
     "opensearch/ingest/verify.py": "tests/opensearch/ingest/test_index_source.py",
-    "opensearch/search/live.py": "tests/cli/test_evaluate_command.py",
-    "opensearch/search/settings.py": "tests/opensearch/search/test_tuning.py",
-    "opensearch/search/boosts.py": "tests/opensearch/search/test_client.py",
-    "opensearch/search/cursor.py": "tests/opensearch/search/test_async_client.py",
-    "opensearch/search/fields.py": "tests/opensearch/search/test_clauses.py",
 }
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import logging
 import re
 import secrets
+import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Any
 
@@ -77,7 +78,8 @@ def _watched(method: str, url: str) -> Iterator[dict[str, str]]:
     id_, started = opaque_id(), time.perf_counter()
     path = url.partition("?")[0]
     outcome: str = "ok"
-    with span(f"opensearch {method}", {"http.request.method": method, "url.path": path, "clipita.opaque_id": id_}):
+    attributes = {"http.request.method": method, "url.path": path, "clipita.opaque_id": id_}
+    with span(f"opensearch {method}", attributes) if "opentelemetry.trace" in sys.modules else nullcontext():
         try:
             yield {HEADER: id_}
         except opensearchpy.TransportError as error:

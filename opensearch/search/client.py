@@ -21,7 +21,7 @@ from opensearchpy import OpenSearch
 from clipita.config import OpenSearchConfig, SearchConfig
 from clipita.errors import QueryError, UsageError
 from clipita.opensearch.cluster.connection import Capabilities, capabilities, connect
-from clipita.opensearch.cluster.errors import guarded
+from clipita.opensearch.cluster.errors import address_of, translate
 from clipita.opensearch.index import categories as category_store
 from clipita.opensearch.index import index as indices
 from clipita.opensearch.index.categories import Categories, CategoryVector
@@ -83,6 +83,7 @@ class ProductSearch:
     Attributes:
         alias: as given.
         index: what the alias points at.
+        fingerprint: of the model whose vectors it holds.
         config: the defaults in force.
         names: the index's fields, by the names that the shop gives them.
 
@@ -227,7 +228,7 @@ class ProductSearch:
         Returns:
             The page; None where the alias moved meanwhile, so that the arguments must be made anew.
         """
-        index = self.index
+        fingerprint = self.fingerprint
         params = search_params(arguments)
         body = search_body(arguments)
         snapshot = Cursor.decode(given["cursor"]).snapshot if "cursor" in given else None
@@ -258,7 +259,7 @@ class ProductSearch:
         hits = answer["hits"]["hits"]
         if snapshot is None and hits and hits[0]["_index"] != self.index.name:
             yield Call("refresh", {})
-        if self.index.fingerprint != index.fingerprint:
+        if self.fingerprint != fingerprint:
             # With another model's vectors these hits mean nothing.
             return None
         page = read_page(answer, arguments, self._warnings(arguments), snapshot, union)
@@ -276,7 +277,7 @@ class ProductSearch:
         index = indices.require(self.client, self.alias)
         if self._bundle is not None:
             indices.check_fingerprint(index, self._bundle, self.alias)
-        self.index = index
+        self.index, self.fingerprint = index, index.fingerprint
         self.config = settings_for(index.meta, self._configured)
         self.names = FieldNames(index.properties, index.fields)
         self._categories = None
@@ -356,16 +357,16 @@ def sent(client: OpenSearch | str, call: Call) -> Iterator[None]:
         QueryError: the cluster refused the search.
         UsageError: the point in time of a cursor is gone.
     """
-    with guarded(client, QueryError):
-        try:
-            yield
-        except opensearchpy.NotFoundError:
-            if "pit" not in call.arguments.get("body", {}):
-                raise
+    try:
+        yield
+    except (opensearchpy.OpenSearchException, opensearchpy.ImproperlyConfigured) as error:
+        if isinstance(error, opensearchpy.NotFoundError) and "pit" in call.arguments.get("body", {}):
             raise UsageError(
                 "The snapshot that this cursor reads is gone: it was kept too short, or the node restarted.",
                 hint="Start at the first page again, with a longer snapshot.",
             ) from None
+        where = client if isinstance(client, str) else address_of(client)
+        raise translate(error, where, QueryError) from error
 
 
 def _load_bundle(model: str | Path | Bundle | None) -> Bundle | None:

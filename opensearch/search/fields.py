@@ -32,6 +32,7 @@ class FieldNames:
         self._own: dict[str, Any] = dict(own or {})
         self.layout = FieldsConfig(**self._own)
         self.types: dict[str, str] = {}
+        self._found: dict[str, str] = {}
         for name, mapping in properties.items():
             if name not in HIDDEN:
                 self._collect(name, mapping)
@@ -90,12 +91,13 @@ class FieldNames:
         else:
             return value
 
-        def read(one: Any) -> Any:
+        def read(one: Any) -> FilterValue:
             try:
-                return convert(one)
+                found: FilterValue = convert(one)
             except (TypeError, ValueError, OverflowError):
                 hint = f"{name} holds numbers: write one."
                 raise UsageError(f"The filter on {name} is {one!r}.", hint=hint) from None
+            return found
 
         if isinstance(value, Mapping):
             return {key: bound if key == "exists" else read(bound) for key, bound in value.items()}
@@ -119,8 +121,13 @@ class FieldNames:
         return path
 
     def _lookup(self, name: str) -> str | None:
-        candidates = (name, self._own.get(name), f"attributes.{name}", f"attributes.{attribute_key(name)}")
-        return next((path for path in candidates if path in self.types), None)
+        if name not in self._found:
+            candidates = (name, self._own.get(name), f"attributes.{name}", f"attributes.{attribute_key(name)}")
+            found = next((path for path in candidates if path in self.types), None)
+            if found is None:
+                return None
+            self._found[name] = found
+        return self._found[name]
 
     def _collect(self, path: str, mapping: Mapping[str, Any]) -> None:
         for name, inner in mapping.get("properties", {}).items():

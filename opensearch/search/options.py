@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
 import typing
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -155,8 +156,7 @@ class SearchArguments:
 
     def __post_init__(self) -> None:
         _check_query(self)
-        for name in _NUMBERS:
-            check_number(name, getattr(self, name))
+        _check_bounds(self)
         _check_page(self)
         if self.native:
             _check_native(self)
@@ -180,7 +180,17 @@ class SearchArguments:
 
 
 _PLAIN = frozenset(entry.name for entry in dataclasses.fields(SearchArguments)) & SEARCH.keys()
-_NUMBERS = ("size", "page", "k", "weight", "pivot", "rank_constant", "variants", "facet_size", "min_score")
+_BOUNDS: list[tuple[str, float, float, float]] = [
+    (
+        name,
+        -math.inf if entry.ge is None else entry.ge,
+        -math.inf if entry.gt is None else entry.gt,
+        math.inf if entry.le is None else entry.le,
+    )
+    for name, entry in SEARCH.items()
+    if {int, float} & set(entry.types)
+]
+"""Name of each number, the least that it may be, what it must exceed, and the most."""
 _OF_ONE_PAGE = {"vector", "page", "size", "after", "facets", "facet_size"}
 _OF_ONE_PAGE |= {"variants", "highlight", "explain", "thumbnails", "layout"}
 
@@ -195,10 +205,11 @@ def given_options(given: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value is not None}
 
 
-def check_number(name: str, value: float | None) -> None:
-    """Raise a UsageError for a number outside the bounds of its option."""
-    if value is not None and not SEARCH[name].holds(value):
-        raise UsageError(f"{name} is {value}.", hint=f"Expected: {SEARCH[name].expected}.")
+def _check_bounds(arguments: SearchArguments) -> None:
+    for name, least, above, most in _BOUNDS:
+        value = getattr(arguments, name)
+        if value is not None and not (least <= value <= most and above < value < math.inf):
+            raise UsageError(f"{name} is {value}.", hint=f"Expected: {SEARCH[name].expected}.")
 
 
 def names_in(given: Mapping[str, Any], config: SearchConfig) -> list[str]:

@@ -184,7 +184,7 @@ def _hit(hit: Mapping[str, Any], arguments: SearchArguments, *, variant: bool = 
     source = hit["_source"]
     ours = source.pop("clipita", None)
     marked = hit.get("highlight") if arguments.highlight else None
-    title, image = value_at(source, arguments.layout.title), value_at(source, arguments.layout.image)
+    title, image = _at(source, arguments.layout.title), _at(source, arguments.layout.image)
     group = hit.get("inner_hits", {}).get("variants", {}).get("hits") if arguments.variants else None
     return Hit(
         id=hit["_id"],
@@ -203,12 +203,17 @@ def _hit(hit: Mapping[str, Any], arguments: SearchArguments, *, variant: bool = 
 
 def _category_path(source: Mapping[str, Any], arguments: SearchArguments) -> tuple[str, ...]:
     """Split as the readers do it, but without errors: a document with an odd path is still a hit."""
-    found = value_at(source, arguments.layout.category_path)
+    found = _at(source, arguments.layout.category_path)
     if isinstance(found, str):
         found = split_path(found, arguments.layout.category_separator)
     if not isinstance(found, list):
         return ()
     return tuple(name for part in found if isinstance(part, str) and (name := part.strip()))
+
+
+def _at(source: Mapping[str, Any], path: str) -> Any:
+    # Most paths are one plain name.
+    return source[path] if path in source else value_at(source, path)
 
 
 def _explanation(hit: Mapping[str, Any], arguments: SearchArguments) -> Explanation:
