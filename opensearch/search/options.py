@@ -7,6 +7,7 @@ the reference are made from this description. Options with configurable defaults
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import hashlib
 import math
 import typing
@@ -16,11 +17,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict
 
 from clipita.config import FieldsConfig, SearchConfig
-from clipita.errors import ConfigError, UsageError
+from clipita.errors import UsageError
 from clipita.opensearch.search.boosts import TYPES, Boost, TypedBoost
 from clipita.opensearch.search.cursor import Cursor
 from clipita.opensearch.search.fusion import FUSIONS, Fusion
-from clipita.options import Option, check_known, options
+from clipita.options import Option, options
 
 if TYPE_CHECKING:
     from clipita.opensearch.search.fields import FieldNames
@@ -198,10 +199,10 @@ _OF_ONE_PAGE |= {"variants", "highlight", "explain", "thumbnails", "layout"}
 def given_options(given: Mapping[str, Any]) -> dict[str, Any]:
     """The options that are not None; a UsageError where an option of that name does not exist."""
     for name in given:
-        try:
-            check_known(name, SEARCH, f"A search has no option {name!r}")
-        except ConfigError as error:
-            raise UsageError(error.message, hint=error.hint) from None
+        if name not in SEARCH:
+            near = difflib.get_close_matches(name, SEARCH, n=1)
+            hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(SEARCH)}."
+            raise UsageError(f"A search has no option {name!r}.", hint=hint)
     return {name: value for name, value in given.items() if value is not None}
 
 
