@@ -20,13 +20,8 @@ from clipita.errors import CatalogueError, ProductError
 OnReject = Callable[[Rejection], None]
 
 Opener = Callable[[Path], FileSource]
-_TEXT: dict[str, Opener] = {
-    ".jsonl": JsonLinesSource,
-    ".ndjson": JsonLinesSource,
-    ".json": JsonLinesSource,
-    ".csv": DelimitedSource,
-    ".tsv": DelimitedSource,
-}
+_TEXT: dict[str, Opener] = dict.fromkeys((".jsonl", ".ndjson", ".json"), JsonLinesSource)
+_TEXT |= dict.fromkeys((".csv", ".tsv"), DelimitedSource)
 FORMATS: dict[str, Opener] = {
     ".parquet": ParquetSource,
     ".pq": ParquetSource,
@@ -100,11 +95,11 @@ class CatalogueFile:
         first_rows = IdTable()
         for number, row in self._source.records(self.dropped_columns):
             try:
-                product = self._product(row)
-                if self.rows is not None:
-                    _check_new(product.id, number, first_rows)
+                product = self._product(number, row, first_rows)
             except ProductError as error:
-                self._reject(number, row, error, on_reject)
+                if on_reject is None:
+                    raise type(error)(f"{self.file}, row {number}: {error.message}.", hint=error.hint) from error
+                on_reject(self.rejection(number, _id_of(row, self.fields), error))
                 continue
             yield number, product
 
@@ -112,15 +107,14 @@ class CatalogueFile:
         """A rejection in this file's name."""
         return Rejection(file=str(self.file), row=row, id=id_, reason=error.message)
 
-    def _product(self, row: Row | ProductError) -> Product:
+    def _product(self, number: int, row: Row | ProductError, first_rows: IdTable) -> Product:
         if isinstance(row, ProductError):
             raise row
-        return row_to_product(row, self.fields).located(self._image_root)
-
-    def _reject(self, number: int, row: Row | ProductError, error: ProductError, on_reject: OnReject | None) -> None:
-        if on_reject is None:
-            raise type(error)(f"{self.file}, row {number}: {error.message}.", hint=error.hint) from error
-        on_reject(self.rejection(number, _id_of(row, self.fields), error))
+        product = row_to_product(row, self.fields).located(self._image_root)
+        first = number if self.rows is None else first_rows.setdefault(product.id, number)
+        if first != number:
+            raise ProductError(f"the id occurs twice: row {first} has it already")
+        return product
 
 
 def files_in(folder: Path) -> list[Path]:
@@ -180,12 +174,6 @@ def _check_readable(file: Path) -> None:
         raise CatalogueError(f"{file} cannot be opened: {error.strerror}.", hint="Check its permissions.") from error
     if status.st_size == 0:
         raise CatalogueError(f"{file} is empty.", hint="Give a file with at least one row.")
-
-
-def _check_new(id_: str, number: int, first_rows: IdTable) -> None:
-    first = first_rows.setdefault(id_, number)
-    if first != number:
-        raise ProductError(f"the id occurs twice: row {first} has it already")
 
 
 def _id_of(row: Row | ProductError, fields: FieldsConfig) -> str | None:
