@@ -8,7 +8,6 @@ import random
 import re
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,13 +42,8 @@ class _UnreachableError(ImageError):
     """The server did not answer, or is busy: a cached image is used instead."""
 
 
-@dataclass(frozen=True)
-class _Setting:
-    neighbourhood: Neighbourhood
-    cache: ImageCache | None
-
-
-_setting = _Setting(Neighbourhood(), None)
+_neighbourhood = Neighbourhood()
+_cache: ImageCache | None = None
 _lock = threading.Lock()
 _fetcher: _Fetcher | None = None
 
@@ -65,8 +59,9 @@ def configure(allow_private_hosts: Iterable[str] = (), cache: Path | None = None
     Raises:
         ConfigError: an entry of `allow_private_hosts` is not valid.
     """
-    global _setting
-    _setting = _Setting(Neighbourhood(allow_private_hosts), ImageCache(cache, cache_bytes) if cache else None)
+    global _neighbourhood, _cache
+    _neighbourhood = Neighbourhood(allow_private_hosts)
+    _cache = ImageCache(cache, cache_bytes) if cache else None
     # Open connections were allowed by the former setting.
     close()
 
@@ -93,7 +88,7 @@ def download(url: str, max_bytes: int) -> bytes:
         ImageError: no response, a status other than 200, too many redirects, too long or too slow, or an address that
             is neither public nor allowed.
     """
-    cache = _setting.cache
+    cache = _cache
     kept = cache.get(url) if cache is not None else None
     try:
         image = _running().fetch(url, kept, max_bytes)
@@ -110,7 +105,7 @@ def _running() -> _Fetcher:
     global _fetcher
     with _lock:
         if _fetcher is None:
-            _fetcher = _Fetcher(_setting.neighbourhood)
+            _fetcher = _Fetcher(_neighbourhood)
             atexit.register(close)
         return _fetcher
 
@@ -119,6 +114,12 @@ def shown(url: str) -> str:
     """A URL for a message: without user and password, and shortened."""
     bare = _USERINFO.sub("//", url, count=1)
     return bare if len(bare) <= 200 else f"{bare[:199]}…"
+
+
+def first_words(error: BaseException) -> str:
+    """The first line of an error for a message, without user and password, or else its type."""
+    lines = str(error).splitlines() or [""]
+    return _USERINFO.sub("//", lines[0])[:200] or type(error).__name__
 
 
 class _Host:
@@ -185,9 +186,9 @@ class _Fetcher:
         except TimeoutError as error:
             raise ImageError(f"{problem} takes longer than {MAX_SECONDS:.0f} s") from error
         except (httpx2.UnsupportedProtocol, httpx2.InvalidURL, httpx2.DecodingError, ValueError) as error:
-            raise ImageError(f"{problem}, {_cause(error)}") from error
+            raise ImageError(f"{problem}, {first_words(error)}") from error
         except (httpx2.HTTPError, OSError) as error:
-            raise _UnreachableError(f"{problem}, {_cause(error)}") from error
+            raise _UnreachableError(f"{problem}, {first_words(error)}") from error
 
     async def _follow(self, url: str, kept: CachedImage | None, max_bytes: int, timeout: float) -> CachedImage:
         conditions = kept.conditions if kept is not None else {}
@@ -205,17 +206,12 @@ class _Fetcher:
 
 
 def _host_of(url: str) -> str:
-    """The host of a URL.
-
-    Raises:
-        ImageError: the URL is not valid.
-    """
     import httpx2
 
     try:
         target = httpx2.URL(url)
     except (httpx2.InvalidURL, ValueError) as error:
-        raise ImageError(f"the image cannot be fetched: {shown(url)}, {_cause(error)}") from error
+        raise ImageError(f"the image cannot be fetched: {shown(url)}, {first_words(error)}") from error
     if not target.host or target.scheme not in ("http", "https"):
         raise ImageError(f"the image cannot be fetched: {shown(url)} is not an http(s) URL with a host")
     return target.host
@@ -238,11 +234,6 @@ async def _image(response: httpx2.Response, kept: CachedImage | None, name: str,
         if len(body) > max_bytes:
             raise ImageError(f"the image is too large: {name} has more than {max_bytes:,} bytes")
     return CachedImage(bytes(body), headers.get("ETag"), headers.get("Last-Modified"))
-
-
-def _cause(error: BaseException) -> str:
-    words = str(error).splitlines() or [""]
-    return _USERINFO.sub("//", words[0])[:200] or type(error).__name__
 
 
 def _new_client(neighbourhood: Neighbourhood) -> httpx2.AsyncClient:
