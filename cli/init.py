@@ -46,7 +46,7 @@ def command(catalogue: Path | None, force: bool) -> None:
 
         guess = guess_fields(catalogue)
         known = {"fields": dict(guess.fields), "catalogue": _files(catalogue)}
-        remarks = [*guess.remarks, *_file_remarks(known["catalogue"])]
+        remarks = [*guess.warnings, *_file_remarks(known["catalogue"])]
     write(target, render(known).encode())
     click.echo(f"Wrote {target}.")
     for name, value in known.get("fields", {}).items():
