@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,8 +58,9 @@ def choose_java(environ: Mapping[str, str] | None = None, system_folder: Path = 
     environ = os.environ if environ is None else environ
     if named := environ.get("OPENSEARCH_JAVA_HOME"):
         return _named_java(Path(named))
-    for binary in _general_binaries(environ):
-        java = inspect_java(binary)
+    home, on_path = environ.get("JAVA_HOME"), shutil.which("java", path=environ.get("PATH", os.defpath))
+    for binary in (home and Path(home) / "bin" / "java", on_path):
+        java = inspect_java(Path(binary)) if binary else None
         if java is not None and java.feature >= OLDEST:
             return java
     below = {path.resolve() for path in system_folder.glob("*/bin/java")}
@@ -111,13 +112,6 @@ def _named_java(home: Path) -> Java:
             hint="Set it to another Java, or unset it to let clipita look for one.",
         )
     return java
-
-
-def _general_binaries(environ: Mapping[str, str]) -> Iterator[Path]:
-    if home := environ.get("JAVA_HOME"):
-        yield Path(home) / "bin" / "java"
-    if on_path := shutil.which("java", path=environ.get("PATH", os.defpath)):
-        yield Path(on_path)
 
 
 def _answer(binary: Path, *arguments: str) -> str:
