@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress, TaskID
+    from rich.progress import Progress, Task, TaskID
+    from rich.text import Text
 
 
 STAGES = {"read": "reading", "decode": "decoding images", "encode": "encoding", "write": "writing"}
@@ -30,6 +31,25 @@ def err() -> Console:
     return Console(stderr=True, highlight=False)
 
 
+def table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str | Text]],
+    title: str | None = None,
+    numbers: Sequence[str] = (),
+) -> None:
+    """Print a table to stdout, with the columns in `numbers` aligned to the right."""
+    from rich.console import Console
+    from rich.table import Table
+
+    drawn = Table(title=title, title_justify="left")
+    for name in columns:
+        drawn.add_column(name, justify="right" if name in numbers else "left", no_wrap=name in numbers)
+    for row in rows:
+        drawn.add_row(*row)
+    # Cells come from catalogues and folders, and may hold what rich takes for markup: [cpu].
+    Console(highlight=False, markup=False).print(drawn)
+
+
 def note(text: str) -> None:
     """Print one unwrapped line to stderr, above a running progress bar."""
     err().print(text, soft_wrap=True, markup=False)
@@ -37,24 +57,23 @@ def note(text: str) -> None:
 
 def progress(unit: str = "products") -> Progress:
     """A progress bar with count, rate and time left, on stderr; silent if stderr is not a terminal."""
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+    from rich import progress as bars
+    from rich.text import Text
+
+    class Count(bars.ProgressColumn):
+        def render(self, task: Task) -> Text:
+            total = "" if task.total is None else f"/{task.total:,.0f}"
+            return Text(f"{task.completed:,.0f}{total} {unit}" if task.completed or total else "")
 
     console = err()
-    return Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit),
-        TextColumn("{task.fields[note]}"), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
+    return bars.Progress(
+        bars.TextColumn("{task.description}"), bars.BarColumn(), Count(), bars.TextColumn("{task.fields[note]}"),
+        bars.TimeElapsedColumn(), bars.TextColumn("left"), bars.TimeRemainingColumn(),
         console=console, disable=not console.is_terminal, transient=True,
     )  # fmt: skip
 
 
-def stages(bar: Progress) -> Callable[[str, int, int | None], None]:
+def stages(bar: Progress, unit: str = "") -> Callable[[str, int, int | None], None]:
     """A callback for work in several stages: one progress line per stage.
 
     Without a terminal each stage is printed once when it begins, so minutes of work are not silent.
@@ -65,7 +84,7 @@ def stages(bar: Progress) -> Callable[[str, int, int | None], None]:
         if stage not in tasks:
             tasks[stage] = bar.add_task(stage, total=total, note="")
             if bar.disable:
-                note(f"{stage} ({total:,})" if total else stage)
+                note(f"{stage} ({f'{total:,} {unit}'.strip()})" if total else stage)
         bar.update(tasks[stage], completed=done, total=total)
 
     return report
@@ -73,8 +92,12 @@ def stages(bar: Progress) -> Callable[[str, int, int | None], None]:
 
 def print_json(value: Any) -> None:
     """Print indented JSON to stdout."""
+    click.echo(as_json(value).decode())
+
+
+def as_json(value: Any) -> bytes:
+    """Indented JSON; what JSON cannot hold, such as a path, becomes text."""
     import orjson
 
-    click.echo(
-        orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS).decode()
-    )
+    options = orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
+    return orjson.dumps(value, option=options, default=str)

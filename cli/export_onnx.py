@@ -22,11 +22,9 @@ from clipita.options import options
 @click.option("--catalogue", type=click.Path(path_type=Path), help="Real products to compare on; default: valid.")
 @click.option("--products", type=click.IntRange(1), help="How many to compare on; default 256, below fp32 2000.")
 @click.option(
-    "--ml-commons",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="ZIP",
+    "--ml-commons", type=click.Path(path_type=Path, dir_okay=False), metavar="ZIP",
     help="Also package the text encoder for OpenSearch's ML Commons plugin.",
-)
+)  # fmt: skip
 @fields_options
 @json_option
 @config_option

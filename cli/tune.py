@@ -20,6 +20,7 @@ from clipita.cli.common import (
     index_option,
     json_option,
     mapped_fields,
+    model_option,
     url_option,
     write,
 )
@@ -41,10 +42,10 @@ MEASURES = ("P@1", "P@5", "P@10", "mAP@5", "mAP@10", "R-precision")
     help="Text fields to try, such as title^2,attributes_text; may be repeated. Default: title, with attributes_text.",
 )  # fmt: skip
 @click.option("--measure", type=click.Choice(MEASURES), default="mAP@10", show_default=True, help="What to maximise.")
-@click.option("--model", type=click.Path(path_type=Path), help="The bundle's folder; default model.")
+@model_option
 @click.option(
     "--picture", metavar="FILE", type=click.Path(path_type=Path), default=Path("tuning.svg"), show_default=True,
-    help="The curve as a picture.",
+    help="Draw the curve into this file.",
 )  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Write neither clipita.toml nor the index.")
 @index_option
@@ -71,7 +72,7 @@ def command(
 
     Its products must be in the index. The settings are chosen by cross-validation over categories, and written to
     [search] of clipita.toml and into the index, where every search without settings of its own finds them. The test
-    catalogue is refused: it shall say how good the result is, so it must not choose it.
+    catalogue is refused: what measures the result must not choose it.
 
     \b
     Example:
@@ -127,8 +128,7 @@ def _protocol(search: ProductSearch, file: Any) -> TreeProtocol:
         console.note(f"{len(rejected):,} products of {file.file} cannot be used and are left out.")
     present: set[str] = set()
     for start in range(0, len(products), 5_000):
-        ids = [product.id for product in products[start : start + 5_000]]
-        present |= search.present(ids)
+        present |= search.present([product.id for product in products[start : start + 5_000]])
     if not present:
         raise ClusterError(
             f"The index {search.alias} holds none of the {len(products):,} products of {file.file}.",
@@ -169,9 +169,9 @@ def _store(search: ProductSearch, tuning: Tuning, file: Path) -> None:
     from clipita.opensearch.search.settings import settings_to_store
 
     best, present = tuning.best, search.config
-    chosen = dataclasses.replace(present, weight=best.weight, pivot=best.pivot, k=best.k or present.k)
     # A page larger than k is refused, so k never falls below the pages that are in use.
-    chosen = dataclasses.replace(chosen, fields=best.fields, k=max(chosen.k, present.size))
+    k = max(best.k or present.k, present.size)
+    chosen = dataclasses.replace(present, weight=best.weight, pivot=best.pivot, fields=best.fields, k=k)
     values = settings_to_store(chosen)
     text = file.read_text(encoding="utf-8") if file.exists() else ""
     changed = with_values(text, "search", values)
@@ -208,23 +208,15 @@ def _document(tuning: Tuning) -> dict[str, Any]:
 
 
 def _print(tuning: Tuning) -> None:
-    from rich.table import Table
-
     best = tuning.best
-    table = Table(
-        title=f"{tuning.measure} over the weight of the vector ({tuning.fusion}), {tuning.queries} categories, "
-        f"{tuning.products:,} products",
-        title_justify="left",
-    )
-    table.add_column("weight", justify="right")
-    table.add_column(tuning.measure, justify="right")
-    table.add_column("")
     low, high = min(tuning.curve.values()), max(tuning.curve.values())
+    rows = []
     for weight, value in tuning.curve.items():
         bar = "█" * round(BAR * (value - low) / (high - low or 1))
-        mark = " ◀ best" if weight == best.weight else ""
-        table.add_row(f"{weight:.2f}", f"{value:.2f}", bar + mark)
-    console.out().print(table)
+        rows.append((f"{weight:.2f}", f"{value:.2f}", bar + " ◀ best" * (weight == best.weight)))
+    title = f"{tuning.measure} over the weight of the vector ({tuning.fusion}), {tuning.queries} categories, "
+    columns = ("weight", tuning.measure, "")
+    console.table(columns, rows, f"{title}{tuning.products:,} products", numbers=columns[:2])
     for name, value in (
         ("BM25 alone", tuning.lexical),
         ("vector alone", tuning.vector),
