@@ -55,19 +55,13 @@ class CheckReport:
     """The result of a check.
 
     Attributes:
-        file: the catalogue.
-        rows: rows in the file.
         usable: products that are neither rejected nor have a broken image.
         rejected: kind of rejection to its count; broken images are counted separately.
         duplicates: rejected rows with the id of an earlier row.
-        broken_images: images that cannot be read; None if images were not checked.
+        broken_images: None if images were not checked.
         examples: the first rejections and broken images, `EXAMPLES` of each kind.
         missing: title, image, attributes, category -> how many products lack it.
         attribute_names: attribute to its number of products, most frequent first.
-        titles: None if no product has a title.
-        tree: categories.
-        extra_columns: written to the index unchanged.
-        dropped_columns: unmapped raw bytes, which JSON cannot hold.
         remarks: what a person should check.
     """
 
@@ -105,13 +99,9 @@ def check_catalogue(
     on_reject: Callable[[Rejection], None] | None = None,
     on_rows: Callable[[int], None] | None = None,
 ) -> CheckReport:
-    """Read a whole catalogue, decode its images, and count.
+    """Read a whole catalogue, decode its images (URLs are fetched), and count.
 
-    Args:
-        catalogue: an opened catalogue.
-        images: decode every image too (URLs are fetched).
-        on_reject: called with every rejection and broken image.
-        on_rows: called with the number of rows done so far.
+    `on_reject` is called with every rejection and broken image, `on_rows` with the number of rows done so far.
 
     Raises:
         CatalogueError: the file is truncated or damaged.

@@ -34,12 +34,9 @@ def nearest(name: str, available: Iterable[str], cutoff: float = 0.6) -> str | N
 
 
 def likely_column(role: str, available: Collection[str], default: str) -> str | None:
-    """The column that most likely has a role, or None.
+    """The column that most likely has a role (a setting of [fields]), or None.
 
-    Args:
-        role: a setting of [fields]: id, title, category_path, image or attributes.
-        available: the column names to choose from.
-        default: the usual name of the role, which wins; misspelt names are compared with it.
+    The usual name of the role, `default`, wins; misspelt names are compared with it.
     """
     if default in available:
         return default

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import functools
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,7 @@ class DelimitedSource:
         Raises:
             CatalogueError: the file breaks off (a truncated .gz) or a line is longer than 50 MB.
         """
-        types: dict[str, Callable[[str], Any]] = self._survey[1]
+        types: Mapping[str, Callable[[str], Any]] = self._survey[1]
         for line, cells in self._cells():
             if isinstance(cells, ProductError):
                 yield line, cells

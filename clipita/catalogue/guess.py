@@ -21,11 +21,9 @@ ROLES = ("id", "image", "category_path", "title", "attributes")
 
 @dataclass(frozen=True)
 class FieldsGuess:
-    """A guessed field mapping.
+    """Settings of [fields], and what a person should check.
 
-    Attributes:
-        fields: settings of [fields]; a role without a column has the empty name, and a missing id is left out.
-        warnings: what a person should check.
+    A role without a column has the empty name, except a missing id, which is left out.
     """
 
     fields: Mapping[str, Any]
@@ -82,10 +80,7 @@ _IMAGE = re.compile(r"(?i)data:image/|.*\.(jpe?g|png|webp|gif|avif|bmp|tiff?)([?
 def columns_by_values(role: str, columns: Mapping[str, Sequence[Any]], rows: int) -> list[str]:
     """The columns whose values fit a role; more than one for attributes only.
 
-    Args:
-        role: id, image, category_path, title or attributes.
-        columns: names that are still free, with their values in the first rows, empty cells left out.
-        rows: number of these rows.
+    `columns` maps names to their values in the first `rows` rows, without empty cells.
     """
     fits = {
         "id": lambda values: len(values) == rows and _are_ids(values),

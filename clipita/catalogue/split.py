@@ -63,14 +63,10 @@ def split_catalogue(
 
     The format stays; compressed text becomes plain. Rows are copied unchanged, with every column.
 
-    Args:
-        file: the catalogue.
-        fields: the mapping, of which only the id is used.
-        on_rows: called with the number of rows done, and of all rows.
-        force: replace earlier files.
+    Of the mapping only the id is used. `on_rows` is called with the number of rows done, and of all rows.
 
     Raises:
-        UsageError: such files exist already, or cannot be written.
+        UsageError: such files exist already and `force` is not set, or they cannot be written.
         FieldMappingError: the file has no such column for the id.
         CatalogueError: the file cannot be read, breaks off or is damaged.
     """

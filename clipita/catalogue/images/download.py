@@ -51,11 +51,6 @@ _fetcher: _Fetcher | None = None
 def configure(allow_private_hosts: Iterable[str] = (), cache: Path | None = None, cache_bytes: int = MAX_BYTES) -> None:
     """Set how this process fetches images; by default from public hosts only and without a cache.
 
-    Args:
-        allow_private_hosts: names, addresses or networks, see `Neighbourhood`.
-        cache: a folder; None for no cache.
-        cache_bytes: the folder's largest size.
-
     Raises:
         ConfigError: an entry of `allow_private_hosts` is not valid.
     """
@@ -78,11 +73,8 @@ def close() -> None:
 def download(url: str, max_bytes: int) -> bytes:
     """The body behind a URL; a cached one that has not changed on the server is not transferred again.
 
-    Where a server is away or busy, the cached body is returned. Safe to call from several threads.
-
-    Args:
-        url: begins with http:// or https://.
-        max_bytes: a longer body, after decompression, is refused while it arrives.
+    Where a server is away or busy, the cached body is returned. Safe to call from several threads. A body of more than
+    `max_bytes`, after decompression, is refused while it arrives.
 
     Raises:
         ImageError: no response, a status other than 200, too many redirects, too long or too slow, or an address that
@@ -245,7 +237,7 @@ def _new_client(neighbourhood: Neighbourhood) -> httpx2.AsyncClient:
         transport=_transport(neighbourhood),
         timeout=TIMEOUT,
         follow_redirects=False,
-        # No proxy from the environment: it would resolve names itself, past our check of the addresses.
+        # A proxy from the environment would resolve names itself, without our check of the addresses.
         trust_env=False,
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         headers={"User-Agent": f"clipita/{__version__}", "Accept": "image/*", "Accept-Encoding": "identity"},
