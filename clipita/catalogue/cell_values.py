@@ -43,7 +43,7 @@ def text(value: Any, column: str) -> str | None:
             return clean(value).strip() or None
         case bool():
             return "true" if value else "false"
-        case int():
+        case int() | UUID():
             return str(value)
         case float():
             return (integer_text(value) or repr(value)) if math.isfinite(value) else None
@@ -56,8 +56,6 @@ def text(value: Any, column: str) -> str | None:
                 raise ProductError(f"{column} is not UTF-8 text: {error.reason} at byte {error.start}") from None
         case datetime.date() | datetime.time():
             return value.isoformat()
-        case UUID():
-            return str(value)
     raise ProductError(f"{column} is not text: it holds {_describe(value)}")
 
 

@@ -179,7 +179,7 @@ class _Tally:
             tree=_summary(tree),
             extra_columns=list(catalogue.extra_columns),
             dropped_columns=list(catalogue.dropped_columns),
-            remarks=list(self._remarks(catalogue, tree)),
+            remarks=list(self._warnings(catalogue, tree)),
         )
 
     def _lengths(self) -> Lengths | None:
@@ -189,7 +189,7 @@ class _Tally:
     def _share(self, count: int) -> Missing:
         return Missing(count, round(100 * count / self.products, 2) if self.products else 0.0)
 
-    def _remarks(self, catalogue: CatalogueFile, tree: CategoryTree) -> Iterator[str]:
+    def _warnings(self, catalogue: CatalogueFile, tree: CategoryTree) -> Iterator[str]:
         if catalogue.dropped_columns:
             yield f"Columns of raw bytes are not kept: {', '.join(catalogue.dropped_columns)}."
         if self.products and self.missing["category"] == self.products:

@@ -195,7 +195,13 @@ def _source_from_text(location: str, column: str) -> ImageSource | None:
     if not location:
         return None
     if location[:5].lower() == "data:":
-        return ImageSource(data=_decode_data_uri(location, column))
+        head, comma, body = location.partition(",")
+        if not comma or not head.lower().endswith(";base64"):
+            raise ImageError(f"the image is a data: URI without base64: {column} is {location[:40]!r}")
+        try:
+            return ImageSource(data=base64.b64decode(re.sub(r"\s+", "", body), validate=True))
+        except (binascii.Error, ValueError) as error:
+            raise ImageError(f"the image's data: URI is not valid base64: {column}, {error}") from None
     if len(location) > MAX_LOCATION:
         raise ImageError(
             f"the image location is longer than {MAX_LOCATION} characters: {column} is {location[:40]!r}…; "
@@ -204,16 +210,6 @@ def _source_from_text(location: str, column: str) -> ImageSource | None:
     if clean(location) != location:
         raise ImageError(f"the image location holds a NUL or half a surrogate pair: {location[:60]!r}")
     return ImageSource(location=location)
-
-
-def _decode_data_uri(uri: str, column: str) -> bytes:
-    head, comma, body = uri.partition(",")
-    if not comma or not head.lower().endswith(";base64"):
-        raise ImageError(f"the image is a data: URI without base64: {column} is {uri[:40]!r}")
-    try:
-        return base64.b64decode(re.sub(r"\s+", "", body), validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise ImageError(f"the image's data: URI is not valid base64: {column}, {error}") from None
 
 
 def _attributes(row: Mapping[str, Any], fields: FieldsConfig) -> dict[str, str]:
