@@ -200,11 +200,10 @@ class LocalNode:
     def _wait_for_health(self, state: State, timeout: float) -> tuple[str, str]:
         """URL and health once it is yellow or green, or at the time limit if the node answers at all."""
         started = moved = time.monotonic()
-        written = self._log_size()
-        health = None
-        url = ""
+        written, url, health = 0, "", None
         while time.monotonic() < min(moved + timeout, started + PATIENCE * timeout):
-            if (size := self._log_size()) != written:
+            size = self.log_file.stat().st_size if self.log_file.exists() else 0
+            if size != written:
                 written, moved = size, time.monotonic()
             if not process.is_alive(state):
                 raise self._failure("OpenSearch ended during its start")
@@ -212,15 +211,12 @@ class LocalNode:
             url = f"http://{address}"
             health = _health(url) if address else None
             if health in ("yellow", "green"):
-                return url, health
+                break
             time.sleep(process.POLL_SECONDS)
         if health is None:
             waited = time.monotonic() - started
             raise self._failure(f"OpenSearch did not answer within {waited:.0f} s and was stopped")
         return url, health
-
-    def _log_size(self) -> int:
-        return self.log_file.stat().st_size if self.log_file.exists() else 0
 
     def _kill(self, state: State) -> None:
         process.send_signal(state, signal.SIGKILL)
@@ -229,15 +225,13 @@ class LocalNode:
 
     def _failure(self, what: str) -> LocalNodeError:
         """An error with the last lines of both logs; a start that fails early writes to the console only."""
-        ends = {file: _last_words(file) for file in (self.home / "logs" / process.CONSOLE_NAME, self.log_file)}
-        tails = "".join(f"\nEnd of {file}:\n{end}" for file, end in ends.items() if end)
+        tails = ""
+        for file in (self.home / "logs" / process.CONSOLE_NAME, self.log_file):
+            lines = process.tail(file, SEARCHED_LINES).splitlines()
+            shown = [line for line in lines if line.strip() and not NOISE.match(line)][-TAIL_LINES:]
+            if shown:
+                tails += "\n".join([f"\nEnd of {file}:", *shown])
         return LocalNodeError(f"{what}.{tails}" if tails else f"{what} and wrote no log.")
-
-
-def _last_words(file: Path) -> str:
-    """The last lines of a log, without stack frames."""
-    lines = process.tail(file, SEARCHED_LINES).splitlines()
-    return "\n".join([line for line in lines if line.strip() and not NOISE.match(line)][-TAIL_LINES:])
 
 
 def _health(url: str) -> str | None:
