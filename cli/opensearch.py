@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import time
-from collections import deque
-from contextlib import ExitStack
+import subprocess
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 import click
 
@@ -19,8 +16,6 @@ from clipita.options import options
 
 if TYPE_CHECKING:
     from clipita.opensearch.local.node import LocalNode, NodeStatus
-
-FOLLOW_SECONDS = 0.5
 
 home_option = flags(options(config.OpenSearchConfig), "home")
 
@@ -138,17 +133,10 @@ def logs(home: Path | None, config_file: Path | None, lines: int, follow: bool) 
       clipita opensearch logs --follow
     """
     node = _node(config.load(config_file).opensearch, home)
-    try:
-        stream = node.log_file.open(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        raise LocalNodeError(
-            f"There is no log {node.log_file}.", hint="Start the node with: clipita opensearch start"
-        ) from None
-    with stream:
-        for line in deque(stream, maxlen=lines):
-            click.echo(line, nl=False)
-        if follow:
-            _follow(node.log_file, stream)
+    if not node.log_file.exists():
+        raise LocalNodeError(f"There is no log {node.log_file}.", hint="Start the node with: clipita opensearch start")
+    # -F continues with the new file when the log is rotated.
+    subprocess.run(["tail", "-n", str(lines), *(["-F"] if follow else []), node.log_file], check=False)
 
 
 @command.command("put-templates")
@@ -183,18 +171,6 @@ def put_templates(index: str | None, url: str | None, as_json: bool, config_file
         console.print_json(names)
     else:
         click.echo("\n".join(names))
-
-
-def _follow(file: Path, stream: IO[str]) -> None:
-    """Print new lines, across the rotation of the log."""
-    with ExitStack() as successors:
-        while True:
-            for line in stream:
-                click.echo(line, nl=False)
-            if file.exists() and file.stat().st_ino != os.fstat(stream.fileno()).st_ino:
-                stream = successors.enter_context(file.open(encoding="utf-8", errors="replace"))
-            else:
-                time.sleep(FOLLOW_SECONDS)
 
 
 def _node(settings: config.OpenSearchConfig, home: Path | None) -> LocalNode:
