@@ -51,7 +51,7 @@ def steps(products: int, seed: int) -> list[Step]:
             "clipita.toml",
         ),
         Step(
-            f"Train CLIP-ITA. Your own shop starts from pretrained towers; the demo learns small ones ({TOWER}) anew.",
+            f"Train CLIP-ITA. Your own shop starts from pretrained towers; the demo trains small ones ({TOWER}).",
             train,
             "runs/clip-ita/checkpoint.pt",
         ),

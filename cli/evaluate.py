@@ -64,7 +64,7 @@ def command(
     device: str | None,
     url: str | None,
     config_file: Path | None,
-    **given: Any,
+    **values: Any,
 ) -> int:
     """Measure category search on CATALOGUE, products that training did not see.
 
@@ -86,7 +86,7 @@ def command(
     if url is not None and index is None:
         raise UsageError("--url names a cluster, but no index of it is to be measured.", hint="Add --index products.")
     settings = config.load(config_file)
-    fields = mapped_fields(settings, given)
+    fields = mapped_fields(settings, values)
     source = catalogue_file or settings.catalogue.test
     if source is None:
         raise ConfigError("No catalogue is named.", hint="Give CATALOGUE, or set test in [catalogue] of clipita.toml.")
@@ -115,10 +115,10 @@ def command(
     if json_file is not None and json_file != STDOUT:
         write(json_file, console.as_json(document) + b"\n")
     if report_file is not None:
-        told = len(measured.warnings)
+        before = len(measured.warnings)
         with console.progress("images") as bar:
             page = measured.report(console.stages(bar))
-        for warning in measured.warnings[told:]:
+        for warning in measured.warnings[before:]:
             _warn(warning)
         write(report_file, page.encode())
         click.echo(f"The report is in {report_file}.", err=True)

@@ -36,7 +36,7 @@ def command(
     ml_commons: Path | None,
     config_file: Path | None,
     as_json: bool,
-    **given: Any,
+    **values: Any,
 ) -> None:
     """Export a trained model as a bundle that runs without PyTorch.
 
@@ -57,8 +57,8 @@ def command(
       clipita export-onnx --run runs/clip-it --out models/clip-it --catalogue valid.parquet
     """
     settings = config.load(config_file)
-    fields, root = mapped_fields(settings, given), settings.catalogue.image_root
-    chosen = config.override(settings.export, **given)
+    fields, root = mapped_fields(settings, values), settings.catalogue.image_root
+    chosen = config.override(settings.export, **values)
     from clipita import api
 
     with console.err().status("Loading the model") as status:

@@ -49,7 +49,7 @@ def command(
     force: bool,
     recipe: Recipe | None,
     hold_out: str,
-    **given: Any,
+    **values: Any,
 ) -> int:
     """Train CLIP-ITA on TRAIN_FILE: category names and products into one space.
 
@@ -79,15 +79,15 @@ def command(
       clipita train --lora 8 --batch-size 128 --run runs/lora
     """
     settings = config.load(config_file)
-    fields = mapped_fields(settings, given)
+    fields = mapped_fields(settings, values)
     catalogue = settings.catalogue
     train_file = _named(train_file or catalogue.train, "train", "TRAIN_FILE")
     valid = _named(valid or catalogue.valid, "valid", "--valid FILE")
     model, training = settings.model, settings.training
     if recipe is not None:
         model, training = apply_recipe(recipe, model, training)
-    model = config.override(model, **{name: given.pop(name) for name in MODEL})
-    training = config.override(training, **given)
+    model = config.override(model, **{name: values.pop(name) for name in MODEL})
+    training = config.override(training, **values)
     # Threads that wait by spinning make training ten times as slow beside another busy program; read when torch loads.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from clipita import api
@@ -97,7 +97,7 @@ def command(
         outcome = api.train(
             train_file, valid, model=model, training=training, fields=fields, image_root=settings.catalogue.image_root,
             hold_out=int(hold_out) if hold_out.isdecimal() else Path(hold_out) if hold_out else None, force=force,
-            progress=None if bar is None else console.stages(bar), on_epoch=_tell_epoch,
+            progress=None if bar is None else console.stages(bar), on_epoch=_print_epoch,
         )  # fmt: skip
     if outcome is None:
         return 0
@@ -126,7 +126,7 @@ def command(
     return 3 if outcome.rejected else 0
 
 
-def _tell_epoch(epoch: Epoch) -> None:
+def _print_epoch(epoch: Epoch) -> None:
     console.note(
         f"Epoch {epoch.number}: loss {epoch.loss:.3f}, valid R-precision {epoch.r_precision:.1f}"
         f"{' *' if epoch.best else ''} ({epoch.seconds:.1f} s)"

@@ -44,8 +44,8 @@ MEASURES = ("P@1", "P@5", "P@10", "mAP@5", "mAP@10", "R-precision")
 @click.option("--measure", type=click.Choice(MEASURES), default="mAP@10", show_default=True, help="What to maximise.")
 @model_option
 @click.option(
-    "--picture", metavar="FILE", type=click.Path(path_type=Path), default=Path("tuning.svg"), show_default=True,
-    help="Draw the curve into this file.",
+    "--picture", "image", metavar="FILE", type=click.Path(path_type=Path), default=Path("tuning.svg"),
+    help="Draw the curve into this file. Default: tuning.svg.",
 )  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Write neither clipita.toml nor the index.")
 @index_option
@@ -59,7 +59,7 @@ def command(
     field_sets: tuple[str, ...],
     measure: str,
     model: Path | None,
-    picture: Path,
+    image: Path,
     dry_run: bool,
     index: str | None,
     url: str | None,
@@ -83,7 +83,7 @@ def command(
     settings = config.load(config_file)
     fields = mapped_fields(settings, flags)
     source = _source(catalogue, settings.catalogue)
-    check_targets(source, picture)
+    check_targets(source, image)
     cluster = config.override(settings.opensearch, url=url, index=index)
     from clipita.catalogue.reader import CatalogueFile
     from clipita.opensearch.search.client import ProductSearch
@@ -100,8 +100,8 @@ def command(
         _print(tuning)
     from clipita.opensearch.search.tuning import draw
 
-    write(picture, draw(tuning).encode())
-    console.note(f"The curve is in {picture}.")
+    write(image, draw(tuning).encode())
+    console.note(f"The curve is in {image}.")
     if not dry_run:
         _store(search, tuning, config_file or Path(config.CONFIG_FILE))
 
@@ -139,9 +139,9 @@ def _protocol(search: ProductSearch, file: Any) -> TreeProtocol:
     return TreeProtocol(product for product in products if product.id in present)
 
 
-def _field_sets(search: ProductSearch, given: tuple[str, ...]) -> list[Fields]:
-    if given:
-        return [tuple(name.strip() for name in text.split(",")) for text in given]
+def _field_sets(search: ProductSearch, texts: tuple[str, ...]) -> list[Fields]:
+    if texts:
+        return [tuple(name.strip() for name in text.split(",")) for text in texts]
     sets: list[Fields] = [search.config.fields, ("title",)]
     if search.has_field("attributes_text"):
         sets += [("title", "attributes_text"), ("title^2", "attributes_text"), ("title^4", "attributes_text")]
