@@ -140,20 +140,17 @@ def _protocol(search: ProductSearch, file: Any) -> TreeProtocol:
 
 
 def _field_sets(search: ProductSearch, texts: tuple[str, ...]) -> list[Fields]:
-    if texts:
-        return [tuple(name.strip() for name in text.split(",")) for text in texts]
-    sets: list[Fields] = [search.config.fields, ("title",)]
-    if search.has_field("attributes_text"):
+    """The field sets to try, first those in use, with which the others are compared."""
+    sets: list[Fields] = [tuple(name.strip() for name in text.split(",")) for text in texts] or [("title",)]
+    if not texts and search.has_field("attributes_text"):
         sets += [("title", "attributes_text"), ("title^2", "attributes_text"), ("title^4", "attributes_text")]
-    return list(dict.fromkeys(sets))
+    return list(dict.fromkeys([search.config.fields, *sets]))
 
 
 def _tune(search: ProductSearch, protocol: TreeProtocol, sets: list[Fields], measure: str) -> Tuning:
     from clipita.opensearch.search import tuning
 
     present = search.config
-    if present.fields not in sets:
-        sets = [present.fields, *sets]
     default = tuning.Setting(present.fields, present.weight, present.pivot, present.k)
     with console.progress("categories") as bar:
         task = bar.add_task("Asking the index", total=len(protocol.queries), note="")

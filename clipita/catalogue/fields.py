@@ -96,7 +96,7 @@ def row_to_product(row: Mapping[str, Any], fields: FieldsConfig) -> Product:
         ProductError: the row is not a usable product, or has none of title, image and attributes.
         ImageError: the image column is not valid.
     """
-    mapped = _mapped_columns(fields)
+    mapped = mapped_columns(fields)
     cells = {name: row.get(name) for name in mapped if name}
     product = Product(
         id=product_id(row, fields),
@@ -226,7 +226,8 @@ def _attributes(row: Mapping[str, Any], fields: FieldsConfig) -> dict[str, str]:
 
 
 @functools.lru_cache(maxsize=16)
-def _mapped_columns(fields: FieldsConfig) -> frozenset[str]:
+def mapped_columns(fields: FieldsConfig) -> frozenset[str]:
+    """The columns that a mapping names; an absent one has the empty name."""
     return frozenset((fields.id, fields.title, fields.category_path, fields.image, *fields.attributes))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from clipita.catalogue.csv import DelimitedSource
-from clipita.catalogue.fields import product_id, resolve_columns, row_to_product
+from clipita.catalogue.fields import mapped_columns, product_id, resolve_columns, row_to_product
 from clipita.catalogue.ids import IdTable
 from clipita.catalogue.jsonl import JsonLinesSource, JsonLinesStream
 from clipita.catalogue.parquet import ParquetSource
@@ -66,9 +66,7 @@ class CatalogueFile:
         self.columns = tuple(self._source.columns)
         self.fields = resolve_columns(fields or FieldsConfig(), self.columns, self.file)
         self._image_root = Path(image_root or self.file.parent).absolute()
-        roles = self.fields
-        mapped = {roles.id, roles.title, roles.category_path, roles.image, *roles.attributes}
-        others = [name for name in self.columns if name and name not in mapped]
+        others = [name for name in self.columns if name and name not in mapped_columns(self.fields)]
         self.dropped_columns = tuple(name for name in others if name in self._source.binary_columns)
         self.extra_columns = tuple(name for name in others if name not in self.dropped_columns)
 
