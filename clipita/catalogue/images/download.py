@@ -172,29 +172,26 @@ class _Fetcher:
         import httpx2
 
         problem = f"the image cannot be fetched: {shown(url)}"
+        conditions = kept.conditions if kept is not None else {}
         try:
             async with asyncio.timeout(MAX_SECONDS):
-                return await self._follow(url, kept, max_bytes, timeout)
+                request = self._client.build_request("GET", url, headers=conditions, timeout=timeout)
+                for _ in range(REDIRECTS + 1):
+                    response = await self._client.send(request, stream=True)
+                    try:
+                        if response.next_request is None:
+                            return await _image(response, kept, shown(url), max_bytes)
+                        # The redirect's own body may be endless, so it is not read.
+                        request = response.next_request
+                    finally:
+                        await response.aclose()
         except TimeoutError as error:
             raise ImageError(f"{problem} takes longer than {MAX_SECONDS:.0f} s") from error
         except (httpx2.UnsupportedProtocol, httpx2.InvalidURL, httpx2.DecodingError, ValueError) as error:
             raise ImageError(f"{problem}, {first_words(error)}") from error
         except (httpx2.HTTPError, OSError) as error:
             raise _UnreachableError(f"{problem}, {first_words(error)}") from error
-
-    async def _follow(self, url: str, kept: CachedImage | None, max_bytes: int, timeout: float) -> CachedImage:
-        conditions = kept.conditions if kept is not None else {}
-        request = self._client.build_request("GET", url, headers=conditions, timeout=timeout)
-        for _ in range(REDIRECTS + 1):
-            response = await self._client.send(request, stream=True)
-            try:
-                if response.next_request is None:
-                    return await _image(response, kept, shown(url), max_bytes)
-                # The redirect's own body may be endless, so it is not read.
-                request = response.next_request
-            finally:
-                await response.aclose()
-        raise ImageError(f"the image cannot be fetched: {shown(url)}, too many redirects (more than {REDIRECTS})")
+        raise ImageError(f"{problem}, too many redirects (more than {REDIRECTS})")
 
 
 def _host_of(url: str) -> str:
