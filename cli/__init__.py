@@ -54,21 +54,13 @@ class LazyGroup(click.Group):
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option(
-    "--log-level",
-    type=click.Choice(LEVELS),
-    default="warning",
-    envvar="CLIPITA_LOG_LEVEL",
-    show_default=True,
+    "--log-level", type=click.Choice(LEVELS), default="warning", envvar="CLIPITA_LOG_LEVEL", show_default=True,
     help="Least level to log to stderr; debug logs every request to the cluster. Environment: CLIPITA_LOG_LEVEL.",
-)
+)  # fmt: skip
 @click.option(
-    "--log-format",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    envvar="CLIPITA_LOG_FORMAT",
-    show_default=True,
+    "--log-format", type=click.Choice(["text", "json"]), default="text", envvar="CLIPITA_LOG_FORMAT", show_default=True,
     help="json: one object per line. Environment: CLIPITA_LOG_FORMAT.",
-)
+)  # fmt: skip
 @click.version_option(__version__, "-V", "--version", prog_name="clipita")
 def group(log_level: str, log_format: LogFormat) -> None:
     """Category search over product images, inside the OpenSearch you already have.

@@ -153,7 +153,6 @@ def _rejections(rejected_file: Path | None, catalogue_file: Path) -> Iterator[On
 
 
 def _print(report: CheckReport) -> None:
-    from rich.markup import escape
 
     rows = [("rows", f"{report.rows:,}"), ("usable products", f"{report.usable:,}")]
     rows += [("rejected", f"{count:,}  {kind}") for kind, count in report.rejected.items()]
@@ -169,7 +168,7 @@ def _print(report: CheckReport) -> None:
     for name, leaves in (("largest leaves", tree.largest), ("smallest leaves", tree.smallest)):
         rows.append((name, "\n".join(f"{count:,}  {category}" for category, count in leaves) or "none"))
     rows.append(("kept as they are", ", ".join(report.extra_columns) or "no other column"))
-    console.print_table(("", ""), rows, title=escape(report.file), show_header=False, title_justify="left")
+    console.table(("", ""), rows, str(report.file), show_header=False)
     for remark in report.remarks:
         console.out().print(f"Note: {remark}", markup=False)
     for rejection in report.examples:

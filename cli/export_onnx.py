@@ -22,11 +22,9 @@ from clipita.options import options
 @click.option("--catalogue", type=click.Path(path_type=Path), help="Real products to compare on; default: valid.")
 @click.option("--products", type=click.IntRange(1), help="How many to compare on; default 256, below fp32 2000.")
 @click.option(
-    "--ml-commons",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="ZIP",
+    "--ml-commons", type=click.Path(path_type=Path, dir_okay=False), metavar="ZIP",
     help="Also package the text encoder for OpenSearch's ML Commons plugin.",
-)
+)  # fmt: skip
 @fields_options
 @json_option
 @config_option
@@ -38,7 +36,7 @@ def command(
     ml_commons: Path | None,
     config_file: Path | None,
     as_json: bool,
-    **given: Any,
+    **values: Any,
 ) -> None:
     """Export a trained model as a bundle that runs without PyTorch.
 
@@ -59,8 +57,8 @@ def command(
       clipita export-onnx --run runs/clip-it --out models/clip-it --catalogue valid.parquet
     """
     settings = config.load(config_file)
-    fields, root = mapped_fields(settings, given), settings.catalogue.image_root
-    chosen = config.override(settings.export, **given)
+    fields, root = mapped_fields(settings, values), settings.catalogue.image_root
+    chosen = config.override(settings.export, **values)
     from clipita import api
 
     with console.err().status("Loading the model") as status:

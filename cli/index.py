@@ -261,4 +261,4 @@ def _print(versions: Sequence[Version]) -> None:
         for version in versions
     ]  # fmt: skip
     columns = ("", "index", "model", "fingerprint", "created", "state", "products", "size")
-    console.print_table(columns, rows, soft_wrap=True, box=None, pad_edge=False)
+    console.table(columns, rows, soft_wrap=True, box=None, pad_edge=False)

@@ -46,7 +46,7 @@ def print_summary(report: IngestReport, to_stderr: bool = False) -> None:
     target = console.err() if to_stderr else console.out()
     # Not wrapped at 80 columns: index names are long, and logs hold one line per message.
     target.print(f"{report.products:,} products into {report.alias} ({report.index}):", soft_wrap=True)
-    console.print_table(("products", "", ""), rows, to=target, box=None, show_header=False, pad_edge=False)
+    console.table(("products", "", ""), rows, to=target, box=None, show_header=False, pad_edge=False)
     pace = f"{report.encoded:,} encoded in {report.seconds:.1f} s, {report.rate:.0f} products per second"
     target.print(f"{pace}; {console.STAGES[report.times.limit]} sets the pace.", soft_wrap=True)
     if report.replaced:

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from clipita import config
+from clipita.cli import console
 from clipita.cli.common import write
 from clipita.errors import UsageError
 from clipita.options import Option, about, options
@@ -26,9 +27,9 @@ def command(catalogue: Path | None, force: bool) -> None:
     """Write clipita.toml: every setting, with its meaning and default.
 
     All settings are commented out, so each keeps its default until you change it. With --catalogue the file's columns
-    and first rows are looked at, and the names of the id, title, category, picture and attributes are filled in; a
-    train file's siblings (train.parquet: valid.parquet, test.parquet) are filled in too. What was guessed is said; look
-    it over, and see with `clipita catalogue check` what it gives.
+    and first rows are read, and the names of the id, title, category, image and attributes are filled in; so are the
+    files beside a train file (train.parquet: valid.parquet, test.parquet). The guesses are printed; look them over, and
+    check them with `clipita catalogue check`.
 
     \b
     Example:
@@ -40,29 +41,30 @@ def command(catalogue: Path | None, force: bool) -> None:
     if target.exists() and not force:
         raise UsageError(f"{target} exists already.", hint="Replace it with: clipita init --force")
     known: dict[str, dict[str, Any]] = {}
-    remarks: list[str] = []
+    warnings: list[str] = []
     if catalogue is not None:
         from clipita.catalogue.guess import guess_fields
 
         guess = guess_fields(catalogue)
         known = {"fields": dict(guess.fields), "catalogue": _files(catalogue)}
-        remarks = [*guess.remarks, *_file_remarks(known["catalogue"])]
+        warnings = [*guess.warnings]
+        if "valid" not in known["catalogue"]:
+            warnings.append(
+                "no file of validation products was found, and clipita train needs one: set valid under [catalogue], "
+                "or make train, valid and test of this file with: "
+                f"clipita catalogue split {shlex.quote(str(catalogue))}"
+            )
     write(target, render(known).encode())
     click.echo(f"Wrote {target}.")
-    for name, value in known.get("fields", {}).items():
-        click.echo(f"  {name} = {_toml(value)}", err=True)
-    for name, value in known.get("catalogue", {}).items():
-        click.echo(f"  {name} = {_toml(value)}", err=True)
-    for remark in remarks:
-        click.echo(f"Note: {remark}", err=True)
+    for section in known.values():
+        for name, value in section.items():
+            console.note(f"  {name} = {_toml(value)}")
+    for warning in warnings:
+        console.note(f"Note: {warning}")
 
 
 def render(known: Mapping[str, Mapping[str, Any]]) -> str:
-    """The settings file's text.
-
-    Args:
-        known: section -> setting -> value; these are set, all others stand as comments with their defaults.
-    """
+    """The settings file's text: the known settings by section, and all others as comments with their defaults."""
     return "\n".join(_lines(known)) + "\n"
 
 
@@ -101,17 +103,7 @@ def _files(catalogue: Path) -> dict[str, Path]:
     """The catalogue file, and the valid and test files beside it that are named like it."""
     files = {"train": catalogue}
     for role, words in _SIBLINGS.items():
-        for word in words if "train" in catalogue.name else ():
-            sibling = catalogue.with_name(catalogue.name.replace("train", word))
-            if sibling.is_file():
-                files[role] = sibling
-                break
+        siblings = [catalogue.with_name(catalogue.name.replace("train", word)) for word in words]
+        if "train" in catalogue.name and (present := next(filter(Path.is_file, siblings), None)):
+            files[role] = present
     return files
-
-
-def _file_remarks(files: Mapping[str, Path]) -> Iterator[str]:
-    if "valid" not in files:
-        yield (
-            "no file of validation products was found, and clipita train needs one: set valid under [catalogue], or "
-            f"make train, valid and test of this file with: clipita catalogue split {shlex.quote(str(files['train']))}"
-        )

@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import time
-from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+import subprocess
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from clipita import config
 from clipita.cli import console
-from clipita.cli.common import config_option, index_option, json_option, url_option
+from clipita.cli.common import config_option, flags, index_option, json_option, url_option
 from clipita.errors import LocalNodeError
+from clipita.options import options
 
 if TYPE_CHECKING:
-    from rich.progress import TaskID
-
     from clipita.opensearch.local.node import LocalNode, NodeStatus
 
-FOLLOW_SECONDS = 0.5
-
-home_option = click.option(
-    "--home",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="The node's folder; default: .clipita/opensearch here, or `home` in [opensearch].",
-)
+home_option = flags(options(config.OpenSearchConfig), "home")
 
 
 @click.group(name="opensearch")
@@ -52,12 +41,14 @@ def command() -> None:
 
 @command.command()
 @home_option
-@click.option("--heap", default="512m", show_default=True, metavar="SIZE", help="Java heap size, such as 512m or 2g.")
-@click.option("--port", default=0, show_default="any free one", metavar="PORT", help="Port on 127.0.0.1.")
+@click.option("--heap", metavar="SIZE", help="Java heap size, such as 512m or 2g. Default: 512m.")
+@click.option("--port", type=int, metavar="PORT", help="Port on 127.0.0.1. Default: any free one.")
 @click.option("--timeout", default=180.0, show_default=True, metavar="SECONDS", help="Time limit of the start.")
 @config_option
 @json_option
-def start(home: Path | None, heap: str, port: int, timeout: float, config_file: Path | None, as_json: bool) -> None:
+def start(
+    home: Path | None, heap: str | None, port: int | None, timeout: float, config_file: Path | None, as_json: bool
+) -> None:
     """Start the node; the first start installs OpenSearch.
 
     Prints the URL when the node is healthy. A node that runs already is reported and not changed. OpenSearch takes
@@ -70,19 +61,22 @@ def start(home: Path | None, heap: str, port: int, timeout: float, config_file: 
       URL=$(clipita opensearch start --json | jq -r .url)
     """
     settings = config.load(config_file).opensearch
-    with start_progress() as report:
-        status = _node(settings, home).start(report, heap=heap, port=port, timeout=timeout)
-    if status.already_running and _given("heap") and status.heap != heap:
-        _warn(f"The node runs already, with a heap of {status.heap}; stop it to change that.")
-    if status.already_running and _given("port") and not status.url.endswith(f":{port}"):
-        _warn(f"The node runs already, at {status.url}; stop it to change the port.")
+    with console.progress("MB") as bar:
+        stages = console.stages(bar, "MB")
+        status = _node(settings, home).start(
+            lambda step, done, total: stages(step, done // 10**6, total and total // 10**6),
+            heap=heap or "512m", port=port or 0, timeout=timeout,
+        )  # fmt: skip
+    if status.already_running and heap not in (None, status.heap):
+        console.note(f"The node runs already, with a heap of {status.heap}; stop it to change that.")
+    if status.already_running and port is not None and not status.url.endswith(f":{port}"):
+        console.note(f"The node runs already, at {status.url}; stop it to change the port.")
     if settings.url is not None:
-        _warn("`url` is set in [opensearch]: the other commands use that cluster, not this node.")
+        console.note("`url` is set in [opensearch]: the other commands use that cluster, not this node.")
     if as_json:
-        console.print_json({**_plain(status), "already_running": status.already_running})
-        return
-    click.echo(f"OpenSearch {status.version} {'runs already' if status.already_running else 'runs'} at {status.url}")
-    _print_details(status)
+        console.print_json({"running": True, **vars(status)})
+    else:
+        _print(status, "runs already" if status.already_running else "runs")
 
 
 @command.command()
@@ -96,7 +90,7 @@ def stop(home: Path | None, config_file: Path | None) -> None:
       clipita opensearch stop
     """
     node = _node(config.load(config_file).opensearch, home)
-    click.echo("OpenSearch was stopped." if node.stop(_warn) else f"No node runs in {node.home}.")
+    click.echo("OpenSearch was stopped." if node.stop(console.note) else f"No node runs in {node.home}.")
 
 
 @command.command()
@@ -116,10 +110,9 @@ def status(home: Path | None, config_file: Path | None, as_json: bool) -> None:
     node = _node(config.load(config_file).opensearch, home)
     found = node.status()
     if as_json:
-        console.print_json(_plain(found) if found else {"running": False, "url": None})
+        console.print_json({"running": True, **vars(found)} if found else {"running": False, "url": None})
     elif found:
-        click.echo(f"OpenSearch {found.version} runs at {found.url}")
-        _print_details(found)
+        _print(found, "runs")
     else:
         click.echo(f"The node in {node.home} is starting." if node.starting else f"No node runs in {node.home}.")
     if found is None:
@@ -140,60 +133,10 @@ def logs(home: Path | None, config_file: Path | None, lines: int, follow: bool) 
       clipita opensearch logs --follow
     """
     node = _node(config.load(config_file).opensearch, home)
-    try:
-        stream = node.log_file.open(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        raise LocalNodeError(
-            f"There is no log {node.log_file}.", hint="Start the node with: clipita opensearch start"
-        ) from None
-    with stream:
-        for line in deque(stream, maxlen=lines):
-            click.echo(line, nl=False)
-        if follow:
-            _follow(node.log_file, stream)
-
-
-@contextmanager
-def start_progress() -> Iterator[Callable[[str, int, int | None], None]]:
-    """Progress of `LocalNode.start` on stderr: bytes, rate and time left in a terminal, else one line per step."""
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        Progress,
-        SpinnerColumn,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
-
-    terminal = console.err()
-    if not terminal.is_terminal:
-        yield _line_per_step()
-        return
-    counted = [BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()]
-    plain = [SpinnerColumn(), TextColumn("{task.description}")]
-
-    class Steps(Progress):
-        """Counting columns only for steps with a total."""
-
-        def get_renderables(self) -> Iterator[Any]:
-            for task in self.tasks:
-                self.columns = (*plain, *(counted if task.total else [TimeElapsedColumn()]))
-                yield self.make_tasks_table([task])
-
-    with Steps(console=terminal, transient=True) as bar:
-        current: tuple[str, TaskID] | None = None
-
-        def report(step: str, done: int, total: int | None) -> None:
-            nonlocal current
-            if current is None or current[0] != step:
-                if current is not None:
-                    bar.remove_task(current[1])
-                current = (step, bar.add_task(step, total=total))
-            bar.update(current[1], completed=done)
-
-        yield report
+    if not node.log_file.exists():
+        raise LocalNodeError(f"There is no log {node.log_file}.", hint="Start the node with: clipita opensearch start")
+    # -F continues with the new file when the log is rotated.
+    subprocess.run(["tail", "-n", str(lines), *(["-F"] if follow else []), node.log_file], check=False)
 
 
 @command.command("put-templates")
@@ -230,54 +173,17 @@ def put_templates(index: str | None, url: str | None, as_json: bool, config_file
         click.echo("\n".join(names))
 
 
-def _line_per_step() -> Callable[[str, int, int | None], None]:
-    said: set[str] = set()
-
-    def report(step: str, _done: int, total: int | None) -> None:
-        if step not in said:
-            said.add(step)
-            _warn(f"{step} ({total / 1e6:.0f} MB)" if total else step)
-
-    return report
-
-
-def _follow(file: Path, stream: IO[str]) -> None:
-    """Print new lines, across the rotation of the log."""
-    with ExitStack() as successors:
-        while True:
-            for line in stream:
-                click.echo(line, nl=False)
-            if file.exists() and file.stat().st_ino != os.fstat(stream.fileno()).st_ino:
-                stream = successors.enter_context(file.open(encoding="utf-8", errors="replace"))
-            else:
-                time.sleep(FOLLOW_SECONDS)
-
-
 def _node(settings: config.OpenSearchConfig, home: Path | None) -> LocalNode:
     from clipita.opensearch.local.node import LocalNode
 
     return LocalNode(home or settings.home)
 
 
-def _given(option: str) -> bool:
-    source = click.get_current_context().get_parameter_source(option)
-    return source is click.core.ParameterSource.COMMANDLINE
-
-
-def _plain(status: NodeStatus) -> dict[str, Any]:
-    values = {name: str(value) if isinstance(value, Path) else value for name, value in vars(status).items()}
-    del values["already_running"]
-    return {"running": True, **values}
-
-
-def _print_details(status: NodeStatus) -> None:
+def _print(status: NodeStatus, words: str) -> None:
+    click.echo(f"OpenSearch {status.version} {words} at {status.url}")
     click.echo(f"  data     {status.data}")
     click.echo(f"  log      {status.log_file}")
     click.echo(f"  process  {status.pid}, {status.java}, heap {status.heap}")
-
-
-def _warn(text: str) -> None:
-    click.echo(text, err=True)
 
 
 @command.command("register-model")

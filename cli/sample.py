@@ -19,8 +19,8 @@ from clipita.cli.common import json_option
 def command(folder: Path, products: int, seed: int, force: bool, as_json: bool) -> None:
     """Draw a sample shop into FOLDER (default: sample), to try everything on.
 
-    96 categories under 5 roots in 3 levels. The picture's shape tells the category, its colour and pattern are among
-    the 3 to 8 attributes, and fewer than half of the titles name the category. Written are train.parquet (80 %),
+    96 categories under 5 roots in 3 levels. The shape in the image tells the category, its colour and pattern are
+    among the 3 to 8 attributes, and fewer than half of the titles name the category. FOLDER gets train.parquet (80 %),
     valid.parquet and test.parquet (10 % each). The same seed draws the same products, and more of them extend fewer.
 
     \b

@@ -131,7 +131,7 @@ def _print(found: SearchPage) -> None:
         rows.append((rank, score, *explained, *cells))
     columns = ("", "score", *why, "id", "title", "category", "price")
     caption = f"{found.total:,} products{groups}, {found.mode}, page {found.page}, {found.took_ms} ms"
-    console.print_table(columns, rows, right=("", "score", "price"), caption=caption)
+    console.table(columns, rows, numbers=("", "score", "price"), caption=caption)
     for name, values in found.facets.items():
         click.echo(f"{name}: " + ", ".join(f"{_printable(str(entry.value))} ({entry.count:,})" for entry in values))
     if found.cursor is not None:

@@ -29,16 +29,14 @@ TRAINING = ("run", "loss", "epochs", "batch_size", "seed", "unfreeze", "device",
 @click.option("--valid", type=click.Path(path_type=Path), help="Products to stop by; never the ones you report on.")
 @flags(options(config.ModelConfig), *MODEL)
 @click.option(
-    "--recipe",
-    type=click.Choice(["default", "paper"]),
+    "--recipe", type=click.Choice(["default", "paper"]),
     help="default: corrections of the pretrained text space. paper: CLIP-ITA's own heads and loss.",
-)
+)  # fmt: skip
 @flags(options(config.TrainingConfig), *TRAINING, lora_rank="--lora", unfreeze="--unfreeze/--freeze")
 @click.option(
-    "--hold-out-categories",
-    metavar="N|FILE",
+    "--hold-out-categories", "hold_out", default="", metavar="N|FILE",
     help="Leave categories out, to measure how new ones are found: N leaves drawn by the seed, or a file of names.",
-)
+)  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace what the run folder holds.")
 @fields_options
 @json_option
@@ -50,8 +48,8 @@ def command(
     as_json: bool,
     force: bool,
     recipe: Recipe | None,
-    hold_out_categories: str | None,
-    **given: Any,
+    hold_out: str,
+    **values: Any,
 ) -> int:
     """Train CLIP-ITA on TRAIN_FILE: category names and products into one space.
 
@@ -59,17 +57,17 @@ def command(
     never saw stay searchable. `--recipe paper` trains the heads of the CLIP-ITA paper instead, with its loss or,
     beside `--loss tree`, with ours.
 
-    The towers (pretrained encoders) stay frozen: what they say about your catalogue is computed once and kept in a
-    cache, and only the heads on top are learnt, in minutes on a CPU. Training stops when R-precision on the
-    validation products no longer rises. Interrupted, the same command goes on where it stopped.
+    The towers (pretrained encoders) stay frozen: their outputs for your catalogue are computed once and cached, and
+    only the heads on top are learnt, in minutes on a CPU. Training stops when R-precision on the validation products
+    no longer rises. After an interruption the same command continues where it stopped.
 
-    On many GPUs (or machines), with --unfreeze: torchrun starts a process a GPU. Each runs its share of a batch through
-    the towers, and all products of the batch are negatives of each other, as in one process. Process 0 alone writes
-    and prints. docs/scale.md says more.
+    On many GPUs or machines, with --unfreeze: torchrun starts one process per GPU. Each runs its share of a batch
+    through the towers, and all products of the batch are negatives of each other, as in one process. Only process 0
+    writes and prints. docs/scale.md says more.
 
-    `--lora RANK` has the towers learn too, by low-rank adapters: their own weights stay, two thin matrices a layer are
-    learnt beside the paper's heads and merged into the weights at the end, so that the bundle is an ordinary one. It
-    runs every picture through the tower in every epoch, hence wants a GPU; it was tried on very small towers only.
+    `--lora RANK` trains the towers by low-rank adapters: their own weights stay, two thin matrices per layer are learnt
+    beside the paper's heads and merged into the weights at the end, so that the bundle is an ordinary one. Every image
+    runs through the tower in every epoch, which requires a GPU; it was tried on very small towers only.
 
     \b
     Example:
@@ -81,23 +79,25 @@ def command(
       clipita train --lora 8 --batch-size 128 --run runs/lora
     """
     settings = config.load(config_file)
-    fields = mapped_fields(settings, given)
-    files = _sources(settings, train_file, valid)
+    fields = mapped_fields(settings, values)
+    catalogue = settings.catalogue
+    train_file = _named(train_file or catalogue.train, "train", "TRAIN_FILE")
+    valid = _named(valid or catalogue.valid, "valid", "--valid FILE")
     model, training = settings.model, settings.training
     if recipe is not None:
         model, training = apply_recipe(recipe, model, training)
-    model = config.override(model, **{name: given.pop(name) for name in MODEL})
-    training = config.override(training, **given)
+    model = config.override(model, **{name: values.pop(name) for name in MODEL})
+    training = config.override(training, **values)
     # Threads that wait by spinning make training ten times as slow beside another busy program; read when torch loads.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from clipita import api
 
-    # Of several processes that torchrun started the first one alone speaks.
+    # Of the processes that torchrun started only the first one prints.
     with console.progress("") if os.environ.get("RANK", "0") == "0" else nullcontext() as bar:
         outcome = api.train(
-            *files, model=model, training=training, fields=fields, image_root=settings.catalogue.image_root,
-            hold_out=_hold_out(hold_out_categories), force=force,
-            progress=None if bar is None else console.stages(bar), on_epoch=_tell_epoch,
+            train_file, valid, model=model, training=training, fields=fields, image_root=settings.catalogue.image_root,
+            hold_out=int(hold_out) if hold_out.isdecimal() else Path(hold_out) if hold_out else None, force=force,
+            progress=None if bar is None else console.stages(bar), on_epoch=_print_epoch,
         )  # fmt: skip
     if outcome is None:
         return 0
@@ -126,26 +126,18 @@ def command(
     return 3 if outcome.rejected else 0
 
 
-def _tell_epoch(epoch: Epoch) -> None:
+def _print_epoch(epoch: Epoch) -> None:
     console.note(
         f"Epoch {epoch.number}: loss {epoch.loss:.3f}, valid R-precision {epoch.r_precision:.1f}"
         f"{' *' if epoch.best else ''} ({epoch.seconds:.1f} s)"
     )
 
 
-def _sources(settings: config.Config, train_file: Path | None, valid: Path | None) -> tuple[Path, Path]:
-    train_path, valid_path = train_file or settings.catalogue.train, valid or settings.catalogue.valid
-    for path, name, flag in ((train_path, "train", "TRAIN_FILE"), (valid_path, "valid", "--valid FILE")):
-        if path is None:
-            raise ConfigError(
-                f"No {name} catalogue is named.",
-                hint=f"Give {flag}, or set {name} in [catalogue] of clipita.toml. "
-                "One file becomes train, valid and test with: clipita catalogue split FILE",
-            )
-    assert train_path is not None
-    assert valid_path is not None
-    return train_path, valid_path
-
-
-def _hold_out(text: str | None) -> int | Path | None:
-    return None if text is None else int(text) if text.isdecimal() else Path(text)
+def _named(file: Path | None, name: str, flag: str) -> Path:
+    if file is None:
+        raise ConfigError(
+            f"No {name} catalogue is named.",
+            hint=f"Give {flag}, or set {name} in [catalogue] of clipita.toml. "
+            "One file becomes train, valid and test with: clipita catalogue split FILE",
+        )
+    return file

@@ -20,6 +20,7 @@ from clipita.cli.common import (
     index_option,
     json_option,
     mapped_fields,
+    model_option,
     url_option,
     write,
 )
@@ -41,10 +42,10 @@ MEASURES = ("P@1", "P@5", "P@10", "mAP@5", "mAP@10", "R-precision")
     help="Text fields to try, such as title^2,attributes_text; may be repeated. Default: title, with attributes_text.",
 )  # fmt: skip
 @click.option("--measure", type=click.Choice(MEASURES), default="mAP@10", show_default=True, help="What to maximise.")
-@click.option("--model", type=click.Path(path_type=Path), help="The bundle's folder; default model.")
+@model_option
 @click.option(
-    "--picture", metavar="FILE", type=click.Path(path_type=Path), default=Path("tuning.svg"), show_default=True,
-    help="The curve as a picture.",
+    "--picture", "image", metavar="FILE", type=click.Path(path_type=Path), default=Path("tuning.svg"),
+    help="Draw the curve into this file. Default: tuning.svg.",
 )  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Write neither clipita.toml nor the index.")
 @index_option
@@ -58,7 +59,7 @@ def command(
     field_sets: tuple[str, ...],
     measure: str,
     model: Path | None,
-    picture: Path,
+    image: Path,
     dry_run: bool,
     index: str | None,
     url: str | None,
@@ -71,7 +72,7 @@ def command(
 
     Its products must be in the index. The settings are chosen by cross-validation over categories, and written to
     [search] of clipita.toml and into the index, where every search without settings of its own finds them. The test
-    catalogue is refused: it shall say how good the result is, so it must not choose it.
+    catalogue is refused: what measures the result must not choose it.
 
     \b
     Example:
@@ -82,7 +83,7 @@ def command(
     settings = config.load(config_file)
     fields = mapped_fields(settings, flags)
     source = _source(catalogue, settings.catalogue)
-    check_targets(source, picture)
+    check_targets(source, image)
     cluster = config.override(settings.opensearch, url=url, index=index)
     from clipita.catalogue.reader import CatalogueFile
     from clipita.opensearch.search.client import ProductSearch
@@ -99,8 +100,8 @@ def command(
         _print(tuning)
     from clipita.opensearch.search.tuning import draw
 
-    write(picture, draw(tuning).encode())
-    console.note(f"The curve is in {picture}.")
+    write(image, draw(tuning).encode())
+    console.note(f"The curve is in {image}.")
     if not dry_run:
         _store(search, tuning, config_file or Path(config.CONFIG_FILE))
 
@@ -127,8 +128,7 @@ def _protocol(search: ProductSearch, file: Any) -> TreeProtocol:
         console.note(f"{len(rejected):,} products of {file.file} cannot be used and are left out.")
     present: set[str] = set()
     for start in range(0, len(products), 5_000):
-        ids = [product.id for product in products[start : start + 5_000]]
-        present |= search.present(ids)
+        present |= search.present([product.id for product in products[start : start + 5_000]])
     if not present:
         raise ClusterError(
             f"The index {search.alias} holds none of the {len(products):,} products of {file.file}.",
@@ -139,21 +139,18 @@ def _protocol(search: ProductSearch, file: Any) -> TreeProtocol:
     return TreeProtocol(product for product in products if product.id in present)
 
 
-def _field_sets(search: ProductSearch, given: tuple[str, ...]) -> list[Fields]:
-    if given:
-        return [tuple(name.strip() for name in text.split(",")) for text in given]
-    sets: list[Fields] = [search.config.fields, ("title",)]
-    if search.has_field("attributes_text"):
+def _field_sets(search: ProductSearch, texts: tuple[str, ...]) -> list[Fields]:
+    """The field sets to try, first those in use, with which the others are compared."""
+    sets: list[Fields] = [tuple(name.strip() for name in text.split(",")) for text in texts] or [("title",)]
+    if not texts and search.has_field("attributes_text"):
         sets += [("title", "attributes_text"), ("title^2", "attributes_text"), ("title^4", "attributes_text")]
-    return list(dict.fromkeys(sets))
+    return list(dict.fromkeys([search.config.fields, *sets]))
 
 
 def _tune(search: ProductSearch, protocol: TreeProtocol, sets: list[Fields], measure: str) -> Tuning:
     from clipita.opensearch.search import tuning
 
     present = search.config
-    if present.fields not in sets:
-        sets = [present.fields, *sets]
     default = tuning.Setting(present.fields, present.weight, present.pivot, present.k)
     with console.progress("categories") as bar:
         task = bar.add_task("Asking the index", total=len(protocol.queries), note="")
@@ -169,9 +166,9 @@ def _store(search: ProductSearch, tuning: Tuning, file: Path) -> None:
     from clipita.opensearch.search.settings import settings_to_store
 
     best, present = tuning.best, search.config
-    chosen = dataclasses.replace(present, weight=best.weight, pivot=best.pivot, k=best.k or present.k)
     # A page larger than k is refused, so k never falls below the pages that are in use.
-    chosen = dataclasses.replace(chosen, fields=best.fields, k=max(chosen.k, present.size))
+    k = max(best.k or present.k, present.size)
+    chosen = dataclasses.replace(present, weight=best.weight, pivot=best.pivot, fields=best.fields, k=k)
     values = settings_to_store(chosen)
     text = file.read_text(encoding="utf-8") if file.exists() else ""
     changed = with_values(text, "search", values)
@@ -208,23 +205,15 @@ def _document(tuning: Tuning) -> dict[str, Any]:
 
 
 def _print(tuning: Tuning) -> None:
-    from rich.table import Table
-
     best = tuning.best
-    table = Table(
-        title=f"{tuning.measure} over the weight of the vector ({tuning.fusion}), {tuning.queries} categories, "
-        f"{tuning.products:,} products",
-        title_justify="left",
-    )
-    table.add_column("weight", justify="right")
-    table.add_column(tuning.measure, justify="right")
-    table.add_column("")
     low, high = min(tuning.curve.values()), max(tuning.curve.values())
+    rows = []
     for weight, value in tuning.curve.items():
         bar = "█" * round(BAR * (value - low) / (high - low or 1))
-        mark = " ◀ best" if weight == best.weight else ""
-        table.add_row(f"{weight:.2f}", f"{value:.2f}", bar + mark)
-    console.out().print(table)
+        rows.append((f"{weight:.2f}", f"{value:.2f}", bar + " ◀ best" * (weight == best.weight)))
+    title = f"{tuning.measure} over the weight of the vector ({tuning.fusion}), {tuning.queries} categories, "
+    columns = ("weight", tuning.measure, "")
+    console.table(columns, rows, f"{title}{tuning.products:,} products", numbers=columns[:2])
     for name, value in (
         ("BM25 alone", tuning.lexical),
         ("vector alone", tuning.vector),

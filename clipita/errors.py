@@ -1,39 +1,10 @@
-"""Every error that a user can cause, in one tree.
-
-::
-
-    ClipItaError                      exit code 1: the command failed
-    ├── UsageError                    exit code 2: wrong usage
-    │   ├── ConfigError               clipita.toml or an environment variable
-    │   ├── FieldMappingError         a column that the mapping names is not in the file
-    │   ├── RequestError              an HTTP request that `clipita serve` refuses, with its status
-    │   └── MissingExtraError         an optional dependency is not installed; names the pip line
-    ├── CatalogueError                the catalogue file cannot be read
-    │   └── ProductError              one product that cannot be used; the run goes on without it
-    │       └── ImageError            its image cannot be read
-    ├── TrainingError                 training cannot start or go on
-    │   └── CheckpointError           a run folder that is missing, broken or made with other settings
-    ├── ExportError                   no bundle was written
-    │   └── ParityError               ONNX and PyTorch disagree
-    ├── BundleError                   a bundle that is missing, incomplete or changed
-    ├── DeviceError                   the requested device is not available
-    ├── ClusterError                  the OpenSearch cluster
-    │   ├── ClusterUnavailableError   nothing answers at this address
-    │   ├── AuthenticationError       user, password or permissions
-    │   ├── ClusterVersionError       too old, or not OpenSearch
-    │   ├── IndexMissingError         no such index or alias
-    │   ├── IndexLockedError          another ingest writes to this alias
-    │   ├── IndexReadOnlyError        the cluster blocks writes (disk watermark)
-    │   ├── FingerprintError          index and bundle come from different models
-    │   └── QueryError                the cluster refused a search
-    └── LocalNodeError                the embedded OpenSearch cannot be installed or started
-"""
+"""Every error that a user can cause, in one tree; the reference draws it from these classes."""
 
 from __future__ import annotations
 
 
 class ClipItaError(Exception):
-    """Base of all errors a user can cause.
+    """The command failed: exit code 1. Base of all errors that a user can cause.
 
     Args:
         message: what happened and where, in one sentence.
@@ -52,7 +23,7 @@ class ClipItaError(Exception):
 
 
 class UsageError(ClipItaError):
-    """Wrong usage: an option, a file name, a setting."""
+    """Wrong usage, such as an option, a file name or a setting: exit code 2."""
 
     exit_code = 2
 
@@ -75,7 +46,7 @@ class MissingExtraError(UsageError):
 
 
 class RequestError(UsageError):
-    """An HTTP request that is refused.
+    """An HTTP request that `clipita serve` refuses.
 
     Args:
         message: what is wrong.

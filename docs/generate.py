@@ -87,12 +87,17 @@ def search_options() -> str:
 
 
 def error_tree() -> str:
-    """The tree of errors as errors.py draws it."""
-    drawing = (errors.__doc__ or "").partition("::")[2]
+    """The tree of errors, each with the first line of its docstring."""
     return (
         "# Errors\n\nEverything a user can cause is one of these, `clipita.errors`. The command line prints it in one "
-        f"line; `--debug` shows the traceback.\n\n```text{drawing.rstrip()}\n```\n"
+        f"line; `--debug` shows the traceback.\n\n```text\n{_branch(errors.ClipItaError, 0)}```\n"
     )
+
+
+def _branch(kind: type, depth: int) -> str:
+    line = f"{'    ' * depth + kind.__name__:<34}{(kind.__doc__ or '').splitlines()[0]}\n"
+    below = [child for child in kind.__subclasses__() if child.__module__ == errors.__name__]
+    return line + "".join(_branch(child, depth + 1) for child in below)
 
 
 def _shown(default: object) -> str:

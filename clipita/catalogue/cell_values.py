@@ -17,7 +17,7 @@ from clipita.errors import ProductError
 MAX_DEPTH = 20
 """Nesting of an extra field; OpenSearch's index.mapping.depth.limit is 20 too."""
 
-_EXACT_INTEGERS = 2**53
+_EXACT_INTEGERS = 2**53  # of a float
 _LONGEST_INTEGER = 2**63
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _LOOKS_LIKE_JSON = {dict: re.compile(r"\{\s*['\"].*\}", re.DOTALL), list: re.compile(r"\[\s*['\"].*\]", re.DOTALL)}
@@ -43,18 +43,19 @@ def text(value: Any, column: str) -> str | None:
             return clean(value).strip() or None
         case bool():
             return "true" if value else "false"
-        case int():
+        case int() | UUID():
             return str(value)
         case float():
-            return _float_text(value)
+            return (integer_text(value) or repr(value)) if math.isfinite(value) else None
         case Decimal():
             return format(value.normalize(), "f") if value.is_finite() else None
         case bytes():
-            return _decoded(value, column)
+            try:
+                return clean(value.decode("utf-8")).strip() or None
+            except UnicodeDecodeError as error:
+                raise ProductError(f"{column} is not UTF-8 text: {error.reason} at byte {error.start}") from None
         case datetime.date() | datetime.time():
             return value.isoformat()
-        case UUID():
-            return str(value)
     raise ProductError(f"{column} is not text: it holds {_describe(value)}")
 
 
@@ -64,8 +65,7 @@ def phrase(value: Any, column: str, depth: int = 0) -> str | None:
     Raises:
         ProductError: a part is not text, or is nested deeper than `MAX_DEPTH`.
     """
-    if depth > MAX_DEPTH:
-        raise ProductError(f"a field is nested too deeply: {column} has more than {MAX_DEPTH} levels")
+    _check_depth(depth, column)
     if isinstance(value, Mapping):
         parts = [(str(key), phrase(part, column, depth + 1)) for key, part in value.items()]
         return ", ".join(f"{clean(key)}: {part}" for key, part in parts if part) or None
@@ -89,9 +89,8 @@ def pairs(value: Any, column: str) -> list[tuple[str, Any]] | None:
     if isinstance(value, Mapping):
         return [(str(name), part) for name, part in value.items()]
     if isinstance(value, list) and value:
-        found = [_pair(item) for item in value]
-        if all(pair is not None for pair in found):
-            return [pair for pair in found if pair is not None]
+        found = [pair for item in value if (pair := _pair(item))]
+        return found if len(found) == len(value) else None
     return None
 
 
@@ -122,29 +121,36 @@ def jsonable(value: Any, column: str, depth: int = 0) -> Any:
     Raises:
         ProductError: the value is nested deeper than `MAX_DEPTH`, or its type has no JSON form.
     """
-    if depth > MAX_DEPTH:
-        raise ProductError(f"a field is nested too deeply: {column} has more than {MAX_DEPTH} levels")
+    _check_depth(depth, column)
     match value:
-        case None | bool() | bytes():
-            return value if isinstance(value, bool) else None
+        case None | bytes():
+            return None
+        case bool():
+            return value
         case str():
             return clean(value)
         case int():
             return value if -_LONGEST_INTEGER <= value < _LONGEST_INTEGER else _float_of(value, column)
         case float():
             return value if math.isfinite(value) else None
+        case Decimal() if value.as_tuple().exponent == 0 and abs(value) < _LONGEST_INTEGER:
+            return int(value)
         case Decimal():
-            return _number(value)
+            # A decimal(10, 2) is a float for 12.00 as for 12.50: one type per column in the index.
+            return float(value) if value.is_finite() else None
         case datetime.date() | datetime.time():
             return value.isoformat()
         case datetime.timedelta():
             return value.total_seconds()
         case UUID():
             return str(value)
+        case [*items] if items and all(isinstance(item, tuple) and len(item) == 2 for item in items):
+            # Arrow returns a map as a list of 2-tuples, and tuples for nothing else.
+            return {clean(str(key)): jsonable(part, column, depth + 1) for key, part in items}
         case Mapping():
             return {clean(str(key)): jsonable(part, column, depth + 1) for key, part in value.items()}
         case list() | tuple():
-            return _jsonable_list(value, column, depth)
+            return [jsonable(item, column, depth + 1) for item in value]
     raise ProductError(f"a field has no JSON form: {column} holds {_describe(value)}")
 
 
@@ -161,11 +167,9 @@ def integer_text(value: Any) -> str | None:
     return None
 
 
-def _jsonable_list(value: list[Any] | tuple[Any, ...], column: str, depth: int) -> Any:
-    # Arrow returns a map as a list of 2-tuples, and tuples for nothing else.
-    if value and all(isinstance(item, tuple) and len(item) == 2 for item in value):
-        return {clean(str(key)): jsonable(part, column, depth + 1) for key, part in value}
-    return [jsonable(item, column, depth + 1) for item in value]
+def _check_depth(depth: int, column: str) -> None:
+    if depth > MAX_DEPTH:
+        raise ProductError(f"a field is nested too deeply: {column} has more than {MAX_DEPTH} levels")
 
 
 def _pair(item: Any) -> tuple[str, Any] | None:
@@ -177,32 +181,11 @@ def _pair(item: Any) -> tuple[str, Any] | None:
     return None
 
 
-def _float_text(value: float) -> str | None:
-    if not math.isfinite(value):
-        return None
-    return integer_text(value) or repr(value)
-
-
 def _float_of(value: int, column: str) -> float:
     try:
         return float(value)
     except OverflowError:
         raise ProductError(f"a field has no JSON form: {column} holds a number of {len(str(value))} digits") from None
-
-
-def _number(value: Decimal) -> int | float | None:
-    if not value.is_finite():
-        return None
-    whole = value == value.to_integral_value() and abs(value) < _LONGEST_INTEGER
-    # A decimal(10, 2) is a float for 12.00 as for 12.50: one type per column in the index.
-    return int(value) if whole and value.as_tuple().exponent == 0 else float(value)
-
-
-def _decoded(value: bytes, column: str) -> str | None:
-    try:
-        return clean(value.decode("utf-8")).strip() or None
-    except UnicodeDecodeError as error:
-        raise ProductError(f"{column} is not UTF-8 text: {error.reason} at byte {error.start}") from None
 
 
 def _describe(value: Any) -> str:

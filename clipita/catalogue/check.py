@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import statistics
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -32,15 +32,7 @@ class Missing:
 
 @dataclass(frozen=True)
 class TreeSummary:
-    """The category tree of the products.
-
-    Attributes:
-        nodes: number of categories.
-        nodes_by_level: level (1 is the roots) to its number of categories.
-        leaves: number of categories without sub-categories.
-        largest: (category, products) of the leaves with most products.
-        smallest: the same for the leaves with fewest.
-    """
+    """Numbers of categories (level 1 is the roots), and the leaves with most and fewest products."""
 
     nodes: int
     nodes_by_level: dict[int, int]
@@ -63,19 +55,13 @@ class CheckReport:
     """The result of a check.
 
     Attributes:
-        file: the catalogue.
-        rows: rows in the file.
         usable: products that are neither rejected nor have a broken image.
         rejected: kind of rejection to its count; broken images are counted separately.
         duplicates: rejected rows with the id of an earlier row.
-        broken_images: images that cannot be read; None if images were not checked.
+        broken_images: None if images were not checked.
         examples: the first rejections and broken images, `EXAMPLES` of each kind.
         missing: title, image, attributes, category -> how many products lack it.
         attribute_names: attribute to its number of products, most frequent first.
-        titles: None if no product has a title.
-        tree: categories.
-        extra_columns: written to the index unchanged.
-        dropped_columns: unmapped raw bytes, which JSON cannot hold.
         remarks: what a person should check.
     """
 
@@ -102,8 +88,7 @@ class CheckReport:
     def as_json(self) -> dict[str, Any]:
         """The report as JSON values; object keys are strings."""
         report = dataclasses.asdict(self)
-        levels = report["tree"]["nodes_by_level"]
-        report["tree"]["nodes_by_level"] = {str(level): count for level, count in levels.items()}
+        report["tree"]["nodes_by_level"] = {str(level): n for level, n in self.tree.nodes_by_level.items()}
         return report
 
 
@@ -114,27 +99,25 @@ def check_catalogue(
     on_reject: Callable[[Rejection], None] | None = None,
     on_rows: Callable[[int], None] | None = None,
 ) -> CheckReport:
-    """Read a whole catalogue, decode its images, and count.
+    """Read a whole catalogue, decode its images (URLs are fetched), and count.
 
-    Args:
-        catalogue: an opened catalogue.
-        images: decode every image too (URLs are fetched).
-        on_reject: called with every rejection and broken image.
-        on_rows: called with the number of rows done so far.
+    `on_reject` is called with every rejection and broken image, `on_rows` with the number of rows done so far.
 
     Raises:
         CatalogueError: the file is truncated or damaged.
     """
     tally = _Tally(on_reject)
     with ThreadPoolExecutor(_THREADS) as threads:
-        for chunk in _chunks(catalogue.numbered_products(tally.reject), _CHUNK):
+        products = catalogue.numbered_products(tally.reject)
+        while chunk := list(islice(products, _CHUNK)):
             for _, product in chunk:
                 tally.count(product)
             if images:
-                sources = threads.map(_image_error, (product for _, product in chunk))
-                for (row, product), error in zip(chunk, sources, strict=True):
+                errors = threads.map(_image_error, (product for _, product in chunk))
+                for (row, product), error in zip(chunk, errors, strict=True):
                     if error is not None:
-                        tally.break_image(catalogue.rejection(row, product.id, error))
+                        tally.broken += 1
+                        tally.note("broken image", catalogue.rejection(row, product.id, error))
             if on_rows is not None:
                 on_rows(tally.rows)
     return tally.report(catalogue, images)
@@ -160,13 +143,9 @@ class _Tally:
 
     def reject(self, rejection: Rejection) -> None:
         self.rejected[rejection.kind] += 1
-        self._note(rejection.kind, rejection)
+        self.note(rejection.kind, rejection)
 
-    def break_image(self, rejection: Rejection) -> None:
-        self.broken += 1
-        self._note("broken image", rejection)
-
-    def _note(self, kind: str, rejection: Rejection) -> None:
+    def note(self, kind: str, rejection: Rejection) -> None:
         shown = self.examples.setdefault(kind, [])
         if len(shown) < EXAMPLES:
             shown.append(rejection)
@@ -196,25 +175,29 @@ class _Tally:
             examples=[rejection for shown in self.examples.values() for rejection in shown],
             missing={name: self._share(count) for name, count in self.missing.items()},
             attribute_names=dict(self.attribute_names.most_common()),
-            titles=_lengths(self.title_lengths),
+            titles=self._lengths(),
             tree=_summary(tree),
             extra_columns=list(catalogue.extra_columns),
             dropped_columns=list(catalogue.dropped_columns),
-            remarks=list(self._remarks(catalogue, tree)),
+            remarks=list(self._warnings(catalogue, tree)),
         )
+
+    def _lengths(self) -> Lengths | None:
+        counts = self.title_lengths
+        return Lengths(min(counts), float(statistics.median(counts.elements())), max(counts)) if counts else None
 
     def _share(self, count: int) -> Missing:
         return Missing(count, round(100 * count / self.products, 2) if self.products else 0.0)
 
-    def _remarks(self, catalogue: CatalogueFile, tree: CategoryTree) -> Iterator[str]:
+    def _warnings(self, catalogue: CatalogueFile, tree: CategoryTree) -> Iterator[str]:
         if catalogue.dropped_columns:
             yield f"Columns of raw bytes are not kept: {', '.join(catalogue.dropped_columns)}."
         if self.products and self.missing["category"] == self.products:
             yield "No product has a category: training needs categories."
         elif len(tree) == 1:
             yield "All products are in one category: training needs at least two."
-        separator = _overlooked_separator(tree)
-        if separator:
+        separator = separator_of([category.name for category in tree.categories])
+        if separator and set(tree.by_level()) == {1}:
             yield (
                 f"Every category path has one level, and most names contain {separator!r}: "
                 f'try --category-separator "{separator}".'
@@ -231,18 +214,6 @@ def _image_error(product: Product) -> ImageError | None:
     return None
 
 
-def _chunks(items: Iterable[tuple[int, Product]], size: int) -> Iterator[list[tuple[int, Product]]]:
-    iterator = iter(items)
-    while chunk := list(islice(iterator, size)):
-        yield chunk
-
-
-def _lengths(counts: Counter[int]) -> Lengths | None:
-    if not counts:
-        return None
-    return Lengths(min(counts), float(statistics.median(counts.elements())), max(counts))
-
-
 def _summary(tree: CategoryTree) -> TreeSummary:
     leaves = [
         (str(category), tree.products_by_node[category.path]) for category in tree.categories if tree.is_leaf(category)
@@ -255,10 +226,3 @@ def _summary(tree: CategoryTree) -> TreeSummary:
         largest=by_size[:EXAMPLES],
         smallest=by_size[::-1][:EXAMPLES],
     )
-
-
-def _overlooked_separator(tree: CategoryTree) -> str | None:
-    """The separator that most names contain although no path has a second level."""
-    if not len(tree) or set(tree.by_level()) != {1}:
-        return None
-    return separator_of([category.name for category in tree.categories])

@@ -5,46 +5,25 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 
 _WORD = re.compile(r"[A-Z]?[^\W\d_A-Z]+|[A-Z]+(?![^\W\d_A-Z])|\d+")
 
 
-@dataclass(frozen=True)
-class _Role:
-    """Column names of a role: any of `words`, with any of `around` before or after it."""
-
-    words: frozenset[str]
-    around: frozenset[str]
-
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
 _GENERAL = "product item article main primary default"
 _ROLES = {
-    "id": _Role(
-        _words("id sku asin gtin ean upc code productid itemid"),
-        _words(f"{_GENERAL} parent number no shop"),
+    "id": ("id sku asin gtin ean upc code productid itemid", "parent number no shop"),
+    "title": ("title titles name productname producttitle", "display text short full en"),
+    "category_path": (
+        "category categories breadcrumb breadcrumbs taxonomy categorypath",
+        "google path paths tree name names full hierarchy",
     ),
-    "title": _Role(
-        _words("title titles name productname producttitle"),
-        _words(f"{_GENERAL} display text short full en"),
+    "image": (
+        "image images img picture pictures photo photos imageurl imagepath imurl",
+        "url urls uri link path file filename src bytes data large name",
     ),
-    "category_path": _Role(
-        _words("category categories breadcrumb breadcrumbs taxonomy categorypath"),
-        _words(f"{_GENERAL} google path paths tree name names full hierarchy"),
-    ),
-    "image": _Role(
-        _words("image images img picture pictures photo photos imageurl imagepath imurl"),
-        _words(f"{_GENERAL} url urls uri link path file filename src bytes data large name"),
-    ),
-    "attributes": _Role(
-        _words("attribute attributes attrs properties specs specifications details"),
-        _words(_GENERAL),
-    ),
+    "attributes": ("attribute attributes attrs properties specs specifications details", ""),
 }
+"""Role to the words that name its column, and those that may stand beside them, as the general ones may."""
 
 
 def nearest(name: str, available: Iterable[str], cutoff: float = 0.6) -> str | None:
@@ -55,18 +34,15 @@ def nearest(name: str, available: Iterable[str], cutoff: float = 0.6) -> str | N
 
 
 def likely_column(role: str, available: Collection[str], default: str) -> str | None:
-    """The column that most likely has a role, or None.
+    """The column that most likely has a role (a setting of [fields]), or None.
 
-    Args:
-        role: a setting of [fields]: id, title, category_path, image or attributes.
-        available: the column names to choose from.
-        default: the usual name of the role, which wins; misspelt names are compared with it.
+    The usual name of the role, `default`, wins; misspelt names are compared with it.
     """
     if default in available:
         return default
-    names = _ROLES[role]
+    names, beside = (set(words.split()) for words in _ROLES[role])
     for candidate in available:
         words = {word.casefold() for word in _WORD.findall(candidate)}
-        if words & names.words and words <= names.words | names.around:
+        if words & names and words <= names | beside | set(_GENERAL.split()):
             return candidate
     return nearest(default, available, cutoff=0.8)

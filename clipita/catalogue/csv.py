@@ -5,27 +5,18 @@ from __future__ import annotations
 import csv
 import functools
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from clipita.catalogue.rows import MAX_LINE, NumberedRow, StoredRow, numbered_lines
+from clipita.catalogue.rows import MAX_LINE, NumberedRow, StoredRow, check_unique, numbered_lines
 from clipita.errors import CatalogueError, ProductError
 
 DELIMITERS = (",", ";", "\t")
 _INTEGER = re.compile(r"-?(0|[1-9]\d{0,17})")
 _NUMBER = re.compile(r"-?(0|[1-9]\d{0,17})(\.\d+)?([eE][+-]?\d{1,2})?")
 _NOT_UTF8 = re.compile("[\udc80-\udcff]")
-
-Convert = Callable[[str], Any]
-
-
-@dataclass(frozen=True)
-class _Survey:
-    rows: int
-    converts: dict[str, Convert]
 
 
 class DelimitedSource:
@@ -54,22 +45,21 @@ class DelimitedSource:
     @property
     def rows(self) -> int:
         """Records below the header, unreadable ones included; reads the file once."""
-        return self._survey.rows
+        return self._survey[0]
 
-    def records(self, leave_out: Collection[str] = ()) -> Iterator[NumberedRow]:
+    def records(self, leave_out: Collection[str] = ()) -> Iterator[NumberedRow]:  # noqa: ARG002 - no raw bytes in CSV
         """All records in order, with the number of the line on which they begin.
 
         Raises:
             CatalogueError: the file breaks off (a truncated .gz) or a line is longer than 50 MB.
         """
-        converts = self._survey.converts
+        types: Mapping[str, Callable[[str], Any]] = self._survey[1]
         for line, cells in self._cells():
             if isinstance(cells, ProductError):
                 yield line, cells
-                continue
-            named = zip(self.columns, cells, strict=True)
-            row = {name: _converted(cell, converts.get(name)) for name, cell in named if name not in leave_out}
-            yield line, row
+            else:
+                named = zip(self.columns, cells, strict=True)
+                yield line, {name: types.get(name, str)(cell) if cell else None for name, cell in named}
 
     def stored(self, column: str) -> Iterator[StoredRow]:
         """All records as lists of their cells' texts, see `FileSource.stored`; CSV that cannot be read is None."""
@@ -88,20 +78,18 @@ class DelimitedSource:
         return writer.writerow
 
     @functools.cached_property
-    def _survey(self) -> _Survey:
+    def _survey(self) -> tuple[int, dict[str, type]]:
+        """The number of rows, and for each column that is not empty the narrowest type of all its cells."""
         rows = 0
-        patterns: dict[str, re.Pattern[str]] = dict.fromkeys(self.columns, _INTEGER)
-        filled: set[str] = set()
+        types: dict[str, type] = {}
         for _, cells in self._cells():
             rows += 1
-            if isinstance(cells, ProductError):
-                continue
-            for name, cell in zip(self.columns, cells, strict=True):
-                if cell and name in patterns:
-                    filled.add(name)
-                    _narrow(patterns, name, cell)
-        numbers = {name: pattern for name, pattern in patterns.items() if name in filled}
-        return _Survey(rows, {name: int if pattern is _INTEGER else float for name, pattern in numbers.items()})
+            for name, cell in () if isinstance(cells, ProductError) else zip(self.columns, cells, strict=True):
+                if cell:
+                    known = types.get(name, int)
+                    fits = known is str or (known is int and _INTEGER.fullmatch(cell))
+                    types[name] = known if fits else float if _NUMBER.fullmatch(cell) else str
+        return rows, types
 
     def _cells(self) -> Iterator[tuple[int, list[str] | ProductError]]:
         reader = csv.reader(self._text_lines(), delimiter=self.delimiter, strict=True)
@@ -139,33 +127,14 @@ class DelimitedSource:
             return 0
 
     def _header(self, delimiter: str) -> list[str]:
-        reader = csv.reader(self._text_lines(), delimiter=delimiter, strict=True)
         try:
-            return next(reader, [])
+            return next(csv.reader(self._text_lines(), delimiter=delimiter, strict=True), [])
         except csv.Error as error:
             raise CatalogueError(f"{self._file} has no readable header line: {error}.") from error
 
     def _named(self, header: list[str]) -> list[str]:
         names = [name.strip() or f"column_{position}" for position, name in enumerate(header, start=1)]
-        twice = {name for name in names if names.count(name) > 1}
-        if twice:
-            raise CatalogueError(f"{self._file} has more than one column named {', '.join(sorted(twice))}.")
+        check_unique(names, self._file)
         if any(_NOT_UTF8.search(name) for name in names):
             raise CatalogueError(f"{self._file} is not UTF-8.", hint="Convert it with iconv -t UTF-8.")
         return names
-
-
-def _converted(cell: str, convert: Convert | None) -> Any:
-    if cell == "":
-        return None
-    return cell if convert is None else convert(cell)
-
-
-def _narrow(patterns: dict[str, re.Pattern[str]], name: str, cell: str) -> None:
-    """Keep the narrowest pattern that fits every cell so far; drop the column once none does."""
-    if patterns[name].fullmatch(cell):
-        return
-    if _NUMBER.fullmatch(cell):
-        patterns[name] = _NUMBER
-    else:
-        del patterns[name]

@@ -24,13 +24,6 @@ MAX_CATEGORY_NAME = 1000
 MAX_LOCATION = 4096
 
 _DEFAULTS = FieldsConfig()
-_FLAGS = {
-    "id": "--id-field",
-    "title": "--title-field",
-    "category_path": "--category-field",
-    "image": "--image-field",
-    "attributes": "--attribute-field",
-}
 _SHOWN_COLUMNS = 30
 
 
@@ -51,20 +44,17 @@ def resolve_columns(fields: FieldsConfig, available: Sequence[str], file: Path) 
     Raises:
         FieldMappingError: a rule is broken; the message lists the columns and the nearest name.
     """
-    columns = set(available)
-    attributes = _resolve_attributes(fields, available, file)
     roles = {"id": fields.id, "title": fields.title, "category_path": fields.category_path, "image": fields.image}
-    taken = {name for name in (*roles.values(), *attributes) if name in columns}
-    free = [name for name in available if name not in taken]
-    for role, name in roles.items():
-        if name not in columns:
-            _check_absent(role, name, available, free, file)
-            roles[role] = ""
-    if not attributes and fields.attributes == _DEFAULTS.attributes:
-        _check_absent("attributes", default_column("attributes"), available, free, file)
+    named = [("attributes", name) for name in fields.attributes]
+    free = [name for name in available if name not in (*roles.values(), *fields.attributes)]
+    for role, name in (*roles.items(), *named):
+        if name not in available:
+            _check_absent(role, name, fields, available, free, file)
+    roles = {role: name if name in available else "" for role, name in roles.items()}
+    attributes = tuple(name for name in fields.attributes if name and name in available)
     if not (roles["title"] or roles["image"] or attributes):
         raise FieldMappingError(
-            f"{file} has no column for a title, an image or attributes. {_listed(available)}",
+            f"{file} has no column for a title, an image or attributes. Its columns are: {listed(available)}.",
             hint="Name at least one of them with --title-field, --image-field or --attribute-field.",
         )
     return dataclasses.replace(fields, attributes=attributes, **roles)
@@ -106,13 +96,14 @@ def row_to_product(row: Mapping[str, Any], fields: FieldsConfig) -> Product:
         ProductError: the row is not a usable product, or has none of title, image and attributes.
         ImageError: the image column is not valid.
     """
-    mapped = _mapped_columns(fields)
+    mapped = mapped_columns(fields)
+    cells = {name: row.get(name) for name in mapped if name}
     product = Product(
         id=product_id(row, fields),
-        title=text(_cell(row, fields.title), fields.title),
+        title=text(cells.get(fields.title), fields.title),
         attributes=_attributes(row, fields),
-        category_path=category_path(_cell(row, fields.category_path), fields),
-        image=image_source(_cell(row, fields.image), fields.image),
+        category_path=category_path(cells.get(fields.category_path), fields),
+        image=image_source(cells.get(fields.image), fields.image),
         extra={
             clean(name): jsonable(value, name)
             for name, value in row.items()
@@ -200,15 +191,17 @@ def image_source(value: Any, column: str) -> ImageSource | None:
     raise ImageError(f"the image has no known form: {column} holds a {type(value).__name__}")
 
 
-def _cell(row: Mapping[str, Any], column: str) -> Any:
-    return row.get(column) if column else None
-
-
 def _source_from_text(location: str, column: str) -> ImageSource | None:
     if not location:
         return None
     if location[:5].lower() == "data:":
-        return ImageSource(data=_decode_data_uri(location, column))
+        head, comma, body = location.partition(",")
+        if not comma or not head.lower().endswith(";base64"):
+            raise ImageError(f"the image is a data: URI without base64: {column} is {location[:40]!r}")
+        try:
+            return ImageSource(data=base64.b64decode(re.sub(r"\s+", "", body), validate=True))
+        except (binascii.Error, ValueError) as error:
+            raise ImageError(f"the image's data: URI is not valid base64: {column}, {error}") from None
     if len(location) > MAX_LOCATION:
         raise ImageError(
             f"the image location is longer than {MAX_LOCATION} characters: {column} is {location[:40]!r}…; "
@@ -217,16 +210,6 @@ def _source_from_text(location: str, column: str) -> ImageSource | None:
     if clean(location) != location:
         raise ImageError(f"the image location holds a NUL or half a surrogate pair: {location[:60]!r}")
     return ImageSource(location=location)
-
-
-def _decode_data_uri(uri: str, column: str) -> bytes:
-    head, comma, body = uri.partition(",")
-    if not comma or not head.lower().endswith(";base64"):
-        raise ImageError(f"the image is a data: URI without base64: {column} is {uri[:40]!r}")
-    try:
-        return base64.b64decode(re.sub(r"\s+", "", body), validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise ImageError(f"the image's data: URI is not valid base64: {column}, {error}") from None
 
 
 def _attributes(row: Mapping[str, Any], fields: FieldsConfig) -> dict[str, str]:
@@ -243,29 +226,23 @@ def _attributes(row: Mapping[str, Any], fields: FieldsConfig) -> dict[str, str]:
 
 
 @functools.lru_cache(maxsize=16)
-def _mapped_columns(fields: FieldsConfig) -> frozenset[str]:
+def mapped_columns(fields: FieldsConfig) -> frozenset[str]:
+    """The columns that a mapping names; an absent one has the empty name."""
     return frozenset((fields.id, fields.title, fields.category_path, fields.image, *fields.attributes))
 
 
-def _resolve_attributes(fields: FieldsConfig, available: Sequence[str], file: Path) -> tuple[str, ...]:
-    named = tuple(name for name in fields.attributes if name)
-    for name in named:
-        if name not in available and fields.attributes != _DEFAULTS.attributes:
-            raise _no_column("attributes", name, available, file)
-    return tuple(name for name in named if name in available)
-
-
-def _check_absent(role: str, name: str, available: Sequence[str], free: Collection[str], file: Path) -> None:
+def _check_absent(
+    role: str, name: str, fields: FieldsConfig, available: Sequence[str], free: Collection[str], file: Path
+) -> None:
     if role != "id" and not name:
         return
-    default = default_column(role)
-    if role == "id" or name != default:
+    if role == "id" or getattr(fields, role) != getattr(_DEFAULTS, role):
         raise _no_column(role, name, available, file)
-    likely = likely_column(role, free, default)
+    likely = likely_column(role, free, name)
     if likely is not None:
         raise FieldMappingError(
             f"{file} has no column {name!r}, but {likely!r} looks like it.",
-            hint=f'{_way_to_set(role, likely)} If the catalogue has none, use {_FLAGS[role]} "".',
+            hint=f'{_way_to_set(role, likely)} If the catalogue has none, use {_flag(role)} "".',
         )
 
 
@@ -273,17 +250,21 @@ def _no_column(role: str, name: str, available: Sequence[str], file: Path) -> Fi
     near = nearest(name, available) or likely_column(role, available, default_column(role))
     hint = f"Did you mean {near!r}? " if near else ""
     return FieldMappingError(
-        f"{file} has no column {name!r} for the {role.replace('_', ' ')}. {_listed(available)}",
+        f"{file} has no column {name!r} for the {role.replace('_', ' ')}. Its columns are: {listed(available)}.",
         hint=hint + _way_to_set(role, near or "NAME"),
     )
 
 
 def _way_to_set(role: str, name: str) -> str:
     quoted = f'["{name}"]' if role == "attributes" else f'"{name}"'
-    return f'Use {_FLAGS[role]} "{name}", or {role} = {quoted} under [fields] in clipita.toml.'
+    return f'Use {_flag(role)} "{name}", or {role} = {quoted} under [fields] in clipita.toml.'
 
 
-def _listed(available: Sequence[str]) -> str:
-    shown = ", ".join(available[:_SHOWN_COLUMNS])
-    more = len(available) - _SHOWN_COLUMNS
-    return f"Its columns are: {shown}{f' and {more} more' if more > 0 else ''}."
+def _flag(role: str) -> str:
+    return f"--{role.removesuffix('_path').removesuffix('s')}-field"
+
+
+def listed(columns: Sequence[str]) -> str:
+    """Names for a message; of many only the first ones."""
+    more = len(columns) - _SHOWN_COLUMNS
+    return ", ".join(columns[:_SHOWN_COLUMNS]) + (f" and {more} more" if more > 0 else "")

@@ -11,9 +11,8 @@ from statistics import mean
 from typing import Any
 
 from clipita.catalogue.column_names import likely_column
-from clipita.catalogue.fields import default_column
+from clipita.catalogue.fields import default_column, listed
 from clipita.catalogue.reader import open_source
-from clipita.catalogue.rows import Source
 
 SAMPLED_ROWS = 200
 ROLES = ("id", "image", "category_path", "title", "attributes")
@@ -22,15 +21,13 @@ ROLES = ("id", "image", "category_path", "title", "attributes")
 
 @dataclass(frozen=True)
 class FieldsGuess:
-    """A guessed field mapping.
+    """Settings of [fields], and what a person should check.
 
-    Attributes:
-        fields: settings of [fields]; a role without a column has the empty name, and a missing id is left out.
-        remarks: what a person should check.
+    A role without a column has the empty name, except a missing id, which is left out.
     """
 
     fields: Mapping[str, Any]
-    remarks: tuple[str, ...]
+    warnings: tuple[str, ...]
 
 
 def guess_fields(file: Path) -> FieldsGuess:
@@ -42,49 +39,32 @@ def guess_fields(file: Path) -> FieldsGuess:
     source = open_source(file)
     rows = [row for _, row in islice(source.records(), SAMPLED_ROWS) if isinstance(row, Mapping)]
     free = {name: [row[name] for row in rows if row.get(name) not in (None, "")] for name in source.columns}
-    named = _by_name(free)
-    remarks: list[str] = []
-    found = {
-        role: [named[role]] if role in named else _by_values(role, free, len(rows), source, remarks) for role in ROLES
-    }
-    mapping: dict[str, Any] = {"id": found["id"][0]} if found["id"] else {}
-    mapping |= {role: found[role][0] if found[role] else "" for role in ("title", "category_path", "image")}
-    mapping["attributes"] = found["attributes"]
-    separator = _separator(rows, mapping["category_path"])
-    return FieldsGuess(mapping | ({"category_separator": separator} if separator else {}), tuple(remarks))
-
-
-def _by_name(free: dict[str, list[Any]]) -> dict[str, str]:
-    """Role to the column with its name; removes these from `free`."""
-    found = {}
+    found: dict[str, list[str]] = {}
+    # A name says more than values: all roles choose by names before any chooses by values.
     for role in ROLES:
         column = likely_column(role, list(free), default_column(role))
         if column is not None:
             del free[column]
-            found[role] = column
-    return found
-
-
-def _by_values(role: str, free: dict[str, list[Any]], rows: int, source: Source, remarks: list[str]) -> list[str]:
-    """The columns whose values fit the role; removes these from `free` and adds a remark."""
-    columns = columns_by_values(role, free, rows)
-    words = role.replace("_", " ")
-    if columns:
-        remarks.append(f"no column is named like the {words}; by its values it is {_listed(columns)}.")
-    else:
-        remarks.append(f"no column looks like the {words}; the columns are: {_listed(source.columns)}.")
-    for column in columns:
-        del free[column]
-    return columns
-
-
-def _separator(rows: Sequence[Mapping[str, Any]], column: str) -> str | None:
-    texts = [row[column] for row in rows if column and isinstance(row.get(column), str)]
-    return separator_of([text for text in texts if not text.lstrip().startswith("[")])
-
-
-def _listed(columns: Sequence[str]) -> str:
-    return ", ".join(columns[:30]) + (f" and {len(columns) - 30} more" if len(columns) > 30 else "")
+            found[role] = [column]
+    warnings: list[str] = []
+    for role in [role for role in ROLES if role not in found]:
+        found[role] = columns_by_values(role, free, len(rows))
+        words = role.replace("_", " ")
+        if found[role]:
+            warnings.append(f"no column is named like the {words}; by its values it is {listed(found[role])}.")
+        else:
+            warnings.append(f"no column looks like the {words}; the columns are: {listed(source.columns)}.")
+        for column in found[role]:
+            del free[column]
+    mapping: dict[str, Any] = {role: next(iter(found[role]), "") for role in ("id", "title", "category_path", "image")}
+    mapping["attributes"] = found["attributes"]
+    if not mapping["id"]:
+        del mapping["id"]
+    paths = [row.get(mapping["category_path"]) for row in rows]
+    texts = [path for path in paths if isinstance(path, str) and not path.lstrip().startswith("[")]
+    if separator := separator_of(texts):
+        mapping["category_separator"] = separator
+    return FieldsGuess(mapping, tuple(warnings))
 
 
 SEPARATORS = (">", "»", "::", "|", "/", ";")
@@ -100,25 +80,20 @@ _IMAGE = re.compile(r"(?i)data:image/|.*\.(jpe?g|png|webp|gif|avif|bmp|tiff?)([?
 def columns_by_values(role: str, columns: Mapping[str, Sequence[Any]], rows: int) -> list[str]:
     """The columns whose values fit a role; more than one for attributes only.
 
-    Args:
-        role: id, image, category_path, title or attributes.
-        columns: names that are still free, with their values in the first rows, empty cells left out.
-        rows: number of these rows.
+    `columns` maps names to their values in the first `rows` rows, without empty cells.
     """
-    filled = {name: values for name, values in columns.items() if len(values) >= FEWEST_VALUES}
-    if role == "id":
-        fitting = [name for name, values in filled.items() if len(values) == rows and _are_ids(values)]
-    elif role == "image":
-        fitting = [name for name, values in filled.items() if _most(map(_is_image, values), values)]
-    elif role == "category_path":
-        fitting = [name for name, values in filled.items() if _are_paths(values)]
-    elif role == "title":
-        fitting = [name for name, values in filled.items() if _are_titles(values)]
+    fits = {
+        "id": lambda values: len(values) == rows and _are_ids(values),
+        "image": lambda values: _most(map(_is_image, values), values),
+        "category_path": _are_paths,
+        "title": _are_titles,
+        "attributes": _are_attributes,
+    }[role]
+    fitting = [name for name, values in columns.items() if len(values) >= FEWEST_VALUES and fits(values)]
+    if role == "title":
         # A description is text too; the title is the shorter one.
-        fitting.sort(key=lambda name: mean(map(len, filled[name])))
-    else:
-        return [name for name, values in filled.items() if _are_attributes(values)]
-    return fitting[:1]
+        fitting.sort(key=lambda name: mean(map(len, columns[name])))
+    return fitting if role == "attributes" else fitting[:1]
 
 
 def separator_of(names: Sequence[str]) -> str | None:

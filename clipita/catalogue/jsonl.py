@@ -37,17 +37,13 @@ class JsonLinesSource:
         """Lines that are not blank; reads the file once."""
         return sum(1 for _ in self._lines())
 
-    def records(self, leave_out: Collection[str] = ()) -> Iterator[NumberedRow]:
+    def records(self, leave_out: Collection[str] = ()) -> Iterator[NumberedRow]:  # noqa: ARG002 - no raw bytes in JSON
         """All objects in order, with their line numbers.
 
         Raises:
             CatalogueError: the file breaks off (a truncated .gz).
         """
-        for number, line in self._lines():
-            row = _parsed(line)
-            if isinstance(row, dict) and leave_out:
-                row = {name: value for name, value in row.items() if name not in leave_out}
-            yield number, row
+        return ((number, _parsed(line)) for number, line in self._lines())
 
     def stored(self, column: str) -> Iterator[StoredRow]:
         """All lines as text with one line end, see `FileSource.stored`."""
@@ -61,27 +57,26 @@ class JsonLinesSource:
         return stack.enter_context(file.open("w", encoding="utf-8", newline="", errors="surrogateescape")).write
 
     def _lines(self) -> Iterator[tuple[int, bytes | None]]:
-        return ((number, line) for number, line in numbered_lines(self._file) if line is None or line.strip())
+        return _filled(numbered_lines(self._file))
 
     def _survey(self) -> list[str]:
         columns: dict[str, None] = {}
-        lines = list(itertools.islice(self._lines(), 1))
-        if lines and (lines[0][1] or b"").lstrip().startswith(b"["):
-            raise CatalogueError(
-                f"{self._file} is a JSON array, not one object per line.",
-                hint=f"Convert it: jq -c '.[]' {self._file.name} > products.jsonl",
-            )
         objects = 0
         first_error = ""
         for number, line in itertools.islice(self._lines(), SURVEYED_LINES):
             row = _parsed(line)
-            if isinstance(row, ProductError):
-                first_error = first_error or f" (line {number}, {row.message})"
-                continue
-            objects += 1
-            columns.update(dict.fromkeys(row))
-        if lines and not objects:
-            raise CatalogueError(f"{self._file} is not JSON Lines: no object in its first lines{first_error}.")
+            if isinstance(row, dict):
+                objects += 1
+                columns.update(dict.fromkeys(row))
+            elif not first_error and not objects and (line or b"").lstrip().startswith(b"["):
+                raise CatalogueError(
+                    f"{self._file} is a JSON array, not one object per line.",
+                    hint=f"Convert it: jq -c '.[]' {self._file.name} > products.jsonl",
+                )
+            else:
+                first_error = first_error or f"line {number}, {row.message}"
+        if first_error and not objects:
+            raise CatalogueError(f"{self._file} is not JSON Lines: no object in its first lines ({first_error}).")
         return list(columns)
 
 
@@ -96,7 +91,7 @@ class JsonLinesStream:
     rows: int | None = None
 
     def __init__(self, stream: BinaryIO, name: Path) -> None:
-        lines = ((number, line) for number, line in stream_lines(stream, name) if line is None or line.strip())
+        lines = _filled(stream_lines(stream, name))
         first = next(lines, None)
         if first is None:
             raise CatalogueError(f"{name} holds no product.", hint="Give at least one line.")
@@ -113,6 +108,10 @@ class JsonLinesStream:
             CatalogueError: the stream breaks off.
         """
         return ((number, _parsed(line)) for number, line in self._lines)
+
+
+def _filled(lines: Iterator[tuple[int, bytes | None]]) -> Iterator[tuple[int, bytes | None]]:
+    return ((number, line) for number, line in lines if line is None or line.strip())
 
 
 def _parsed(line: bytes | None) -> dict[str, Any] | ProductError:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from clipita.catalogue.rows import NumberedRow, StoredRow
+from clipita.catalogue.rows import NumberedRow, StoredRow, check_unique
 from clipita.errors import CatalogueError, ProductError
 
 BATCH_ROWS = 64
@@ -15,11 +16,11 @@ GROUP_BYTES = 32 * 2**20
 _READ_BUFFER = 2**20
 
 
+@dataclass
 class _Unreadable:
-    """A value in a column that has no Python form (text that is not UTF-8, a date in the year 12000)."""
+    """A value that has no Python form (text that is not UTF-8, a date in the year 12000)."""
 
-    def __init__(self, error: Exception) -> None:
-        self.error = error
+    error: Exception
 
 
 class ParquetSource:
@@ -43,9 +44,7 @@ class ParquetSource:
             self.rows: int = parquet.metadata.num_rows
             self.columns: list[str] = list(self.schema.names)
         self.binary_columns = frozenset(field.name for field in self.schema if _holds_bytes(field.type))
-        twice = {name for name in self.columns if self.columns.count(name) > 1}
-        if twice:
-            raise CatalogueError(f"{file} has more than one column named {', '.join(sorted(twice))}.")
+        check_unique(self.columns, file)
 
     def records(self, leave_out: Collection[str] = ()) -> Iterator[NumberedRow]:
         """All rows in order, numbered from 1.
@@ -54,8 +53,7 @@ class ParquetSource:
             CatalogueError: a damaged page; it names the last good row.
         """
         names = [name for name in self.columns if name not in leave_out]
-        for first, batch, columns in self._batches(names):
-            del batch
+        for first, _, columns in self._batches(names):
             for number, cells in enumerate(zip(*columns, strict=True), start=first):
                 yield number, _row(names, cells)
 
@@ -63,12 +61,9 @@ class ParquetSource:
         """All rows as Arrow's batch and the position in it, see `FileSource.stored`."""
         for first, batch, (cells,) in self._batches(self.columns, (column,)):
             for position, cell in enumerate(cells):
-                wrong = isinstance(cell, _Unreadable)
-                yield (
-                    first + position,
-                    ProductError(f"a value cannot be read: {column}") if wrong else cell,
-                    (batch, position),
-                )
+                if isinstance(cell, _Unreadable):
+                    cell = ProductError(f"a value cannot be read: {column}")
+                yield first + position, cell, (batch, position)
 
     def sink(self, file: Path, stack: ExitStack) -> Callable[[Any], object]:
         """See `FileSource.sink`."""
@@ -87,9 +82,9 @@ class ParquetSource:
             while True:
                 with self._guarded(number):
                     batch = next(batches, None)
-                    columns = [] if batch is None else [_values(batch.column(name)) for name in wanted or names]
-                if batch is None:
-                    return
+                    if batch is None:
+                        return
+                    columns = [_values(batch.column(name)) for name in wanted or names]
                 yield number + 1, batch, columns
                 number += batch.num_rows
 
@@ -121,7 +116,7 @@ class _Sink:
         self._batch: Any = None
         self._positions: list[int] = []
         self._waiting: list[Any] = []
-        stack.callback(self._close)
+        stack.callback(self._gather, least=-1)
 
     def __call__(self, row: tuple[Any, int]) -> None:
         batch, position = row
@@ -130,24 +125,14 @@ class _Sink:
             self._batch = batch
         self._positions.append(position)
 
-    def _gather(self) -> None:
-        """Copy the chosen rows of a batch, so that the others can be freed."""
+    def _gather(self, least: int = GROUP_BYTES) -> None:
+        """Copy the chosen rows of a batch, so that the others can be freed; write a group beyond `least` bytes."""
         import pyarrow as pa
 
         if self._positions:
             self._waiting.append(self._batch.take(pa.array(self._positions)))
             self._positions = []
-        if sum(batch.nbytes for batch in self._waiting) > GROUP_BYTES:
-            self._write()
-
-    def _close(self) -> None:
-        self._gather()
-        self._write()
-
-    def _write(self) -> None:
-        import pyarrow as pa
-
-        if self._waiting:
+        if self._waiting and sum(batch.nbytes for batch in self._waiting) > least:
             self._writer.write_table(pa.Table.from_batches(self._waiting))
             self._waiting = []
 
@@ -170,10 +155,9 @@ def _holds_bytes(type_: Any) -> bool:
 def _values(column: Any) -> list[Any]:
     column = _simplified(column)
     try:
-        values: list[Any] = column.to_pylist()
+        return list(column.to_pylist())
     except (ValueError, OverflowError):
         return [_value(scalar) for scalar in column]
-    return values
 
 
 def _value(scalar: Any) -> Any:
@@ -192,10 +176,11 @@ def _simplified(column: Any) -> Any:
     if kinds.is_float32(type_) or kinds.is_float16(type_):
         # By way of text: a price stored as float32 is 28.12 to the shop, not 28.1200008392334.
         return column.cast(pa.float32()).cast(pa.string()).cast(pa.float64())
-    if kinds.is_timestamp(type_) and type_.unit == "ns":
-        return column.cast(pa.timestamp("us", tz=type_.tz), safe=False)
-    if kinds.is_time64(type_) and type_.unit == "ns":
-        return column.cast(pa.time64("us"), safe=False)
-    if kinds.is_duration(type_) and type_.unit == "ns":
-        return column.cast(pa.duration("us"), safe=False)
-    return column
+    if getattr(type_, "unit", None) != "ns":
+        return column
+    coarser = pa.time64("us")
+    if kinds.is_timestamp(type_):
+        coarser = pa.timestamp("us", tz=type_.tz)
+    elif kinds.is_duration(type_):
+        coarser = pa.duration("us")
+    return column.cast(coarser, safe=False)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from clipita.catalogue.csv import DelimitedSource
-from clipita.catalogue.fields import product_id, resolve_columns, row_to_product
+from clipita.catalogue.fields import mapped_columns, product_id, resolve_columns, row_to_product
 from clipita.catalogue.ids import IdTable
 from clipita.catalogue.jsonl import JsonLinesSource, JsonLinesStream
 from clipita.catalogue.parquet import ParquetSource
@@ -20,13 +20,8 @@ from clipita.errors import CatalogueError, ProductError
 OnReject = Callable[[Rejection], None]
 
 Opener = Callable[[Path], FileSource]
-_TEXT: dict[str, Opener] = {
-    ".jsonl": JsonLinesSource,
-    ".ndjson": JsonLinesSource,
-    ".json": JsonLinesSource,
-    ".csv": DelimitedSource,
-    ".tsv": DelimitedSource,
-}
+_TEXT: dict[str, Opener] = dict.fromkeys((".jsonl", ".ndjson", ".json"), JsonLinesSource)
+_TEXT |= dict.fromkeys((".csv", ".tsv"), DelimitedSource)
 FORMATS: dict[str, Opener] = {
     ".parquet": ParquetSource,
     ".pq": ParquetSource,
@@ -71,9 +66,7 @@ class CatalogueFile:
         self.columns = tuple(self._source.columns)
         self.fields = resolve_columns(fields or FieldsConfig(), self.columns, self.file)
         self._image_root = Path(image_root or self.file.parent).absolute()
-        roles = self.fields
-        mapped = {roles.id, roles.title, roles.category_path, roles.image, *roles.attributes}
-        others = [name for name in self.columns if name and name not in mapped]
+        others = [name for name in self.columns if name and name not in mapped_columns(self.fields)]
         self.dropped_columns = tuple(name for name in others if name in self._source.binary_columns)
         self.extra_columns = tuple(name for name in others if name not in self.dropped_columns)
 
@@ -100,11 +93,11 @@ class CatalogueFile:
         first_rows = IdTable()
         for number, row in self._source.records(self.dropped_columns):
             try:
-                product = self._product(row)
-                if self.rows is not None:
-                    _check_new(product.id, number, first_rows)
+                product = self._product(number, row, first_rows)
             except ProductError as error:
-                self._reject(number, row, error, on_reject)
+                if on_reject is None:
+                    raise type(error)(f"{self.file}, row {number}: {error.message}.", hint=error.hint) from error
+                on_reject(self.rejection(number, _id_of(row, self.fields), error))
                 continue
             yield number, product
 
@@ -112,15 +105,14 @@ class CatalogueFile:
         """A rejection in this file's name."""
         return Rejection(file=str(self.file), row=row, id=id_, reason=error.message)
 
-    def _product(self, row: Row | ProductError) -> Product:
+    def _product(self, number: int, row: Row | ProductError, first_rows: IdTable) -> Product:
         if isinstance(row, ProductError):
             raise row
-        return row_to_product(row, self.fields).located(self._image_root)
-
-    def _reject(self, number: int, row: Row | ProductError, error: ProductError, on_reject: OnReject | None) -> None:
-        if on_reject is None:
-            raise type(error)(f"{self.file}, row {number}: {error.message}.", hint=error.hint) from error
-        on_reject(self.rejection(number, _id_of(row, self.fields), error))
+        product = row_to_product(row, self.fields).located(self._image_root)
+        first = number if self.rows is None else first_rows.setdefault(product.id, number)
+        if first != number:
+            raise ProductError(f"the id occurs twice: row {first} has it already")
+        return product
 
 
 def files_in(folder: Path) -> list[Path]:
@@ -180,12 +172,6 @@ def _check_readable(file: Path) -> None:
         raise CatalogueError(f"{file} cannot be opened: {error.strerror}.", hint="Check its permissions.") from error
     if status.st_size == 0:
         raise CatalogueError(f"{file} is empty.", hint="Give a file with at least one row.")
-
-
-def _check_new(id_: str, number: int, first_rows: IdTable) -> None:
-    first = first_rows.setdefault(id_, number)
-    if first != number:
-        raise ProductError(f"the id occurs twice: row {first} has it already")
 
 
 def _id_of(row: Row | ProductError, fields: FieldsConfig) -> str | None:

@@ -38,7 +38,7 @@ class Source(Protocol):
     def rows(self) -> int | None: ...  # noqa: D102
 
     def records(self, leave_out: Collection[str] = ()) -> Iterator[NumberedRow]:
-        """All rows in order, without the columns in `leave_out`.
+        """All rows in order, without those `binary_columns` that are in `leave_out`.
 
         Raises:
             CatalogueError: the file breaks off or is damaged; it says where.
@@ -60,6 +60,17 @@ class FileSource(Source, Protocol):
     def sink(self, file: Path, stack: ExitStack) -> Callable[[Any], object]:
         """Open another file of this format, which `stack` closes, for rows as `stored` gives them."""
         ...
+
+
+def check_unique(columns: Sequence[str], file: Path) -> None:
+    """Refuse a file with two columns of one name.
+
+    Raises:
+        CatalogueError: with these names.
+    """
+    twice = {name for name in columns if columns.count(name) > 1}
+    if twice:
+        raise CatalogueError(f"{file} has more than one column named {', '.join(sorted(twice))}.")
 
 
 MAX_LINE = 50 * 2**20
@@ -91,11 +102,12 @@ def stream_lines(stream: BinaryIO, file: Path, limit: int = MAX_LINE) -> Iterato
             number += 1
             if number == 1:
                 line = _without_bom(line, file)
-            if len(line) > limit:
-                _skip_rest(stream)
-                yield number, None
-            else:
+            if len(line) <= limit:
                 yield number, line
+                continue
+            while (piece := stream.readline(2**20)) and not piece.endswith(b"\n"):
+                pass
+            yield number, None
     except (EOFError, OSError, zlib.error) as error:
         raise CatalogueError(
             f"{file} cannot be read beyond line {number}: {error}.",
@@ -108,15 +120,11 @@ def _opened(file: Path) -> BinaryIO:
         # Without a further buffer around it, which would swallow the good lines before a truncation.
         return cast(BinaryIO, gzip.GzipFile(file, "rb"))
     if file.suffix.lower() == ".zst":
-        return _zstd(file)
+        # Python itself reads zstd only from 3.14 on.
+        import pyarrow as pa
+
+        return cast(BinaryIO, io.BufferedReader(pa.input_stream(str(file), compression="zstd")))
     return file.open("rb", buffering=2**18)
-
-
-def _zstd(file: Path) -> BinaryIO:
-    """Python reads zstd only from 3.14 on; Arrow does in every version."""
-    import pyarrow as pa
-
-    return cast(BinaryIO, io.BufferedReader(pa.input_stream(str(file), compression="zstd")))
 
 
 def _without_bom(line: bytes, file: Path) -> bytes:
@@ -125,8 +133,3 @@ def _without_bom(line: bytes, file: Path) -> bytes:
             f"{file} is encoded as UTF-16.", hint=f"Convert it: iconv -f UTF-16 -t UTF-8 {file.name} > utf8-{file.name}"
         )
     return line.removeprefix(_UTF8_BOM)
-
-
-def _skip_rest(stream: BinaryIO) -> None:
-    while (piece := stream.readline(2**20)) and not piece.endswith(b"\n"):
-        pass

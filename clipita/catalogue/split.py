@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,6 @@ from typing import Any
 from clipita.catalogue.fields import product_id, require_id
 from clipita.catalogue.product import Rejection
 from clipita.catalogue.reader import open_source
-from clipita.catalogue.rows import FileSource
 from clipita.config import FieldsConfig
 from clipita.errors import ProductError, UsageError
 from clipita.files import replacing
@@ -63,14 +62,10 @@ def split_catalogue(
 
     The format stays; compressed text becomes plain. Rows are copied unchanged, with every column.
 
-    Args:
-        file: the catalogue.
-        fields: the mapping, of which only the id is used.
-        on_rows: called with the number of rows done, and of all rows.
-        force: replace earlier files.
+    Of the mapping only the id is used. `on_rows` is called with the number of rows done, and of all rows.
 
     Raises:
-        UsageError: such files exist already, or cannot be written.
+        UsageError: such files exist already and `force` is not set, or they cannot be written.
         FieldMappingError: the file has no such column for the id.
         CatalogueError: the file cannot be read, breaks off or is damaged.
     """
@@ -86,13 +81,15 @@ def split_catalogue(
         with ExitStack() as stack:
             drafts = {part: stack.enter_context(replacing(target)) for part, target in files.items()}
             sinks = {part: source.sink(draft, stack) for part, draft in drafts.items()}
-            for done, (number, part, row) in enumerate(_placed(source, fields), start=1):
+            for done, (number, cell, row) in enumerate(source.stored(fields.id), start=1):
                 on_rows(done, source.rows)
-                if isinstance(part, ProductError):
-                    rejected.append(Rejection(str(file), number, None, part.message))
-                else:
-                    sinks[part](row)
-                    counts[part] += 1
+                try:
+                    part = _part(cell, fields)
+                except ProductError as error:
+                    rejected.append(Rejection(str(file), number, None, error.message))
+                    continue
+                sinks[part](row)
+                counts[part] += 1
     except OSError as error:
         raise UsageError(f"{file.parent} cannot be written: {error}.", hint="Copy the catalogue elsewhere.") from error
     return SplitReport(files, counts, tuple(rejected))
@@ -103,13 +100,7 @@ def _target(file: Path, part: str) -> Path:
     return plain.with_name(f"{plain.stem}-{part}{plain.suffix}")
 
 
-def _placed(source: FileSource, fields: FieldsConfig) -> Iterator[tuple[int, str | ProductError, Any]]:
-    """Each row's number, its part or what is wrong with it, and the row itself."""
-    for number, cell, row in source.stored(fields.id):
-        if isinstance(cell, ProductError):
-            yield number, cell, row
-            continue
-        try:
-            yield number, part_of(product_id({fields.id: cell}, fields)), row
-        except ProductError as error:
-            yield number, error, row
+def _part(cell: Any, fields: FieldsConfig) -> str:
+    if isinstance(cell, ProductError):
+        raise cell
+    return part_of(product_id({fields.id: cell}, fields))

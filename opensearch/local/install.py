@@ -93,11 +93,8 @@ def cache_folder(environ: Mapping[str, str] | None = None) -> Path:
 def install(cache: Path, progress: Progress = silent) -> Path:
     """Download and unpack the server if it is missing; returns its folder.
 
-    Of two processes at once the second waits for the first. The folder appears only when it is complete.
-
-    Args:
-        cache: the cache folder; these files may also be copied into its `downloads` by hand.
-        progress: called with each step.
+    Of two processes at once the second waits for the first. The folder appears only when it is complete. The files may
+    also be copied into `cache/downloads` by hand.
 
     Raises:
         LocalNodeError: the repository cannot be reached, a file has another digest, or the disk is full or read-only.
@@ -202,16 +199,9 @@ def _unpack(archives: Mapping[Part, Path], target: Path) -> None:
                 archive.extractall(server / "plugins" / name)
         for part in LOCALES:
             shutil.copyfile(archives[part], server / "lib" / part.file_name)
-        _open_to_read(server)
+        # Any user may run the server: zipfile drops the execute bits, and the umask may be strict.
+        for path in (server, *server.rglob("*")):
+            path.chmod(0o755 if path.is_dir() or path.parent.name == "bin" else 0o644)
         server.replace(target)
     finally:
         shutil.rmtree(staging)
-
-
-def _open_to_read(server: Path) -> None:
-    """Let any user run the server: zipfile drops the execute bits, and the umask may be strict."""
-    for folder, _, files in os.walk(server):
-        path = Path(folder)
-        path.chmod(0o755)
-        for name in files:
-            (path / name).chmod(0o755 if path.name == "bin" else 0o644)

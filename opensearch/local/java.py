@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,9 +57,17 @@ def choose_java(environ: Mapping[str, str] | None = None, system_folder: Path = 
     """
     environ = os.environ if environ is None else environ
     if named := environ.get("OPENSEARCH_JAVA_HOME"):
-        return _named_java(Path(named))
-    for binary in _general_binaries(environ):
-        java = inspect_java(binary)
+        java = inspect_java(Path(named) / "bin" / "java")
+        if java is None or java.feature < OLDEST:
+            problem = "has no Java that runs" if java is None else f"is Java {java.feature}"
+            raise LocalNodeError(
+                f"OPENSEARCH_JAVA_HOME ({named}) {problem}; OpenSearch needs Java {OLDEST} or newer.",
+                hint="Set it to another Java, or unset it to let clipita look for one.",
+            )
+        return java
+    home, on_path = environ.get("JAVA_HOME"), shutil.which("java", path=environ.get("PATH", os.defpath))
+    for binary in (home and Path(home) / "bin" / "java", on_path):
+        java = inspect_java(Path(binary)) if binary else None
         if java is not None and java.feature >= OLDEST:
             return java
     below = {path.resolve() for path in system_folder.glob("*/bin/java")}
@@ -100,24 +108,6 @@ def inspect_java(binary: Path) -> Java | None:
     feature = int(release[1])
     modules = _answer(binary, "--list-modules") if feature >= OLDEST else ""
     return Java(Path(home[1].strip()), feature, vector=VECTOR_MODULE in modules, locales=LOCALE_MODULE in modules)
-
-
-def _named_java(home: Path) -> Java:
-    java = inspect_java(home / "bin" / "java")
-    if java is None or java.feature < OLDEST:
-        found = "has no Java that runs" if java is None else f"is Java {java.feature}"
-        raise LocalNodeError(
-            f"OPENSEARCH_JAVA_HOME ({home}) {found}; OpenSearch needs Java {OLDEST} or newer.",
-            hint="Set it to another Java, or unset it to let clipita look for one.",
-        )
-    return java
-
-
-def _general_binaries(environ: Mapping[str, str]) -> Iterator[Path]:
-    if home := environ.get("JAVA_HOME"):
-        yield Path(home) / "bin" / "java"
-    if on_path := shutil.which("java", path=environ.get("PATH", os.defpath)):
-        yield Path(on_path)
 
 
 def _answer(binary: Path, *arguments: str) -> str:

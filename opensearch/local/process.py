@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from clipita.errors import LocalNodeError
 from clipita.files import boot_id, start_ticks, write_atomically
@@ -31,16 +32,9 @@ LAUNCH = 'console=$1; shift; exec "$@" >"$console" 2>&1 </dev/null & echo $!'
 
 @dataclass(frozen=True)
 class State:
-    """Content of state.json.
+    """Content of state.json; `url` is None until the node answered for the first time.
 
-    Attributes:
-        pid: process id.
-        started: start time in clock ticks since boot (proc_pid_stat(5), field 22); with `boot` it distinguishes the
-            node from a later process with the same id.
-        boot: id of the boot (/proc/sys/kernel/random/boot_id).
-        url: None until the node answered for the first time.
-        java: description of the runtime.
-        heap: its heap size.
+    `started` (see `files.start_ticks`) and `boot` distinguish the node from a later process with the same id.
     """
 
     pid: int
@@ -59,10 +53,12 @@ class RunAs:
     user: int | None = None
     group: int | None = None
 
-    @property
-    def extra_groups(self) -> list[int] | None:
-        """None keeps the groups of this process; another user must not inherit root's."""
-        return None if self.user is None else []
+    def run(self, command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end; another user must not inherit root's groups."""
+        return subprocess.run(
+            command, capture_output=True, text=True, user=self.user, group=self.group,
+            extra_groups=None if self.user is None else [], **options,
+        )  # fmt: skip
 
     def __str__(self) -> str:
         if self.prefix:
@@ -134,10 +130,9 @@ def launch(server: Path, home: Path, java: Java, heap: str) -> State:
     """
     run_as = _choose_user(server, home, java)
     console = home / "logs" / CONSOLE_NAME
-    started = subprocess.run(
+    started = run_as.run(
         ["/bin/sh", "-c", LAUNCH, "sh", str(console), *run_as.prefix, str(server / "bin" / "opensearch")],
-        capture_output=True, text=True, check=True, start_new_session=True, cwd=server, env=_environment(home, java),
-        user=run_as.user, group=run_as.group, extra_groups=run_as.extra_groups,
+        check=True, start_new_session=True, cwd=server, env=_environment(home, java),
     )  # fmt: skip
     pid = int(started.stdout)
     ticks = start_ticks(pid)
@@ -214,11 +209,7 @@ def _probe(server: Path, home: Path, java: Java, run_as: RunAs) -> str | None:
     needed = ["-x", str(java.binary), "-x", str(server / "bin" / "opensearch"), "-r", str(server / "lib")]
     for name in FOLDERS:
         needed += ["-w", str(home / name)]
-    answer = subprocess.run(
-        [*run_as.prefix, "/bin/sh", "-c", PROBE, "sh", *needed],
-        capture_output=True, text=True, check=False, cwd="/",
-        user=run_as.user, group=run_as.group, extra_groups=run_as.extra_groups,
-    )  # fmt: skip
+    answer = run_as.run([*run_as.prefix, "/bin/sh", "-c", PROBE, "sh", *needed], check=False, cwd="/")
     if answer.returncode == 0:
         return None
     return f"no access to {answer.stdout.strip()}" if answer.stdout else answer.stderr.strip() or "not allowed"

@@ -51,20 +51,14 @@ def check_heap(heap: str) -> str:
 
 
 def write_settings(home: Path, server: Path, java: Java, heap: str, port: int) -> None:
-    """Write opensearch.yml, jvm.options and log4j2.properties into `home/config`.
-
-    Args:
-        home: the node's folder, absolute.
-        server: the unpacked server, whose jvm.options is the basis.
-        java: the runtime; options that it does not know are left out.
-        heap: as `check_heap` returns it.
-        port: HTTP port; 0 lets the system choose a free one.
-    """
-    config = home / "config"
-    (config / "opensearch.yml").write_text(_node_settings(home, port), encoding="utf-8")
-    shipped = (server / "config" / "jvm.options").read_text(encoding="utf-8")
-    (config / "jvm.options").write_text(_java_options(shipped, java, heap), encoding="utf-8")
-    (config / "log4j2.properties").write_text(LOG_SETTINGS, encoding="utf-8")
+    """Write opensearch.yml, jvm.options (the server's own, without what `java` does not know) and log4j2.properties."""
+    files = {
+        "opensearch.yml": _node_settings(home, port),
+        "jvm.options": _java_options((server / "config" / "jvm.options").read_text(encoding="utf-8"), java, heap),
+        "log4j2.properties": LOG_SETTINGS,
+    }
+    for name, text in files.items():
+        (home / "config" / name).write_text(text, encoding="utf-8")
 
 
 def _node_settings(home: Path, port: int) -> str:

@@ -22,7 +22,7 @@ def test_a_foreign_feed(tmp_path: Path) -> None:
         "image": "image_url",
         "attributes": [],
     }
-    assert guess.remarks == (
+    assert guess.warnings == (
         "no column looks like the attributes; the columns are: SKU, Product Name, Category, image_url, brand.",
     )
 

@@ -30,3 +30,12 @@ def test_where_no_bar_can_be_drawn_each_stage_is_a_line(capsys: pytest.CaptureFi
             report("Reading", done, 1000)
         report("Unpacking", 0, None)
     assert capsys.readouterr().err.split("\n")[:2] == ["Reading (1,000)", "Unpacking"]
+
+
+def test_a_table_shows_its_cells_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    console.table(("part", "n"), [("pip install 'clipita[cpu]'", "7"), ("[red]", "12")], "[bold]", numbers=("n",))
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0].strip() == "[bold]"
+    assert "pip install 'clipita[cpu]' │  7 " in shown[4]
+    assert "[red]" in shown[5]
+    assert " 12 " in shown[5]

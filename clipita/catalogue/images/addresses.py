@@ -52,24 +52,18 @@ class Neighbourhood:
             ImageError: one of the addresses is not allowed.
             OSError: the name cannot be resolved.
         """
-        named = host.strip("[]").lower().rstrip(".") in self._names
-        found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
+        bare = host.strip("[]")
+        found = socket.getaddrinfo(bare, port, type=socket.SOCK_STREAM)
         addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
-        if not named:
-            for text in addresses:
-                self._check(text, host)
+        for text in addresses if bare.lower().rstrip(".") not in self._names else ():
+            address = _meant(ipaddress.ip_address(text.partition("%")[0]))
+            public = address.is_global and not address.is_multicast
+            if not public and not any(address in network for network in self._networks):
+                raise ImageError(
+                    f"the image cannot be fetched: {host} is at {address}, not a public address; "
+                    f"--allow-private-hosts {host} allows it"
+                )
         return addresses
-
-    def _check(self, text: str, host: str) -> None:
-        address = _meant(ipaddress.ip_address(text.partition("%")[0]))
-        if address.is_global and not address.is_multicast:
-            return
-        if any(address in network for network in self._networks):
-            return
-        raise ImageError(
-            f"the image cannot be fetched: {host} is at {address}, not a public address; --allow-private-hosts {host} "
-            "allows it"
-        )
 
 
 def _meant(address: Address) -> Address:

@@ -20,13 +20,7 @@ _SPARED = 0.9
 
 @dataclass(frozen=True, slots=True)
 class CachedImage:
-    """A fetched image.
-
-    Attributes:
-        data: the encoded file.
-        etag: the server's validator (RFC 9110, 8.8.3), or None.
-        last_modified: its other one (RFC 9110, 8.8.2), or None.
-    """
+    """A fetched image: its encoded file, and the server's validators (RFC 9110, 8.8)."""
 
     data: bytes = field(repr=False)
     etag: str | None = None
@@ -66,12 +60,8 @@ class ImageCache:
 
     def put(self, url: str, image: CachedImage) -> None:
         """Keep an image; where the disk refuses it is fetched again next time."""
-        facts = {
-            "url": url,
-            "sha256": hashlib.sha256(image.data).hexdigest(),
-            "etag": image.etag,
-            "last_modified": image.last_modified,
-        }
+        digest = hashlib.sha256(image.data).hexdigest()
+        facts = {"url": url, "sha256": digest, "etag": image.etag, "last_modified": image.last_modified}
         file = self._file(url)
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -86,14 +76,13 @@ class ImageCache:
 
     def _make_room(self, added: int) -> None:
         with self._lock:
-            if self._bytes is None:
-                self._bytes = sum(size for _, size, _ in self._entries())
-            else:
+            if self._bytes is not None and self._bytes + added <= self._max_bytes:
                 self._bytes += added
-            if self._bytes <= self._max_bytes:
                 return
             entries = sorted(self._entries())
             self._bytes = sum(size for _, size, _ in entries)
+            if self._bytes <= self._max_bytes:
+                return
             for _, size, file in entries:
                 if self._bytes <= _SPARED * self._max_bytes:
                     return

@@ -15,12 +15,12 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clipita.catalogue.images.download import download, shown
+from clipita.catalogue.images.download import download, first_words, shown
 from clipita.catalogue.product import ImageSource
 from clipita.errors import ImageError
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
+    from PIL.Image import Image, Transpose
 
 MAX_BYTES = 20 * 10**6
 MAX_PIXELS = 50 * 10**6
@@ -56,7 +56,7 @@ def load_image(source: ImageSource, at_least: tuple[int, int] | None = None) -> 
             raise
         except Exception as error:
             # On hostile bytes Pillow's decoders raise nearly any type.
-            raise ImageError(f"the image cannot be decoded: {name}, {_words(error)}") from error
+            raise ImageError(f"the image cannot be decoded: {name}, {first_words(error)}") from error
 
 
 def _encoded(source: ImageSource) -> bytes:
@@ -115,7 +115,9 @@ def _decoded(data: bytes, name: str, at_least: tuple[int, int] | None) -> Image:
         if at_least is not None and image.format == "JPEG":
             _reduce(image, max(at_least))  # of both sides: the EXIF orientation may still swap them
         image.load()
-        return _upright(_rgb(image), _orientation(image))
+        turn = _turn(image)
+        rgb = _rgb(image)
+        return rgb if turn is None else rgb.transpose(turn)
 
 
 def _reduce(image: Image, side: int) -> None:
@@ -135,7 +137,11 @@ def _rgb(image: Image) -> Image:
     import PIL.Image
 
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
-        return _from_16_bits(image)
+        import numpy as np
+
+        # Pillow's own conversion clips 16-bit grey at 255, which turns nearly all of it white.
+        values = np.asarray(image).clip(0, 65535) >> 8
+        return PIL.Image.fromarray(values.astype(np.uint8)).convert("RGB")
     if image.mode in {"I", "F"}:
         raise ImageError(f"the image has 32 bits per pixel, which have no defined brightness: {image.format}")
     if image.has_transparency_data:
@@ -146,27 +152,15 @@ def _rgb(image: Image) -> Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _from_16_bits(image: Image) -> Image:
-    """Pillow's own conversion clips 16-bit grey at 255, which turns nearly all of it white."""
-    import numpy as np
-    import PIL.Image
-
-    values = np.asarray(image).clip(0, 65535) >> 8
-    return PIL.Image.fromarray(values.astype(np.uint8)).convert("RGB")
-
-
-def _orientation(image: Image) -> int:
-    try:
-        return int(image.getexif().get(_ORIENTATION, 1))
-    except Exception:  # noqa: BLE001 - a damaged EXIF block says nothing about rotation
-        return 1
-
-
-def _upright(image: Image, orientation: int) -> Image:
-    """Undo the camera's rotation (EXIF 2.32, tag 0x0112)."""
+def _turn(image: Image) -> Transpose | None:
+    """What undoes the camera's rotation (EXIF 2.32, tag 0x0112)."""
     from PIL.Image import Transpose
 
-    method = {
+    try:
+        orientation = int(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # noqa: BLE001 - a damaged EXIF block says nothing about rotation
+        return None
+    return {
         2: Transpose.FLIP_LEFT_RIGHT,
         3: Transpose.ROTATE_180,
         4: Transpose.FLIP_TOP_BOTTOM,
@@ -175,7 +169,6 @@ def _upright(image: Image, orientation: int) -> Image:
         7: Transpose.TRANSVERSE,
         8: Transpose.ROTATE_90,
     }.get(orientation)
-    return image if method is None else image.transpose(method)
 
 
 @functools.cache
@@ -190,11 +183,6 @@ def _formats() -> tuple[str, ...]:
 
 def _name(source: ImageSource) -> str:
     return shown(source.location) if source.location else "its bytes"
-
-
-def _words(error: Exception) -> str:
-    lines = str(error).splitlines()
-    return lines[0][:200] if lines else type(error).__name__
 
 
 class _QuietPillow:

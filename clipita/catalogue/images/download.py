@@ -8,7 +8,6 @@ import random
 import re
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,13 +42,8 @@ class _UnreachableError(ImageError):
     """The server did not answer, or is busy: a cached image is used instead."""
 
 
-@dataclass(frozen=True)
-class _Setting:
-    neighbourhood: Neighbourhood
-    cache: ImageCache | None
-
-
-_setting = _Setting(Neighbourhood(), None)
+_neighbourhood = Neighbourhood()
+_cache: ImageCache | None = None
 _lock = threading.Lock()
 _fetcher: _Fetcher | None = None
 
@@ -57,16 +51,12 @@ _fetcher: _Fetcher | None = None
 def configure(allow_private_hosts: Iterable[str] = (), cache: Path | None = None, cache_bytes: int = MAX_BYTES) -> None:
     """Set how this process fetches images; by default from public hosts only and without a cache.
 
-    Args:
-        allow_private_hosts: names, addresses or networks, see `Neighbourhood`.
-        cache: a folder; None for no cache.
-        cache_bytes: the folder's largest size.
-
     Raises:
         ConfigError: an entry of `allow_private_hosts` is not valid.
     """
-    global _setting
-    _setting = _Setting(Neighbourhood(allow_private_hosts), ImageCache(cache, cache_bytes) if cache else None)
+    global _neighbourhood, _cache
+    _neighbourhood = Neighbourhood(allow_private_hosts)
+    _cache = ImageCache(cache, cache_bytes) if cache else None
     # Open connections were allowed by the former setting.
     close()
 
@@ -83,17 +73,14 @@ def close() -> None:
 def download(url: str, max_bytes: int) -> bytes:
     """The body behind a URL; a cached one that has not changed on the server is not transferred again.
 
-    Where a server is away or busy, the cached body is returned. Safe to call from several threads.
-
-    Args:
-        url: begins with http:// or https://.
-        max_bytes: a longer body, after decompression, is refused while it arrives.
+    Where a server is away or busy, the cached body is returned. Safe to call from several threads. A body of more than
+    `max_bytes`, after decompression, is refused while it arrives.
 
     Raises:
         ImageError: no response, a status other than 200, too many redirects, too long or too slow, or an address that
             is neither public nor allowed.
     """
-    cache = _setting.cache
+    cache = _cache
     kept = cache.get(url) if cache is not None else None
     try:
         image = _running().fetch(url, kept, max_bytes)
@@ -110,7 +97,7 @@ def _running() -> _Fetcher:
     global _fetcher
     with _lock:
         if _fetcher is None:
-            _fetcher = _Fetcher(_setting.neighbourhood)
+            _fetcher = _Fetcher(_neighbourhood)
             atexit.register(close)
         return _fetcher
 
@@ -119,6 +106,12 @@ def shown(url: str) -> str:
     """A URL for a message: without user and password, and shortened."""
     bare = _USERINFO.sub("//", url, count=1)
     return bare if len(bare) <= 200 else f"{bare[:199]}…"
+
+
+def first_words(error: BaseException) -> str:
+    """The first line of an error for a message, without user and password, or else its type."""
+    lines = str(error).splitlines() or [""]
+    return _USERINFO.sub("//", lines[0])[:200] or type(error).__name__
 
 
 class _Host:
@@ -179,43 +172,35 @@ class _Fetcher:
         import httpx2
 
         problem = f"the image cannot be fetched: {shown(url)}"
+        conditions = kept.conditions if kept is not None else {}
         try:
             async with asyncio.timeout(MAX_SECONDS):
-                return await self._follow(url, kept, max_bytes, timeout)
+                request = self._client.build_request("GET", url, headers=conditions, timeout=timeout)
+                for _ in range(REDIRECTS + 1):
+                    response = await self._client.send(request, stream=True)
+                    try:
+                        if response.next_request is None:
+                            return await _image(response, kept, shown(url), max_bytes)
+                        # The redirect's own body may be endless, so it is not read.
+                        request = response.next_request
+                    finally:
+                        await response.aclose()
         except TimeoutError as error:
             raise ImageError(f"{problem} takes longer than {MAX_SECONDS:.0f} s") from error
         except (httpx2.UnsupportedProtocol, httpx2.InvalidURL, httpx2.DecodingError, ValueError) as error:
-            raise ImageError(f"{problem}, {_cause(error)}") from error
+            raise ImageError(f"{problem}, {first_words(error)}") from error
         except (httpx2.HTTPError, OSError) as error:
-            raise _UnreachableError(f"{problem}, {_cause(error)}") from error
-
-    async def _follow(self, url: str, kept: CachedImage | None, max_bytes: int, timeout: float) -> CachedImage:
-        conditions = kept.conditions if kept is not None else {}
-        request = self._client.build_request("GET", url, headers=conditions, timeout=timeout)
-        for _ in range(REDIRECTS + 1):
-            response = await self._client.send(request, stream=True)
-            try:
-                if response.next_request is None:
-                    return await _image(response, kept, shown(url), max_bytes)
-                # The redirect's own body may be endless, so it is not read.
-                request = response.next_request
-            finally:
-                await response.aclose()
-        raise ImageError(f"the image cannot be fetched: {shown(url)}, too many redirects (more than {REDIRECTS})")
+            raise _UnreachableError(f"{problem}, {first_words(error)}") from error
+        raise ImageError(f"{problem}, too many redirects (more than {REDIRECTS})")
 
 
 def _host_of(url: str) -> str:
-    """The host of a URL.
-
-    Raises:
-        ImageError: the URL is not valid.
-    """
     import httpx2
 
     try:
         target = httpx2.URL(url)
     except (httpx2.InvalidURL, ValueError) as error:
-        raise ImageError(f"the image cannot be fetched: {shown(url)}, {_cause(error)}") from error
+        raise ImageError(f"the image cannot be fetched: {shown(url)}, {first_words(error)}") from error
     if not target.host or target.scheme not in ("http", "https"):
         raise ImageError(f"the image cannot be fetched: {shown(url)} is not an http(s) URL with a host")
     return target.host
@@ -240,11 +225,6 @@ async def _image(response: httpx2.Response, kept: CachedImage | None, name: str,
     return CachedImage(bytes(body), headers.get("ETag"), headers.get("Last-Modified"))
 
 
-def _cause(error: BaseException) -> str:
-    words = str(error).splitlines() or [""]
-    return _USERINFO.sub("//", words[0])[:200] or type(error).__name__
-
-
 def _new_client(neighbourhood: Neighbourhood) -> httpx2.AsyncClient:
     from http.cookiejar import CookieJar, DefaultCookiePolicy
 
@@ -254,7 +234,7 @@ def _new_client(neighbourhood: Neighbourhood) -> httpx2.AsyncClient:
         transport=_transport(neighbourhood),
         timeout=TIMEOUT,
         follow_redirects=False,
-        # No proxy from the environment: it would resolve names itself, past our check of the addresses.
+        # A proxy from the environment would resolve names itself, without our check of the addresses.
         trust_env=False,
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         headers={"User-Agent": f"clipita/{__version__}", "Accept": "image/*", "Accept-Encoding": "identity"},
