@@ -142,5 +142,5 @@ def _print_table(rows: Sequence[dict[str, Any]]) -> None:
         cells.append((row["system"] + gap, row["mode"], row["where"], *values))
     numbers = [name.replace("precision", "prec") for name in MEASURES]
     console.table(
-        ("System", "Mode", "Where", *numbers), cells, f"{rows[0]['queries']} category queries, percent", numbers
+        ("System", "Mode", "Where", *numbers), cells, f"{rows[0]['queries']} category queries, percent", numbers=numbers
     )
