@@ -116,7 +116,7 @@ def mapped_fields(settings: config.Config, flags: dict[str, Any]) -> config.Fiel
     """Apply what `fields_options` collected; pops its keys from `flags`.
 
     Raises:
-        ConfigError: a private host to allow is none.
+        ConfigError: a private host is not a name, address or network.
     """
     from clipita.catalogue.images import download
 
