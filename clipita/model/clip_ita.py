@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -58,6 +58,11 @@ class ProductFeatures:
     def present(self) -> list[Tensor]:
         """The modalities at hand, in the order in which the head reads them: image, title, attributes."""
         return [part for part in (self.image, self.title, self.attributes) if part is not None]
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> ProductFeatures:
+        """The same features with a function applied to each modality at hand."""
+        parts = (self.image, self.title, self.attributes)
+        return ProductFeatures(*(None if part is None else change(part) for part in parts))
 
 
 class ClipIta(nn.Module):
