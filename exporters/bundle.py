@@ -1,11 +1,11 @@
-"""Writing a bundle: drafted beside its place, verified there, and moved in only when everything holds."""
+"""Writing a bundle: a draft beside the target is verified, and moved in only when every check passes."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +20,7 @@ from clipita.catalogue.reader import CatalogueFile
 from clipita.errors import ExportError
 from clipita.exporters.card import write_card
 from clipita.exporters.graphs import OPSET, export_product, export_text
-from clipita.exporters.parity import Demands, Parity, compare, real_samples
+from clipita.exporters.parity import Parity, compare, real_samples
 from clipita.exporters.precision import LOWEST_COSINE, check_precision, convert
 from clipita.files import sha256
 from clipita.model.checkpoint import TrainedModel
@@ -51,22 +51,14 @@ def export_bundle(
     command: str,
     report: Callable[[str], None],
 ) -> tuple[Bundle, Parity]:
-    """Export a model, compare it with PyTorch, and put the bundle in its place.
+    """Export a model, compare it with PyTorch on real products, and replace the bundle at `target`.
 
-    Args:
-        trained: the model.
-        catalogue: real products for the comparison.
-        target: the bundle's folder; an older bundle there is replaced once the new one holds.
-        lowest_cosine: what every compared product and category name must reach in fp32; other precisions have
-            bounds of their own (`precision.LOWEST_COSINE`).
-        products: how many products to compare.
-        precision: of weights and arithmetic.
-        max_loss: points of R-precision that may be lost.
-        command: what made it, for the manifest.
-        report: told what is being done.
+    In fp32 every compared product and category name must reach `lowest_cosine`; other precisions have bounds of their
+    own (`precision.LOWEST_COSINE`). At most `max_loss` points of R-precision may be lost. The manifest records the
+    command; `report` is called with each step.
 
     Raises:
-        ExportError: a graph cannot be exported or written, or `target` is something else than a bundle.
+        ExportError: a graph cannot be exported or written, or `target` is not a bundle.
         ParityError: ONNX and PyTorch disagree; nothing is left behind.
     """
     check_precision(precision)
@@ -89,8 +81,8 @@ def export_bundle(
         manifest = _manifest(trained, draft, precision, command)
         _write_manifest(manifest, draft)
         report(f"Comparing ONNX with PyTorch on {len(samples)} products")
-        demands = Demands(LOWEST_COSINE.get(precision, lowest_cosine), max_loss)
-        parity = compare(trained, Bundle.load(draft), samples, demands)
+        lowest_cosine = LOWEST_COSINE.get(precision, lowest_cosine)
+        parity = compare(trained, Bundle.load(draft), samples, lowest_cosine, max_loss)
         manifest["export"]["parity"] = asdict(parity) | {"lost": parity.lost}
         (draft / CARD).write_text(write_card(manifest), encoding="utf-8")
         manifest["files"][CARD] = _entry(draft / CARD)
@@ -104,7 +96,7 @@ def export_bundle(
 
 
 def sweep(target: Path) -> None:
-    """Clear what a killed export left beside a bundle's place; a bundle that it had moved aside comes back."""
+    """Remove what a killed export left beside the target; a bundle that it had moved aside is moved back."""
     for leftover in target.parent.glob(f".{target.name}.*"):
         number = leftover.name.rpartition(".")[2]
         if not number.isdecimal() or Path(f"/proc/{number}").exists():
@@ -123,10 +115,10 @@ def _check_target(target: Path) -> None:
 
 
 def _example(trained: TrainedModel) -> dict[str, torch.Tensor]:
-    """Two made-up products: the exporter wants shapes, and no dimension of 1, which it would take for fixed."""
+    """Two made-up products: the exporter takes shapes from them, and a dimension of 1 as fixed."""
     spec = trained.model.towers.image_spec
     grey = np.full((spec.height, spec.width, 3), 128, dtype=np.uint8)
-    inputs: Sequence[ProductInput] = [
+    inputs = [
         ProductInput("a red dress with long sleeves", ("colour: red", "season: summer", "size: M"), grey),
         ProductInput("running shoes", ("colour: blue", "size: 42"), grey),
     ]
@@ -146,9 +138,10 @@ def _manifest(trained: TrainedModel, draft: Path, precision: str, command: str) 
         "dim": model.dim,
         "precision": precision,
         "files": {name: _entry(draft / name) for name in REQUIRED_FILES},
-        "image": replace(model.towers.image_spec, reduced_jpeg=True).to_json(),
-        "text": model.towers.tokenizer.spec.to_json(),
-        "zero_shot": _zero_shot(trained),
+        "image": asdict(replace(model.towers.image_spec, reduced_jpeg=True)),
+        "text": asdict(model.towers.tokenizer.spec),
+        # Features mean something without the heads where the towers came pretrained and training did not change them.
+        "zero_shot": trained.pretrained_towers and not trained.learnt_towers and model.has_zero_shot,
         "towers": {
             "tower": source.tower,
             "pretrained": source.pretrained and Path(source.pretrained).name,
@@ -174,20 +167,12 @@ def _entry(file: Path) -> dict[str, Any]:
     return {"sha256": sha256(file), "bytes": file.stat().st_size}
 
 
-def _zero_shot(trained: TrainedModel) -> bool:
-    """Whether the towers say something without the heads: they came pretrained, and training left them alone."""
-    readable = "T" in trained.model.modalities or (
-        "I" in trained.model.modalities and trained.model.towers.shared_space
-    )
-    return trained.pretrained_towers and not trained.learnt_towers and readable
-
-
 def _write_manifest(manifest: dict[str, Any], folder: Path) -> None:
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _swap(draft: Path, target: Path) -> None:
-    """Move the draft in; the old bundle goes only after the new one stands."""
+    """Move the draft in; the old bundle is removed after the new one is in place."""
     old = target.with_name(f".{target.name}.old.{os.getpid()}")
     if target.exists():
         target.rename(old)
@@ -195,7 +180,7 @@ def _swap(draft: Path, target: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-# Licences as their publishers state them; a family that is not listed is "unknown", and the shop has to look.
+# Licences as their publishers state them; a family that is not listed is "unknown".
 LICENCES = {
     "openai": "MIT (code and weights, OpenAI CLIP)",
     "laion": "MIT (weights, LAION / OpenCLIP)",
@@ -206,17 +191,10 @@ LICENCES = {
 
 
 def provenance_of(source: TowerSource) -> dict[str, Any]:
-    """`origin` and `licence` of a tower.
-
-    Args:
-        source: what the towers were built from.
-    """
+    """`origin` and `licence` of a tower."""
     if source.pretrained is None and not source.is_schema:
         if source.pretrained_text:
-            return {
-                "origin": "a Hugging Face text tower; random image tower",
-                "licence": "unknown: see its card",
-            }
+            return {"origin": "a Hugging Face text tower; random image tower", "licence": "unknown: see its card"}
         return {"origin": "random weights", "licence": "none: nothing was taken over"}
     if source.is_schema:
         return {"origin": source.tower, "licence": "unknown: see its model card"}

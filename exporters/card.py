@@ -1,4 +1,4 @@
-"""The bundle's card: what people want to know before they use somebody else's model, in Markdown."""
+"""The bundle's card, in Markdown: its origin, training, precision and files."""
 
 from __future__ import annotations
 
@@ -11,11 +11,7 @@ MODALITY_NAMES = {"I": "image", "T": "title", "A": "attributes"}
 
 
 def write_card(manifest: Mapping[str, Any]) -> str:
-    """A manifest in words.
-
-    Args:
-        manifest: as it is written to manifest.json, parity included.
-    """
+    """The card of a manifest that includes the parity."""
     parts = [_head(manifest), _origin(manifest), _training(manifest), _export(manifest), _files(manifest)]
     return "\n\n".join(parts) + "\n"
 
@@ -59,21 +55,20 @@ def _training(manifest: Mapping[str, Any]) -> str:
     return (
         "## Training\n\n"
         + _table({"categories": len(manifest["categories"]), **rows, **files, **metrics})
-        + ("\n\nIt knows this one catalogue: for other goods, languages or pictures its rankings are unproven.")
+        + ("\n\nIt knows this one catalogue: for other goods, languages or images its rankings are not measured.")
     )
 
 
 def _export(manifest: Mapping[str, Any]) -> str:
     export = manifest["export"]
     parity = export["parity"]
-    lost = parity["torch_r_precision"] - parity["onnx_r_precision"]
     return "## Export\n\n" + _table(
         {
             "precision": manifest["precision"],
             "lowest cosine with PyTorch, products": f"{parity['lowest_product']:.6f} ({parity['products']} compared)",
             "lowest cosine with PyTorch, texts": f"{parity['lowest_text']:.6f} ({parity['texts']} compared)",
             "R-precision of PyTorch on these products": f"{parity['torch_r_precision']:.2f}",
-            "R-precision of this bundle": f"{parity['onnx_r_precision']:.2f} ({lost:+.2f} points lost)",
+            "R-precision of this bundle": f"{parity['onnx_r_precision']:.2f} ({parity['lost']:+.2f} points lost)",
             "made": f"{export['created']}, clipita {export['clipita']}, torch {export['torch']}, "
             f"onnxruntime {export['onnxruntime']}, opset {export['opset']}",
         }

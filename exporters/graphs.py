@@ -11,8 +11,7 @@ towers' own space. Everything has unit length.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -61,7 +60,7 @@ class ProductGraph(nn.Module):
         attribute_ids: Tensor | None = None,
         attribute_weights: Tensor | None = None,
     ) -> tuple[Tensor, ...]:
-        """A batch as `clipita.runtime.encoders.assemble` makes it -> the outputs that `_output_names` lists."""
+        """A batch as `clipita.runtime.encoders.assemble` makes it, to the outputs of product.onnx."""
         features = self.model.product_features(
             pixels=pixels, has_image=has_image, title_ids=title_ids, has_title=has_title
         )
@@ -69,17 +68,9 @@ class ProductGraph(nn.Module):
         if attribute_ids is not None and known_attributes is not None and attribute_weights is not None:
             fresh = self.model.towers.encode_text(attribute_ids)
             features = replace(features, attributes=attribute_weights @ torch.cat([known_attributes, fresh]))
-        outputs = (self.model.product(features), self.model.zero_shot(features), fresh)
+        zero_shot = self.model.zero_shot(features) if self.model.has_zero_shot else None
+        outputs = (self.model.product(features), zero_shot, fresh)
         return tuple(output for output in outputs if output is not None)
-
-
-def _output_names(model: ClipIta) -> list[str]:
-    zero_shot = "T" in model.modalities or ("I" in model.modalities and model.towers.shared_space)
-    return [
-        "vector",
-        *(["features"] if zero_shot else []),
-        *(["attribute_features"] if "A" in model.modalities else []),
-    ]
 
 
 def export_text(model: ClipIta, file: Path) -> None:
@@ -96,10 +87,7 @@ def export_text(model: ClipIta, file: Path) -> None:
 def export_product(model: ClipIta, example: Mapping[str, Tensor], file: Path) -> None:
     """Write product.onnx.
 
-    Args:
-        model: in evaluation mode.
-        example: a batch of at least two products, two known attributes and three others, as `assemble` makes it.
-        file: where to.
+    The example is a batch of at least two products, two known attributes and three others, as `assemble` makes it.
 
     Raises:
         ExportError: a tower holds an operation that ONNX lacks.
@@ -115,13 +103,9 @@ def export_product(model: ClipIta, example: Mapping[str, Tensor], file: Path) ->
         "attribute_ids": {0: attributes, 1: _sequence(model, "attribute_length")},
         "attribute_weights": {0: batch, 1: torch.export.Dim.AUTO},  # known + attributes
     }
-    _export(
-        ProductGraph(model),
-        {name: example[name] for name in names},
-        {name: shapes[name] for name in names},
-        _output_names(model),
-        file,
-    )
+    inputs, shapes = {name: example[name] for name in names}, {name: shapes[name] for name in names}
+    outputs = ["vector"] + ["features"] * model.has_zero_shot + ["attribute_features"] * ("A" in model.modalities)
+    _export(ProductGraph(model), inputs, shapes, outputs, file)
 
 
 def _dim(name: str) -> Any:
@@ -141,7 +125,8 @@ def _export(
     outputs: list[str],
     file: Path,
 ) -> None:
-    with _quiet_exporter(), torch.no_grad():
+    # The exporter warns of its own internals.
+    with warnings.catch_warnings(action="ignore"), torch.no_grad():
         try:
             program = torch.onnx.export(
                 graph.eval(),
@@ -165,11 +150,8 @@ def _save(program: Any, file: Path) -> None:
     """Write the graph in one file, without the exporter's stack traces: they hold paths of this machine."""
     model = program.model
     model.metadata_props.clear()
-    for node in model.graph.all_nodes():
-        node.metadata_props.clear()
-        node.doc_string = None
-    for function in model.functions.values():
-        for node in function.all_nodes():
+    for graph in (model.graph, *model.functions.values()):
+        for node in graph.all_nodes():
             node.metadata_props.clear()
             node.doc_string = None
     try:
@@ -180,11 +162,3 @@ def _save(program: Any, file: Path) -> None:
         raise ExportError(
             f"{file.name} is larger than one ONNX file can be ({error}).", hint="Use smaller towers."
         ) from error
-
-
-@contextmanager
-def _quiet_exporter() -> Iterator[None]:
-    """The exporter warns of its own internals, which a user can do nothing about."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield

@@ -23,19 +23,13 @@ from clipita.runtime.preprocess import TextSpec
 
 MAX_OPSET, MAX_IR = 19, 9
 CHUNK_BYTES = 10_000_000
-"""What the plugin takes in one piece."""
+"""Most bytes that the plugin takes in one chunk."""
 
 
 def write_package(bundle: Bundle, target: Path, name: str | None = None) -> dict[str, Path]:
-    """Write the zip and the requests that register and deploy it.
+    """Write the zip `target`, and `<stem>.register.json` and `<stem>.deploy.txt` beside it; returns the three files.
 
-    Args:
-        bundle: whose text encoder to package.
-        target: the zip's file; `<stem>.register.json` and `<stem>.deploy.txt` come beside it.
-        name: the model's name in the cluster; default: the bundle's.
-
-    Returns:
-        The files: zip, register, deploy.
+    The model's name in the cluster is by default the bundle's.
 
     Raises:
         ExportError: the graph is newer than the cluster's onnxruntime, or the disk refuses.

@@ -1,4 +1,4 @@
-"""The gate of every export: vectors and rankings must be PyTorch's, on real products and on every category name."""
+"""The gate of every export: vectors and rankings must equal PyTorch's on real products and all category names."""
 
 from __future__ import annotations
 
@@ -25,36 +25,18 @@ Vectors = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Sample:
-    """A real product: its picture stripped, and itself ready for the encoder."""
+    """A real product without its image, and its input for the encoder."""
 
     product: Product
     prepared: ProductInput
 
 
 @dataclass(frozen=True)
-class Demands:
-    """What an export must reach.
-
-    Attributes:
-        cosine: lowest cosine of a product's or a category name's vectors.
-        lost: most points of R-precision that may be lost against PyTorch.
-    """
-
-    cosine: float
-    lost: float
-
-
-@dataclass(frozen=True)
 class Parity:
-    """How well a bundle agrees with its model.
+    """How well a bundle agrees with its model: products and texts compared, their lowest cosines, and R-precision.
 
-    Attributes:
-        products: how many real products were compared.
-        lowest_product: their lowest cosine, products without image, title or attributes included.
-        texts: how many category names were compared.
-        lowest_text: their lowest cosine.
-        torch_r_precision: of the categories of these products over these products, percent, by PyTorch's vectors.
-        onnx_r_precision: likewise by the bundle's.
+    R-precision is that of the products' own categories over these products, in percent. Among the products are some
+    without image, title or attributes.
     """
 
     products: int
@@ -81,7 +63,7 @@ def real_samples(catalogue: CatalogueFile, model: ClipIta, count: int) -> list[S
         try:
             prepared = prepare_product(product, model.modalities, model.towers.image_spec)
         except ProductError:
-            continue  # `clipita catalogue check` and the ingest report it; here only usable products matter
+            continue  # `clipita catalogue check` and the ingest report it
         samples.append(Sample(replace(product, image=None, extra={}), prepared))
         if len(samples) == count:
             break
@@ -111,17 +93,13 @@ def with_gaps(samples: Sequence[Sample], modalities: str) -> list[tuple[str, Pro
     return gaps
 
 
-def compare(trained: TrainedModel, bundle: Bundle, samples: Sequence[Sample], demands: Demands) -> Parity:
+def compare(
+    trained: TrainedModel, bundle: Bundle, samples: Sequence[Sample], lowest_cosine: float, max_loss: float
+) -> Parity:
     """Encode the same products and category names both ways, and rank with both.
 
-    Args:
-        trained: the PyTorch side.
-        bundle: the ONNX side.
-        samples: real products.
-        demands: what must be reached.
-
     Raises:
-        ParityError: it is not; names the worst product or category, or the points lost.
+        ParityError: a cosine is too low (names the worst product or category) or R-precision drops too much.
     """
     compared = [(s.product.id, s.prepared) for s in samples] + with_gaps(samples, trained.model.modalities)
     encoder, pairs = ProductEncoder(bundle), []
@@ -129,17 +107,17 @@ def compare(trained: TrainedModel, bundle: Bundle, samples: Sequence[Sample], de
         batch = [item for _, item in compared[start : start + BATCH]]
         pairs.append((_torch_products(trained.model, batch), encoder.encode(batch)))
     products = _Both(*(np.concatenate(side) for side in zip(*pairs, strict=True)))
-    _demand(products.cosines, [f"product {name}" for name, _ in compared], demands.cosine)
+    _demand(products.cosines, [f"product {name}" for name, _ in compared], lowest_cosine)
     on_paths = {name for sample in samples for name in sample.product.category_path}
     names = sorted({path[-1] for path in trained.categories} | on_paths)
-    names += [f"something like {name.lower()}" for name in names[:64]]  # queries that no category's name is
+    names += [f"something like {name.lower()}" for name in names[:64]]  # queries that are not a category's name
     texts = _Both(_torch_texts(trained.model, names), TextEncoder(bundle).encode(names))
-    _demand(texts.cosines, [f"category {name}" for name in names], demands.cosine)
+    _demand(texts.cosines, [f"category {name}" for name in names], lowest_cosine)
     before, after = _r_precision(samples, names, products, texts)
-    if before - after > demands.lost:
+    if before - after > max_loss:
         raise ParityError(
             f"ONNX ranks worse than PyTorch: R-precision {after:.2f} against {before:.2f} on {len(samples)} products, "
-            f"at most {demands.lost} points may be lost. No bundle was written.",
+            f"at most {max_loss} points may be lost. No bundle was written.",
             hint="Choose another --precision, or allow more with --max-loss.",
         )
     return Parity(len(samples), float(products.cosines.min()), len(names), float(texts.cosines.min()), before, after)
@@ -186,7 +164,7 @@ def _torch_products(model: ClipIta, inputs: Sequence[ProductInput]) -> Vectors:
 
 @torch.no_grad()
 def _torch_texts(model: ClipIta, texts: Sequence[str]) -> Vectors:
-    # One text a batch: what serving pads must not matter.
+    # One text per batch: the padding of serving must not matter.
     vectors = [model.query(model.towers.encode_text(torch.from_numpy(model.towers.tokenizer([t])))) for t in texts]
     stacked: Vectors = torch.cat(vectors).numpy()
     return stacked
@@ -198,6 +176,6 @@ def _demand(cosines: npt.NDArray[np.float64], names: Sequence[str], lowest: floa
         failed = int((~(cosines >= lowest)).sum())
         raise ParityError(
             f"ONNX and PyTorch disagree on {failed} of {len(cosines)}: {names[worst]} has cosine {cosines[worst]:.6f}, "
-            f"at least {lowest} is demanded. No bundle was written.",
-            hint="Try another --precision; of fp32, please report the tower, torch's and onnxruntime's versions.",
+            f"at least {lowest} is required. No bundle was written.",
+            hint="Try another --precision; for fp32, report the tower and the versions of torch and onnxruntime.",
         )

@@ -22,7 +22,7 @@ from clipita.files import replacing
 Precision = Literal["fp32", "fp16", "int8"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 LOWEST_COSINE: Mapping[str, float] = {"fp16": 0.999, "int8": 0.9}
-"""Lowest cosine with PyTorch that every product must reach, below fp32; the loss in retrieval is bounded apart."""
+"""Lowest cosine with PyTorch that every product must reach, below fp32; the loss in retrieval has its own bound."""
 
 FP32_OPERATORS = ("LayerNormalization", "Softmax", "ReduceL2", "Clip", "Gelu", "Erf", "Div")
 """Stay in 32 bits within fp16: sums of squares and exponentials overflow 16 bits, and onnxruntime 1.32 dies of a
@@ -30,28 +30,17 @@ segmentation fault on a CPU when it optimises a graph that has them in 16 bits."
 
 
 def check_precision(name: str) -> None:
-    """Refuse a precision that the exporter does not have.
-
-    Raises:
-        ExportError: `name` is not in `PRECISIONS`.
-    """
+    """Raise ExportError unless the precision is in `PRECISIONS`."""
     if name not in PRECISIONS:
         raise ExportError(f"There is no precision {name}.", hint=f"Choose one of {', '.join(PRECISIONS)}.")
 
 
 def convert(file: Path, precision: str) -> None:
-    """Rewrite an fp32 graph in another precision, in place.
-
-    Args:
-        file: the ONNX file.
-        precision: one of `PRECISIONS`; fp32 changes nothing.
+    """Rewrite an fp32 graph in place, as fp16 or int8.
 
     Raises:
-        ExportError: there is no such precision, or the graph cannot be converted.
+        ExportError: the graph cannot be converted.
     """
-    check_precision(precision)
-    if precision == "fp32":
-        return
     with replacing(file) as draft, _quiet():
         try:
             (_to_fp16 if precision == "fp16" else _to_int8)(file, draft)
@@ -83,8 +72,7 @@ def _quiet() -> Iterator[None]:
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(action="ignore"):
             yield
     finally:
         logging.disable(level)

@@ -1,7 +1,6 @@
 """BM25 as Lucene computes it, over products held in memory: the baseline that every shop has already.
 
-With the `english` analyzer, which is the strong one: a plain analyzer finds no "shoe" under "shoes" and makes any
-model look better than it is.
+It uses the `english` analyzer: a plain one finds no "shoe" for "shoes", and a weak baseline flatters every model.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ import math
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -28,12 +26,6 @@ _EXACT_LENGTHS = 24
 _KEPT_BITS = 4
 
 
-@dataclass(frozen=True)
-class _Postings:
-    documents: npt.NDArray[np.int64]
-    frequencies: npt.NDArray[np.float32]
-
-
 class Bm25Index:
     """An inverted index over one field.
 
@@ -43,9 +35,6 @@ class Bm25Index:
     one shard without deleted documents.
 
     Reference: org.apache.lucene.search.similarities.BM25Similarity.
-
-    Args:
-        texts: one a document; None or "" where the field is missing.
     """
 
     def __init__(self, texts: Iterable[str | None]) -> None:
@@ -64,42 +53,34 @@ class Bm25Index:
         rounded = np.array([norm_length(length) for length in lengths], dtype=np.float64)
         self._length_factor = (K1 * (1 - B + B * rounded / average)).astype(np.float32)
         self._postings = {
-            term: _Postings(np.array(documents[term], np.int64), np.array(frequencies[term], np.float32))
-            for term in documents
+            term: (np.array(documents[term], np.int64), np.array(frequencies[term], np.float32)) for term in documents
         }
 
     def scores(self, query: str) -> Scores:
         """BM25 of every document, float32 [documents]; -inf where no term of the query occurs."""
         total = np.full(self.documents, -np.inf, dtype=np.float32)
         for term, times in Counter(analyze(query)).items():
-            postings = self._postings.get(term)
-            if postings is None:
+            if term not in self._postings:
                 continue
-            found = len(postings.documents)
-            idf = math.log(1 + (self.filled - found + 0.5) / (found + 0.5))
-            weight = np.float32(times * idf)
-            factor = self._length_factor[postings.documents]
-            gained = weight * (postings.frequencies / (postings.frequencies + factor))
-            before = total[postings.documents]
-            total[postings.documents] = np.where(np.isneginf(before), gained, before + gained)
+            documents, frequencies = self._postings[term]
+            idf = math.log(1 + (self.filled - len(documents) + 0.5) / (len(documents) + 0.5))
+            gained = np.float32(times * idf) * (frequencies / (frequencies + self._length_factor[documents]))
+            before = total[documents]
+            total[documents] = np.where(np.isneginf(before), gained, before + gained)
         return total
 
 
 class Bm25:
-    """BM25 over one or more fields of products; with several, a product has the score of its best field.
+    """BM25 over one or more fields of products; a product has the score of its best field (`best_fields`).
 
-    That is what a `multi_match` query of the default type `best_fields` does.
-
-    Args:
-        products: in the order in which scores are given.
-        fields: `title`, `attributes_text`, an attribute's name, or a column of the shop's own; `title^2` doubles a
-            field's score.
+    A field is `title`, `attributes_text`, an attribute's name, or a column of the shop's own; `title^2` doubles its
+    score.
 
     Attributes:
         empty_fields: fields in which no product has text.
 
     Raises:
-        ConfigError: a boost is no positive number.
+        ConfigError: a boost is not a positive number.
     """
 
     def __init__(self, products: Sequence[Product], fields: Sequence[str] = ("title",)) -> None:
@@ -120,7 +101,7 @@ class Bm25:
 
 
 def field_text(product: Product, name: str) -> str | None:
-    """What the index holds of a product in a text field, or None."""
+    """The product's text in a field of the index, or None."""
     if name == "title":
         return product.title
     if name == "attributes_text":
@@ -151,5 +132,7 @@ def _positive(boost: str, field: str) -> np.float32:
     except ValueError:
         value = math.nan
     if not value > 0 or math.isinf(value):
-        raise ConfigError(f"The search field {field!r} has a boost that is no positive number.", hint="Use name^2.5.")
+        raise ConfigError(
+            f"The search field {field!r} has a boost that is not a positive number.", hint="Use name^2.5."
+        )
     return np.float32(value)

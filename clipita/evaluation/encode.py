@@ -3,72 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from clipita.catalogue.product import CategoryPath, Product, Rejection
+from clipita.catalogue.product import Product, Rejection
 from clipita.catalogue.reader import CatalogueFile
 from clipita.errors import BundleError, ProductError
 from clipita.evaluation.protocol import Vectors
+from clipita.runtime import Bundle, ProductEncoder, TextEncoder
 
 BATCH = 64
 _THREADS = 8
 
 GAPS = {"image": "I", "title": "T", "attributes": "A"}
-"""What can be taken from all products, and the letter of the modality."""
-
-
-class Bundle(Protocol):
-    """What is asked of `clipita.runtime.Bundle`, which this room does not import: it runs without onnxruntime."""
-
-    @property
-    def fingerprint(self) -> str:
-        """Identifies the model."""
-
-    @property
-    def modalities(self) -> str:
-        """What a product's vector is made of."""
-
-    @property
-    def categories(self) -> list[CategoryPath]:
-        """The categories that training saw."""
-
-    @property
-    def zero_shot(self) -> bool:
-        """Whether the towers are pretrained."""
-
-
-class ProductEncoder(Protocol):
-    """What is asked of `clipita.runtime.ProductEncoder`."""
-
-    def prepare(self, product: Product) -> Any:
-        """Decode the picture and pick the texts."""
-
-    def encode(self, inputs: Sequence[Any]) -> Vectors:
-        """Unit vectors, float32 [len(inputs), dim]."""
-
-    def features(self, inputs: Sequence[Any]) -> Vectors:
-        """Zero-shot vectors, float32 [len(inputs), F]."""
-
-
-class TextEncoder(Protocol):
-    """What is asked of `clipita.runtime.TextEncoder`."""
-
-    def encode(self, texts: Sequence[str]) -> Vectors:
-        """Unit vectors, float32 [len(texts), dim]."""
-
-    def features(self, texts: Sequence[str]) -> Vectors:
-        """Zero-shot vectors, float32 [len(texts), F]."""
+"""Modalities that can be taken from all products, and their letters."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """A bundle with its encoders, under the name that the tables give it."""
+    """A bundle with its encoders; `name` is the system's name in tables."""
 
     name: str
     bundle: Bundle
@@ -81,11 +39,11 @@ class Evaluated:
     """The products that every system is measured on, sorted by id.
 
     Attributes:
-        products: without picture bytes, so that a large catalogue fits into memory.
-        vectors: one array a model, float32 [products, dim].
-        zero_shot: one array a model, float32 [products, F]; None where its towers were trained from scratch.
-        gaps: for what was taken from all products, one array a model, float32 [products, dim]; NaN where nothing was
-            left of a product, and None for a model that does not read it.
+        products: without image bytes, so that a large catalogue fits into memory.
+        vectors: one array per model, float32 [products, dim].
+        zero_shot: one array per model, float32 [products, F]; None where its towers were trained from scratch.
+        gaps: for each modality that was taken from all products, one array per model, float32 [products, dim]; NaN
+            where nothing is left of a product, and None for a model that does not read the modality.
     """
 
     products: list[Product]
@@ -105,30 +63,26 @@ def encode_catalogue(
 ) -> Evaluated:
     """Read a catalogue and encode it with all models at once.
 
-    A product that one model cannot encode (a broken picture) is left out for all systems, so that they are compared
-    on the same products.
-
-    Args:
-        catalogue: an opened catalogue.
-        models: none is fine: the lexical baseline needs no vectors.
-        kept_columns: columns of the shop's own that are kept in memory.
-        without: products are encoded once more for each of these: image, title or attributes taken from all of them.
-        on_reject: is called for every product that is left out.
-        on_products: is called with the number of products done since the last call.
+    A product that one model cannot encode (a broken image) is left out for all systems, so that they are compared on
+    the same products. For each modality in `without` all products are encoded once more, lacking it. Of the shop's own
+    columns only `kept_columns` stay in memory. `on_products` is called with the products done since the last call.
 
     Raises:
         CatalogueError: the file breaks off or is damaged half-way.
         BundleError: a model gives vectors that are not finite.
     """
     kept = set(kept_columns)
+    numbered = iter(catalogue.numbered_products(on_reject))
     products: list[Product] = []
     parts: list[list[Vectors]] = [[] for _ in models]
     zero_shot_parts: list[list[Vectors]] = [[] for _ in models]
     gap_parts: dict[str, list[list[Vectors]]] = {gap: [[] for _ in models] for gap in without}
     with ThreadPoolExecutor(_THREADS) as threads:
-        for chunk in _chunks(catalogue.numbered_products(on_reject), BATCH):
+        while chunk := list(islice(numbered, BATCH)):
             usable, inputs = _prepare(chunk, models, catalogue, on_reject, threads)
-            products.extend(_slim(product, kept) for product in usable)
+            for product in usable:
+                extra = {name: value for name, value in product.extra.items() if name in kept}
+                products.append(dataclasses.replace(product, image=None, extra=extra))
             if usable:
                 for index, model in enumerate(models):
                     parts[index].append(_finite(model.product.encode(inputs[index]), model))
@@ -174,7 +128,7 @@ def _prepare(
 
 
 def _encode_without(gap: str, products: Sequence[Product], model: Model, threads: Executor) -> Vectors:
-    """Vectors of products that lack a modality, float32 [products, dim]; NaN where nothing is left to go by."""
+    """Vectors of products without a modality, float32 [products, dim]; NaN where nothing is left to encode."""
     taken: dict[str, Any] = {gap: {} if gap == "attributes" else None}
 
     def prepare(product: Product) -> Any:
@@ -191,11 +145,6 @@ def _encode_without(gap: str, products: Sequence[Product], model: Model, threads
     return vectors
 
 
-def _slim(product: Product, kept: set[str]) -> Product:
-    extra = {name: value for name, value in product.extra.items() if name in kept}
-    return dataclasses.replace(product, image=None, extra=extra)
-
-
 def _finite(vectors: Vectors, model: Model) -> Vectors:
     if not np.isfinite(vectors).all():
         raise BundleError(
@@ -208,9 +157,3 @@ def _finite(vectors: Vectors, model: Model) -> Vectors:
 def _ordered(parts: list[Vectors], order: list[int]) -> Vectors:
     joined: Vectors = np.concatenate(parts) if parts else np.zeros((0, 1), dtype=np.float32)
     return joined[order]
-
-
-def _chunks(items: Iterable[tuple[int, Product]], size: int) -> Iterator[list[tuple[int, Product]]]:
-    iterator = iter(items)
-    while chunk := list(islice(iterator, size)):
-        yield chunk

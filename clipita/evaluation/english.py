@@ -1,4 +1,4 @@
-"""The `english` analyzer of OpenSearch, so that the offline baseline reads titles as the index does.
+"""The `english` analyzer of OpenSearch, with which the offline baseline reads titles as the index does.
 
 The chain is that of Lucene's EnglishAnalyzer: standard tokenizer, possessive filter, lower case, stop words, Porter
 stemmer.
@@ -72,14 +72,14 @@ def tokenize(text: str) -> list[str]:
 def stem(word: str) -> str:
     """Porter's stem of a lower-case word, as Lucene's PorterStemmer gives it.
 
-    Snowball's `porter` differs from it in four things that are made good here: words of two letters stay, double
+    Snowball's `porter` differs from it in four things that are corrected here: words of two letters stay, double
     consonants such as kk become single before `-ed` and `-ing` (`trekking`: `trek`), `-bli` becomes `-ble`, and
     `-logi` becomes `-log`.
     """
     if len(word) <= 2:
         return word
     doubled = _DOUBLED.match(word)
-    if doubled and _has_vowel(doubled["start"]):
+    if doubled and any(_vowels(doubled["start"])):
         word = doubled["start"] + doubled["consonant"]
     stemmed: str = _porter().stemWord(word)
     if stemmed.endswith("bli") and _measure_is_positive(stemmed[:-3]):
@@ -97,14 +97,9 @@ def _vowels(letters: str) -> list[bool]:
     return flags
 
 
-def _has_vowel(letters: str) -> bool:
-    return any(_vowels(letters))
-
-
 def _measure_is_positive(letters: str) -> bool:
     """Porter's m > 0: somewhere a consonant follows a vowel."""
-    flags = _vowels(letters)
-    return any(before and not after for before, after in itertools.pairwise(flags))
+    return any(before and not after for before, after in itertools.pairwise(_vowels(letters)))
 
 
 @lru_cache(maxsize=1)

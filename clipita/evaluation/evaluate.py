@@ -30,12 +30,12 @@ Progress = Callable[[str, int, int | None], None]
 
 @dataclass
 class Evaluation:
-    """What was measured.
+    """The result of an evaluation.
 
     Attributes:
         catalogue: the products.
         protocol: the queries, and which products are relevant.
-        models: that were measured.
+        models: those that were measured.
         search: whose fields BM25 reads.
         results: one per system.
         live: facts about the index that was measured; None without one.
@@ -97,7 +97,7 @@ class Evaluation:
             facts["Index"] = self.live["index"]
         facts["Made"] = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}, clipita {__version__}"
         page = html.Report(self.protocol, self.results, left, right, facts, self.warnings)
-        wanted, done = page.pictured(), itertools.count(1)
+        wanted, done = page.image_ids(), itertools.count(1)
         small, failed = thumbnails(self.catalogue, wanted, lambda: progress("Reading images", next(done), len(wanted)))
         if failed:
             self.warnings.append(

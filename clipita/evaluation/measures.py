@@ -18,16 +18,14 @@ def precision_at(hits: Hits, k: int) -> float:
 def average_precision_at(hits: Hits, relevant: int, k: int) -> float:
     """Precision at the rank of each relevant product among the first k, summed, divided by min(k, relevant).
 
-    So a perfect ranking has 1 however many products are relevant. (TREC's AP with a cut-off divides by `relevant`.)
+    A perfect ranking has 1 however many products are relevant. (TREC's AP with a cut-off divides by `relevant`.)
     """
     found = np.flatnonzero(hits[:k])
     return float((np.arange(1, len(found) + 1) / (found + 1)).sum()) / min(k, relevant)
 
 
-def r_precision(hits: Hits, relevant: int) -> float:
-    """Precision at the rank that equals the number of relevant products."""
-    return precision_at(hits, relevant)
-
+r_precision = precision_at
+"""Precision at the rank that equals the number of relevant products."""
 
 MEASURES: dict[str, Callable[[Hits, int], float]] = {
     "P@1": lambda hits, _: precision_at(hits, 1),
@@ -61,13 +59,7 @@ Values = npt.NDArray[np.float64]
 
 
 def bootstrap_interval(values: Values, confidence: float = 0.95, seed: int = 0) -> tuple[float, float]:
-    """Percentile bootstrap interval of the mean (Efron and Tibshirani 1993, chapter 13).
-
-    Args:
-        values: one a query, at least one.
-        confidence: share of the draws inside.
-        seed: of the draws.
-    """
+    """Percentile bootstrap interval of the mean (Efron and Tibshirani 1993, chapter 13)."""
     generator = np.random.default_rng(seed)
     means = np.concatenate(
         [
@@ -83,13 +75,8 @@ def bootstrap_interval(values: Values, confidence: float = 0.95, seed: int = 0) 
 def paired_p_value(left: Values, right: Values, seed: int = 0) -> float:
     """Fisher's two-sided paired randomisation test: how often chance alone makes a difference of means this large.
 
-    Under the null hypothesis the two systems are exchangeable on every query, so signs of differences are flipped at
-    random (Smucker et al., CIKM 2007).
-
-    Args:
-        left: one value a query.
-        right: of the same queries.
-        seed: of the draws.
+    Under the null hypothesis both systems are exchangeable on every query, so signs of differences are flipped at
+    random (Smucker et al., CIKM 2007). The arguments have one value per query.
 
     Raises:
         ValueError: the two are of different length.
@@ -107,7 +94,7 @@ def paired_p_value(left: Values, right: Values, seed: int = 0) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """P-values of a family of tests, adjusted so that none of them is called significant by mere number of tries.
+    """P-values of a family of tests, adjusted for their number.
 
     Reference: Holm, A simple sequentially rejective multiple test procedure, 1979.
     """

@@ -1,10 +1,11 @@
-"""What kind of mistake a wrong hit is: in another tree, or how far off in the same one.
+"""Kinds of wrong hits: in another tree, or how far off in the same one.
 
 Reference: Hendriksen et al., Extending CLIP for Category-to-image Retrieval in E-commerce, ECIR 2022, section 6.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,31 +19,8 @@ CONFUSIONS = 30
 """Pairs of categories that are listed."""
 
 
-@dataclass(frozen=True)
-class WrongHit:
-    """A hit that is not relevant to its query.
-
-    Attributes:
-        query: index of the query.
-        position: of the product.
-        asked: the query's node that lies nearest to the hit's category.
-        got: the product's category path; () where it has none.
-    """
-
-    query: int
-    position: int
-    asked: CategoryPath
-    got: CategoryPath
-
-    @property
-    def shared(self) -> int:
-        """Levels that both paths have in common from the root; 0 in another tree."""
-        return _shared(self.asked, self.got)
-
-    @property
-    def levels(self) -> int:
-        """How much deeper the hit's category lies than the one asked for; negative where it is shallower."""
-        return len(self.got) - len(self.asked)
+WrongHit = tuple[CategoryPath, CategoryPath]
+"""Of a hit that is not relevant: the query's node nearest to its category, and its category path, () for none."""
 
 
 @dataclass
@@ -50,14 +28,12 @@ class Errors:
     """A system's wrong hits, counted.
 
     Attributes:
-        hits: how many were looked at: the first min(10, relevant products) of each query, or fewer where fewer were
-            found.
-        right: relevant ones among them.
+        hits: the first min(10, relevant products) of each query, or fewer where fewer were found.
         other_tree: wrong ones below another root.
         no_category: wrong ones without any category.
-        levels: wrong ones of the same tree, by how much deeper they lie than the category asked for.
-        same_path: those of the same tree whose category lies above or below the one asked for.
-        confusions: (asked, got) to the number of wrong hits.
+        levels: wrong ones of the same tree, by how many levels deeper they are than the category asked for.
+        same_path: wrong ones of the same tree whose category is above or below the one asked for.
+        confusions: number of wrong hits by (asked, got).
     """
 
     hits: int = 0
@@ -66,7 +42,7 @@ class Errors:
     no_category: int = 0
     levels: Counter[int] = field(default_factory=Counter)
     same_path: int = 0
-    confusions: Counter[tuple[CategoryPath, CategoryPath]] = field(default_factory=Counter)
+    confusions: Counter[WrongHit] = field(default_factory=Counter)
 
     @property
     def wrong(self) -> int:
@@ -75,7 +51,7 @@ class Errors:
 
     @property
     def shallower(self) -> int:
-        """Wrong hits of the same tree that lie nearer to the root than the category asked for."""
+        """Wrong hits of the same tree nearer to the root than the category asked for."""
         return sum(count for levels, count in self.levels.items() if levels < 0)
 
     @property
@@ -85,7 +61,7 @@ class Errors:
 
     @property
     def deeper(self) -> int:
-        """Wrong hits of the same tree that lie farther from the root."""
+        """Wrong hits of the same tree farther from the root."""
         return sum(count for levels, count in self.levels.items() if levels > 0)
 
     def as_json(self) -> dict[str, Any]:
@@ -112,59 +88,49 @@ class Errors:
 
 
 def count_errors(protocol: TreeProtocol, result: SystemResult) -> Errors:
-    """Count a system's wrong hits by where they lie."""
+    """Count a system's wrong hits by where their categories are in the tree."""
     errors = Errors()
-    for hits in looked_at(protocol, result):
-        errors.hits += len(hits)
-        errors.right += sum(hit is None for hit in hits)
-        for hit in hits:
-            if hit is not None:
-                _add(errors, hit)
+    for hit in itertools.chain.from_iterable(looked_at(protocol, result)):
+        errors.hits += 1
+        if hit is None:
+            errors.right += 1
+            continue
+        errors.confusions[hit] += 1
+        asked, got = hit
+        shared = shared_levels(asked, got)
+        if not got:
+            errors.no_category += 1
+        elif not shared:
+            errors.other_tree += 1
+        else:
+            errors.levels[len(got) - len(asked)] += 1
+            errors.same_path += shared == min(len(asked), len(got))
     return errors
 
 
 def looked_at(protocol: TreeProtocol, result: SystemResult) -> Iterator[list[WrongHit | None]]:
     """For each query its first min(10, relevant products) hits, best first; None stands for a right one.
 
-    What a large category gets wrong would otherwise outweigh all small ones, and beyond as many hits as there are right
-    products every system must be wrong.
+    The limit keeps large categories from outweighing small ones, and beyond it every system must be wrong.
     """
-    for index, (query, ranking) in enumerate(zip(protocol.queries, result.rankings, strict=True)):
+    for query, ranking in zip(protocol.queries, result.rankings, strict=True):
         relevant = set(query.relevant.tolist())
-        first = (int(position) for position in ranking[: min(DEPTH, len(relevant))])
+        first = ranking[: min(DEPTH, len(relevant))].tolist()
         yield [
-            None
-            if position in relevant
-            else _wrong(index, position, query.paths, protocol.products[position].category_path)
+            None if position in relevant else _wrong(query.paths, protocol.products[position].category_path)
             for position in first
         ]
 
 
 def share(part: int, whole: int) -> float | None:
-    """Percent, or None of nothing."""
+    """Percent; None where `whole` is 0."""
     return round(100 * part / whole, 2) if whole else None
 
 
-def _wrong(index: int, position: int, nodes: Sequence[CategoryPath], got: CategoryPath) -> WrongHit:
-    nearest = max(nodes, key=lambda node: (_shared(node, got), -abs(len(node) - len(got))))
-    return WrongHit(index, position, nearest, got)
+def _wrong(nodes: Sequence[CategoryPath], got: CategoryPath) -> WrongHit:
+    return max(nodes, key=lambda node: (shared_levels(node, got), -abs(len(node) - len(got)))), got
 
 
-def _add(errors: Errors, hit: WrongHit) -> None:
-    if not hit.got:
-        errors.no_category += 1
-    elif not hit.shared:
-        errors.other_tree += 1
-    else:
-        errors.levels[hit.levels] += 1
-        errors.same_path += hit.shared == min(len(hit.asked), len(hit.got))
-    errors.confusions[hit.asked, hit.got] += 1
-
-
-def _shared(left: CategoryPath, right: CategoryPath) -> int:
-    count = 0
-    for ours, theirs in zip(left, right, strict=False):
-        if ours != theirs:
-            break
-        count += 1
-    return count
+def shared_levels(left: CategoryPath, right: CategoryPath) -> int:
+    """Levels that both paths have in common from the root; 0 in different trees."""
+    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(left, right, strict=False)))

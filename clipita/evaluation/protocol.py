@@ -3,7 +3,7 @@
 A product is relevant to every category on its path, so each node of the evaluated catalogue's tree is a query, from the
 roots (most general) to the leaves (most specific). The query is the category's name and nothing else. Nodes of one name
 in several branches are therefore ONE query, whose relevant products are those of any of them: no system that reads text
-could tell them apart, and asking twice would punish each for the other's products.
+can tell them apart.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class CategoryQuery:
 
 @dataclass(frozen=True)
 class System:
-    """What was measured.
+    """A system under test.
 
     Attributes:
         name: `bm25`, `zero-shot`, or the model's name (`clip-ita`).
@@ -74,7 +74,7 @@ class System:
 
     @property
     def label(self) -> str:
-        """A name for people: `clip-ita hybrid`; the modes lexical and vector go without saying."""
+        """A name for people, which shows the mode of hybrid systems only: `clip-ita hybrid`."""
         gap = f" without {self.without}" if self.without else ""
         return f"{self.name} {self.mode}{gap}" if self.mode == "hybrid" else f"{self.name}{gap}"
 
@@ -90,7 +90,7 @@ class SystemResult:
     """A system's rankings and measures.
 
     Attributes:
-        rankings: one a query; as deep as the query's `depth`, or less where the system found less.
+        rankings: one per query, as deep as the query's `depth` or less.
         measures: measure name to its values in percent, float64 [queries].
     """
 
@@ -108,10 +108,7 @@ class TreeProtocol:
     """The queries of a catalogue and their relevant products.
 
     Products are kept sorted by id: positions and the order of products with equal scores then depend neither on the
-    order of the file nor on the machine.
-
-    Args:
-        products: of the evaluated catalogue; those without a category are there to be confused with.
+    order of the file nor on the machine. Those without a category are distractors.
 
     Attributes:
         excluded: names of categories that training knows and no product is relevant to; filled by `select`.
@@ -137,7 +134,7 @@ class TreeProtocol:
         if not self.products:
             raise CatalogueError(
                 "The catalogue holds no usable product, so there is nothing to measure.",
-                hint="Its rows' faults are told by: clipita catalogue check FILE",
+                hint="See why with: clipita catalogue check FILE",
             )
         if not self.queries:
             raise CatalogueError(
@@ -146,23 +143,16 @@ class TreeProtocol:
             )
 
     def select(self, subset: Subset, known: Collection[str]) -> None:
-        """Ask only categories that training saw, or only those that it did not.
-
-        Args:
-            subset: `seen`, `unseen` or `all`; the latter keeps all queries, and `groups` then tells the two apart.
-            known: names of the categories that training saw.
+        """Ask only `seen` or `unseen` categories; with `all`, `groups` tells the two apart. `known` are the seen names.
 
         Raises:
             CatalogueError: no query is left.
         """
         self.subset = subset
         self._known = frozenset(known)
-        lacking = self._known - {query.text for query in self.queries}
+        self.excluded = [] if subset == "unseen" else sorted(self._known - {query.text for query in self.queries})
         if subset != "all":
-            wanted = subset == "seen"
-            self.queries = [query for query in self.queries if (query.text in self._known) == wanted]
-            lacking = lacking if wanted else frozenset()
-        self.excluded = sorted(lacking)
+            self.queries = [query for query in self.queries if self.is_seen(query) == (subset == "seen")]
         if not self.queries:
             raise CatalogueError(
                 f"None of the catalogue's categories is {subset} by the model's training.",
@@ -174,11 +164,7 @@ class TreeProtocol:
         return None if self._known is None else query.text in self._known
 
     def score(self, system: System, rankings: Sequence[Positions]) -> SystemResult:
-        """Measure a system's rankings, one for each of `queries`.
-
-        Raises:
-            ValueError: the number of rankings is not the number of queries.
-        """
+        """Measure a system's rankings, one per query."""
         rows = []
         relevant = np.zeros(len(self.ids), dtype=bool)
         for query, ranking in zip(self.queries, rankings, strict=True):
@@ -193,10 +179,8 @@ class TreeProtocol:
     ) -> list[Positions]:
         """Rank all products by inner product, exactly.
 
-        Args:
-            query_vectors: float32 [queries, D], in the order of `queries`.
-            product_vectors: float32 [products, D], in the order of `products`.
-            absent: bool [products], those that have no vector and are not found.
+        Vectors are float32 [queries, D] and [products, D] in the order of `queries` and `products`; `absent`, bool
+        [products], marks products without a vector, which are not found.
         """
         batch = max(1, _SCORES_AT_ONCE // max(1, len(product_vectors)))
 
@@ -213,15 +197,11 @@ class TreeProtocol:
         ]
 
     def rank_scores(self, score: Callable[[str], npt.NDArray[np.float32]]) -> list[Positions]:
-        """Rank all products by a function of the query's text.
-
-        Args:
-            score: gives float32 [products], in the order of `products`; -inf where a product is not found.
-        """
+        """Rank all products by a function of the query's text: float32 [products], -inf where one is not found."""
         return [top(score(query.text), query.depth) for query in self.queries]
 
     def groups(self) -> dict[str, list[int]]:
-        """Indices of queries by level, the paper's most general and most specific ones named as such."""
+        """Indices of queries by level, and of leaves; with a model, also of seen and unseen categories."""
         groups: dict[str, list[int]] = {}
         for level in sorted({query.level for query in self.queries}):
             name = "general (level 1, roots)" if level == 1 else f"level {level}"
@@ -230,8 +210,8 @@ class TreeProtocol:
         if leaves:
             groups["specific (leaves)"] = leaves
         if self._known is not None and self.subset == "all":
-            for name, wanted in (("seen", True), ("unseen", False)):
-                chosen = [i for i, query in enumerate(self.queries) if (query.text in self._known) == wanted]
+            for name in ("seen", "unseen"):
+                chosen = [at for at, query in enumerate(self.queries) if self.is_seen(query) == (name == "seen")]
                 if chosen and len(chosen) < len(self.queries):
                     groups[name] = chosen
         return groups
@@ -241,7 +221,7 @@ def top(scores: npt.NDArray[np.float32], depth: int) -> Positions:
     """Positions of the highest scores, best first; equal scores in ascending position; -inf is not found.
 
     Raises:
-        ValueError: a score is NaN, which has no place in an order.
+        ValueError: a score is NaN.
     """
     if np.isnan(scores).any():
         raise ValueError("a score is not a number")

@@ -1,7 +1,7 @@
 """The evaluation report: one HTML file, query by query, two systems side by side, right and wrong hits marked.
 
-The file stands alone: no script, style or image is loaded from anywhere, and its content policy forbids it. This module
-says what is shown, as plain data; report.html says how.
+The file is self-contained: its content policy forbids to load scripts, styles or images. This module gathers what is
+shown as plain data; report.html renders it.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from typing import Any, TypeVar
 from clipita import templates
 from clipita.catalogue.product import CategoryPath
 from clipita.evaluation.measures import MEASURES, bootstrap_interval
-from clipita.evaluation.mistakes import count_errors, looked_at
+from clipita.evaluation.mistakes import count_errors, looked_at, shared_levels
 from clipita.evaluation.protocol import RELEVANCE, SystemResult, TreeProtocol
 from clipita.evaluation.summary import compare
 
 HITS = 8
-"""Hits that are shown of each system."""
+"""Hits shown per system."""
 MAX_QUERIES = 300
 """Queries whose hits are shown; of a larger tree those with the largest gains and losses."""
 GAIN = "mAP@10"
@@ -46,12 +46,9 @@ class Report:
     """What a report shows.
 
     Attributes:
-        protocol: the queries.
-        results: all systems, for the tables.
         left: the system in the left column, which is the baseline.
         right: the system beside it; the same as `left` where only one was measured.
         facts: label and text, for the head of the page.
-        warnings: what a reader must know, in sentences.
     """
 
     protocol: TreeProtocol
@@ -89,8 +86,8 @@ class Report:
         worst = sorted(by_size, key=lambda index: values[index])
         return best[:SHOWN], worst[:SHOWN], improved[:SHOWN]
 
-    def pictured(self) -> list[str]:
-        """Ids of the products whose images the report needs, each once, in the order of their first appearance."""
+    def image_ids(self) -> list[str]:
+        """Ids of the products whose images are shown, each once, in the order of their first appearance."""
         shown = self.shown()
         below = (
             int(position)
@@ -109,11 +106,7 @@ class Report:
 
 
 def choose_pair(results: Sequence[SystemResult]) -> tuple[SystemResult, SystemResult]:
-    """The two systems to set side by side: live BM25 and hybrid, or else offline BM25 and the first trained model.
-
-    Args:
-        results: at least one, in the order of measuring.
-    """
+    """The two systems to compare: live BM25 and hybrid, or else offline BM25 and the first trained model."""
     results = [result for result in results if result.system.without is None]
     by_kind = {(result.system.mode, result.system.where): result for result in reversed(results)}
     live = by_kind.get(("lexical", "live"))
@@ -126,15 +119,10 @@ def choose_pair(results: Sequence[SystemResult]) -> tuple[SystemResult, SystemRe
 
 
 def render(report: Report, thumbnails: Mapping[str, bytes]) -> str:
-    """The page.
-
-    Args:
-        report: what to show.
-        thumbnails: product id to a small JPEG; a product without one gets a placeholder.
-    """
+    """The page; thumbnails map product ids to small JPEGs, and a product without one gets a placeholder."""
     script = files("clipita.evaluation").joinpath("report.js").read_text(encoding="utf-8")
-    pictured = [product_id for product_id in report.pictured() if product_id in thumbnails]
-    classes = {product_id: f"p{number}" for number, product_id in enumerate(pictured)}
+    with_image = [product_id for product_id in report.image_ids() if product_id in thumbnails]
+    classes = {product_id: f"p{number}" for number, product_id in enumerate(with_image)}
     protocol, results, right = report.protocol, report.results, report.right
     groups = protocol.groups()
     gains = [report.gain(index) for index in range(len(protocol.queries))]
@@ -145,14 +133,16 @@ def render(report: Report, thumbnails: Mapping[str, bytes]) -> str:
             "report": report,
             "script": script,
             "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-            "images": {classes[name]: base64.b64encode(thumbnails[name]).decode() for name in pictured},
+            "images": {classes[name]: base64.b64encode(thumbnails[name]).decode() for name in with_image},
             "pixel": PIXEL,
             "hits": HITS,
             "relevance": RELEVANCE,
             "measures": list(MEASURES),
             "summary": _means(results, list(MEASURES), lambda result, name: result.mean(name)),
             "intervals": [bootstrap_interval(result.measures["R-precision"]) for result in results],
-            "comparisons": _comparisons(results),
+            "comparisons": compare(results),
+            "systems": {result.system.key: result.system for result in results},
+            "significant": SIGNIFICANT,
             "groups": groups,
             "by_group": _means(results, list(groups), lambda result, name: result.mean("R-precision", groups[name])),
             "highlights": _highlights(report, classes),
@@ -187,24 +177,6 @@ def _means(
     ]
 
 
-def _comparisons(results: Sequence[SystemResult]) -> list[dict[str, Any]]:
-    """Every pair of systems: difference, interval, and how likely chance alone gives as much."""
-    whole = [result for result in results if result.system.without is None]
-    systems = {result.system.key: result.system for result in whole}
-    return [
-        {
-            "left": systems[pair["left"]],
-            "right": systems[pair["right"]],
-            "difference": pair["difference"],
-            "interval": pair["difference 95%"],
-            "p": pair["p"],
-            "holm": pair["p (Holm)"],
-            "significant": pair["p (Holm)"] < SIGNIFICANT,
-        }
-        for pair in compare(whole)
-    ]
-
-
 def _highlights(report: Report, classes: Mapping[str, str]) -> list[dict[str, Any]]:
     """The best, the worst and, beside a baseline, the most improved categories, with their first hits."""
     values = report.right.measures["R-precision"]
@@ -232,10 +204,13 @@ def _hits(
 ) -> list[dict[str, Any]]:
     """The first hits of a query; `image` is the class of a product's image, or None."""
     relevant = set(protocol.queries[index].relevant.tolist())
-    found = [(position, protocol.products[position]) for position in result.rankings[index][:count].tolist()]
     return [
-        {"product": product, "right": position in relevant, "image": classes.get(product.id)}
-        for position, product in found
+        {
+            "product": protocol.products[position],
+            "right": position in relevant,
+            "image": classes.get(protocol.ids[position]),
+        }
+        for position in result.rankings[index][:count].tolist()
     ]
 
 
@@ -250,9 +225,12 @@ def _queries(report: Report, classes: Mapping[str, str]) -> list[dict[str, Any]]
             "left": float(report.left.measures[GAIN][index]),
             "right": float(report.right.measures[GAIN][index]),
             "columns": [
-                (result, float(result.measures["R-precision"][index]), hits)
+                (
+                    result,
+                    float(result.measures["R-precision"][index]),
+                    _hits(report.protocol, result, index, HITS, classes),
+                )
                 for result in pair
-                for hits in [_hits(report.protocol, result, index, HITS, classes)]
             ]
             if index in shown
             else None,
@@ -262,19 +240,19 @@ def _queries(report: Report, classes: Mapping[str, str]) -> list[dict[str, Any]]
 
 
 def _confusion_map(protocol: TreeProtocol, result: SystemResult) -> dict[str, Any]:
-    """Asked categories against those of their wrong hits, both cut to two levels, ordered and ruled by tree."""
+    """Asked categories against those of their wrong hits, both cut to two levels, ordered by tree."""
     depth = 2 if len({path[:2] for query in protocol.queries for path in query.paths}) <= MAP_SIZE else 1
     wrong: dict[CategoryPath, Counter[CategoryPath]] = {}
     looked: Counter[CategoryPath] = Counter()
     right: Counter[CategoryPath] = Counter()
     for query, hits in zip(protocol.queries, looked_at(protocol, result), strict=True):
         for hit in hits:
-            row = (hit.asked if hit else query.paths[0])[:depth]
+            row = (hit[0] if hit else query.paths[0])[:depth]
             looked[row] += 1
             if hit is None:
                 right[row] += 1
             else:
-                wrong.setdefault(row, Counter())[hit.got[:depth]] += 1
+                wrong.setdefault(row, Counter())[hit[1][:depth]] += 1
     rows = sorted(row for row in looked if wrong.get(row))
     columns = sorted({got for row in rows for got in wrong[row] if got != row})
     edges = _edges(columns)
@@ -305,9 +283,9 @@ def _edges(paths: Sequence[CategoryPath]) -> list[str]:
 
 
 def _relation(asked: CategoryPath, got: CategoryPath) -> str:
-    shared = next((at for at, (a, b) in enumerate(zip(asked, got, strict=False)) if a != b), min(len(asked), len(got)))
+    shared = shared_levels(asked, got)
     if not got:
-        return "which the catalogue put nowhere"
+        return "the product has no category"
     if not shared:
         return f"another tree ({got[0]})"
     if shared == len(got):

@@ -23,29 +23,25 @@ COUNTING = (
 
 def row(result: SystemResult, subset: str = "all", chosen: Sequence[int] | None = None) -> dict[str, Any]:
     """One line of the table: the system and its mean measures in percent, over all queries or a subset's indices."""
-    count = len(result.rankings) if chosen is None else len(chosen)
+    chosen = range(len(result.rankings)) if chosen is None else chosen
+    values = result.measures["R-precision"][list(chosen)]
     return {
-        "system": result.system.name,
-        "mode": result.system.mode,
-        "where": result.system.where,
-        "without": result.system.without,
+        **_names(result),
         "subset": subset,
-        "queries": count,
+        "queries": len(chosen),
         **{name: round(result.mean(name, chosen), _DIGITS) for name in MEASURES},
-        INTERVAL: [round(bound, _DIGITS) for bound in _interval(result, chosen)],
+        INTERVAL: [round(bound, _DIGITS) for bound in bootstrap_interval(values)],
         "model": result.system.model,
-        "key": result.system.key,
     }
 
 
 def as_json(protocol: TreeProtocol, results: Sequence[SystemResult]) -> dict[str, Any]:
-    """Everything that was measured, as JSON can hold it.
+    """All results as plain data.
 
     Returns:
-        rows (one a system), groups (a group of queries, such as the roots, to its rows), queries (one a category name,
-        with R-precision and AP@10 under each system's `key`), comparisons (every pair of systems; see `compare`),
-        errors (what kind of mistakes each system makes; see `mistakes`), excluded (categories that were not asked),
-        relevance (how it is counted), products.
+        rows (one per system), groups (rows by group of queries, such as the roots), queries (one per category name,
+        with R-precision and AP@10 under each system's `key`), comparisons (see `compare`), errors (see `mistakes`),
+        excluded (categories without relevant products), relevance (how it is counted), products.
     """
     return {
         "rows": [row(result, protocol.subset) | _loss(result, results) for result in results],
@@ -53,7 +49,7 @@ def as_json(protocol: TreeProtocol, results: Sequence[SystemResult]) -> dict[str
             name: [row(result, name, chosen) for result in results] for name, chosen in protocol.groups().items()
         },
         "queries": list(_queries(protocol, results)),
-        "comparisons": compare([result for result in results if result.system.without is None]),
+        "comparisons": compare(results),
         "errors": [_names(result) | count_errors(protocol, result).as_json() for result in results],
         "excluded": {"without relevant products": len(protocol.excluded), "names": protocol.excluded},
         "relevance": f"{RELEVANCE} {COUNTING}",
@@ -62,14 +58,14 @@ def as_json(protocol: TreeProtocol, results: Sequence[SystemResult]) -> dict[str
 
 
 def compare(results: Sequence[SystemResult], measure: str = "R-precision") -> list[dict[str, Any]]:
-    """Every pair of systems on the same queries.
+    """Every pair of systems on the same queries, without those measured on products that lack a modality.
 
     Returns:
         For each pair: the keys `left` and `right`, the `difference` of their means (right - left) with its bootstrap
         interval, the `p` of the paired randomisation test, and `p (Holm)`, adjusted for the number of pairs.
     """
     pairs: list[dict[str, Any]] = []
-    for left, right in itertools.combinations(results, 2):
+    for left, right in itertools.combinations([result for result in results if result.system.without is None], 2):
         ours, theirs = left.measures[measure], right.measures[measure]
         pairs.append(
             {
@@ -86,7 +82,7 @@ def compare(results: Sequence[SystemResult], measure: str = "R-precision") -> li
 
 
 def _loss(result: SystemResult, results: Sequence[SystemResult]) -> dict[str, float]:
-    """What a system loses where all products lack something."""
+    """The loss of a system where all products lack a modality."""
     if result.system.without is None:
         return {}
     whole = next(other for other in results if other.system == replace(result.system, without=None))
@@ -95,18 +91,8 @@ def _loss(result: SystemResult, results: Sequence[SystemResult]) -> dict[str, fl
 
 def _names(result: SystemResult) -> dict[str, Any]:
     system = result.system
-    return {
-        "system": system.name,
-        "mode": system.mode,
-        "where": system.where,
-        "without": system.without,
-        "key": system.key,
-    }
-
-
-def _interval(result: SystemResult, chosen: Sequence[int] | None) -> tuple[float, float]:
-    values = result.measures["R-precision"]
-    return bootstrap_interval(values if chosen is None else values[list(chosen)])
+    names = {name: getattr(system, name) for name in ("mode", "where", "without", "key")}
+    return {"system": system.name, **names}
 
 
 def _queries(protocol: TreeProtocol, results: Sequence[SystemResult]) -> Iterable[dict[str, Any]]:

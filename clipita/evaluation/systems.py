@@ -10,65 +10,60 @@ import numpy as np
 
 from clipita.evaluation.bm25 import Bm25
 from clipita.evaluation.encode import Evaluated, Model
-from clipita.evaluation.protocol import CategoryQuery, Positions, System, SystemResult, TreeProtocol, Vectors
+from clipita.evaluation.protocol import Positions, System, SystemResult, TreeProtocol, Vectors
 
 BM25 = "bm25"
 ZERO_SHOT = "zero-shot"
 
-Remark = Callable[[str], None]
+Warn = Callable[[str], None]
 
 
-def measure_bm25(protocol: TreeProtocol, fields: Sequence[str], remark: Remark) -> SystemResult:
+def measure_bm25(protocol: TreeProtocol, fields: Sequence[str], warn: Warn) -> SystemResult:
     """BM25 with the `english` analyzer over text fields.
 
     Raises:
-        ConfigError: a field's boost is no positive number.
+        ConfigError: a field's boost is not a positive number.
     """
     index = Bm25(protocol.products, fields)
     for name in index.empty_fields:
-        remark(f"bm25: no product has text in the field {name}, so it finds nothing there.")
+        warn(f"bm25: no product has text in the field {name}, so it finds nothing there.")
     return protocol.score(System(BM25, "lexical", "offline"), protocol.rank_scores(index.scores))
 
 
 def measure_models(
-    protocol: TreeProtocol, evaluated: Evaluated, models: Sequence[Model], remark: Remark
+    protocol: TreeProtocol, evaluated: Evaluated, models: Sequence[Model], warn: Warn
 ) -> Iterator[SystemResult]:
-    """First the pretrained towers without heads, then each trained model, then each as it fares on poorer products.
+    """First the pretrained towers without heads, then each trained model, then each on products without a modality.
 
     Models that share towers and modalities share their zero-shot row.
     """
     texts = [query.text for query in protocol.queries]
-    yield from _measure_zero_shot(protocol, evaluated, models, texts, remark)
+    yield from _measure_zero_shot(protocol, evaluated, models, texts, warn)
     for model, vectors in zip(models, evaluated.vectors, strict=True):
         system = System(model.name, "vector", "offline", model.bundle.fingerprint)
         yield protocol.score(system, protocol.rank_vectors(model.text.encode(texts), vectors))
     for gap, arrays in evaluated.gaps.items():
         for model, lacking in zip(models, arrays, strict=True):
             if lacking is None:
-                remark(f"{model.name} does not read the {gap} of a product, so there is no row without.")
+                warn(f"{model.name} does not read the {gap} of a product, so there is no row without.")
                 continue
-            yield _measure_gap(protocol, model, gap, lacking, texts, remark)
-
-
-def _measure_gap(
-    protocol: TreeProtocol, model: Model, gap: str, vectors: Vectors, texts: list[str], remark: Remark
-) -> SystemResult:
-    empty = np.isnan(vectors[:, 0])
-    if empty.any():
-        remark(f"{model.name}: nothing is left of {int(empty.sum()):,} products without {gap}; they are not found.")
-    system = System(model.name, "vector", "offline", model.bundle.fingerprint, gap)
-    rankings = protocol.rank_vectors(model.text.encode(texts), np.nan_to_num(vectors), empty)
-    return protocol.score(system, rankings)
+            empty = np.isnan(lacking[:, 0])
+            if empty.any():
+                count = int(empty.sum())
+                warn(f"{model.name}: nothing is left of {count:,} products without {gap}; they are not found.")
+            system = System(model.name, "vector", "offline", model.bundle.fingerprint, gap)
+            rankings = protocol.rank_vectors(model.text.encode(texts), np.nan_to_num(lacking), empty)
+            yield protocol.score(system, rankings)
 
 
 def _measure_zero_shot(
-    protocol: TreeProtocol, evaluated: Evaluated, models: Sequence[Model], texts: list[str], remark: Remark
+    protocol: TreeProtocol, evaluated: Evaluated, models: Sequence[Model], texts: list[str], warn: Warn
 ) -> Iterator[SystemResult]:
     distinct: list[tuple[Model, Vectors]] = []
     for model, vectors in zip(models, evaluated.zero_shot, strict=True):
         if vectors is None:
-            remark(f"{model.name}: its towers were trained from scratch, so there is no zero-shot row for it.")
-        elif not any(_same(vectors, other) for _, other in distinct):
+            warn(f"{model.name}: its towers were trained from scratch, so there is no zero-shot row for it.")
+        elif not any(vectors.shape == other.shape and np.allclose(vectors, other, atol=1e-5) for _, other in distinct):
             distinct.append((model, vectors))
     for model, vectors in distinct:
         name = ZERO_SHOT if len(distinct) == 1 else f"{ZERO_SHOT} ({model.name})"
@@ -76,21 +71,17 @@ def _measure_zero_shot(
         yield protocol.score(system, protocol.rank_vectors(model.text.features(texts), vectors))
 
 
-def _same(first: Vectors, second: Vectors) -> bool:
-    return first.shape == second.shape and np.allclose(first, second, atol=1e-5)
-
-
 Mode = Literal["lexical", "vector", "hybrid"]
 MODES: tuple[Mode, ...] = ("lexical", "vector", "hybrid")
 
 MAX_DEPTH = 10_000
-"""`index.max_result_window` as shipped: no search gives more hits."""
+"""The default of `index.max_result_window`: no search returns more hits."""
 
 _MARGIN = 1.5
 
 
 class Ranker(Protocol):
-    """What is asked of `clipita.opensearch.ProductSearch`."""
+    """The part of `clipita.opensearch.ProductSearch` that `rank_live` uses."""
 
     def rank(self, query: str, *, mode: Mode, depth: int) -> Sequence[str]:
         """Product ids, best first; `depth` is the number of hits and the k of the k-NN part."""
@@ -101,10 +92,10 @@ class LiveRanking:
     """Rankings of one mode.
 
     Attributes:
-        rankings: one a query.
-        dropped: hits that are not in the evaluated catalogue and were taken out, over all queries.
-        truncated: names of queries whose relevant products outnumber what a search can return, so that their
-            R-precision is a lower bound.
+        rankings: one per query.
+        dropped: hits that were taken out because the evaluated catalogue lacks them, over all queries.
+        truncated: names of queries with more relevant products than a search returns; their R-precision is a lower
+            bound.
     """
 
     rankings: list[Positions] = field(repr=False)
@@ -121,18 +112,11 @@ def rank_live(
     least_depth: int,
     on_query: Callable[[], None] = lambda: None,
 ) -> LiveRanking:
-    """Ask the index all queries.
+    """Ask the index, which holds `indexed` documents, all queries.
 
-    A search goes as deep as the measures need, and deeper where the index holds products that the evaluated catalogue
-    lacks: those are dropped, and the ranking is asked again at twice the depth when too little is left.
-
-    Args:
-        protocol: the queries.
-        ranker: the index.
-        mode: how it searches.
-        indexed: documents in the index.
-        least_depth: the smallest depth, which is the k that the shop searches with.
-        on_query: is called after each query.
+    A search goes as deep as the measures need (at least `least_depth`, the k that the shop searches with), and deeper
+    where the index holds products that the evaluated catalogue lacks: those are dropped, and the query is repeated at
+    twice the depth when too few are left.
     """
     share = max(1.0, indexed / max(1, len(protocol.ids)))
     rankings: list[Positions] = []
@@ -146,13 +130,9 @@ def rank_live(
             if len(found) >= query.depth or len(ids) < depth or depth == MAX_DEPTH:
                 break
             depth = min(MAX_DEPTH, 2 * depth)
-        if _is_cut(query, len(found), len(ids)):
+        if len(ids) >= MAX_DEPTH and len(found) < len(query.relevant):
             truncated.append(query.text)
         dropped += len(ids) - len(found)
         rankings.append(found[: query.depth])
         on_query()
     return LiveRanking(rankings, dropped, truncated)
-
-
-def _is_cut(query: CategoryQuery, found: int, returned: int) -> bool:
-    return returned >= MAX_DEPTH and found < len(query.relevant)

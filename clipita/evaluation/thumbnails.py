@@ -1,4 +1,4 @@
-"""Small pictures for the report."""
+"""Small images for the report."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from clipita.catalogue.images.decode import load_image
-from clipita.catalogue.product import ImageSource, Rejection
+from clipita.catalogue.product import ImageSource
 from clipita.catalogue.reader import CatalogueFile
 from clipita.errors import ImageError
 
@@ -18,54 +18,47 @@ _THREADS = 8
 
 
 def thumbnail(source: ImageSource) -> bytes:
-    """A JPEG whose sides are at most `SIDE` pixels; smaller pictures keep their size.
+    """A JPEG whose sides are at most `SIDE` pixels; smaller images keep their size.
 
     Raises:
-        ImageError: the picture cannot be read.
+        ImageError: the image cannot be read.
     """
-    picture = load_image(source)
-    picture.thumbnail((SIDE, SIDE))
+    image = load_image(source)
+    image.thumbnail((SIDE, SIDE))
     stream = io.BytesIO()
-    picture.save(stream, "JPEG", quality=QUALITY, optimize=True)
+    image.save(stream, "JPEG", quality=QUALITY, optimize=True)
     return stream.getvalue()
 
 
 def thumbnails(
-    catalogue: CatalogueFile, wanted: Collection[str], on_picture: Callable[[], None] = lambda: None
+    catalogue: CatalogueFile, wanted: Collection[str], on_image: Callable[[], None] = lambda: None
 ) -> tuple[Mapping[str, bytes], list[str]]:
-    """Read the catalogue once more, for the pictures of some products.
+    """Read the catalogue once more, for the images of some products.
 
     Returns:
-        Product id to JPEG, without those that have no picture; and the ids whose picture could not be read.
+        Product id to JPEG, without those that have no image; and the ids whose image cannot be read.
 
     Raises:
         CatalogueError: the file breaks off or is damaged half-way.
     """
     ids = set(wanted)
+    # Rejected rows were reported when the catalogue was read for measuring.
+    products = catalogue.products(lambda _: None)
+    sources = {product.id: product.image for product in products if product.id in ids and product.image is not None}
+
+    def attempt(source: ImageSource) -> bytes | None:
+        try:
+            return thumbnail(source)
+        except ImageError:
+            return None
+
     made: dict[str, bytes] = {}
     failed: list[str] = []
-    sources = (
-        (product.id, product.image)
-        for product in catalogue.products(_known_already)
-        if product.id in ids and product.image is not None
-    )
     with ThreadPoolExecutor(_THREADS) as threads:
-        for product_id, jpeg in threads.map(_attempt, sources):
+        for product_id, jpeg in zip(sources, threads.map(attempt, sources.values()), strict=True):
             if jpeg is None:
                 failed.append(product_id)
             else:
                 made[product_id] = jpeg
-            on_picture()
+            on_image()
     return made, failed
-
-
-def _known_already(_: Rejection) -> None:
-    """Bad rows were reported when the catalogue was read for measuring."""
-
-
-def _attempt(item: tuple[str, ImageSource]) -> tuple[str, bytes | None]:
-    product_id, source = item
-    try:
-        return product_id, thumbnail(source)
-    except ImageError:
-        return product_id, None

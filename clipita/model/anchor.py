@@ -1,9 +1,8 @@
 """The anchor: a linear map in closed form that makes the text tower's own space tell categories apart.
 
-Titles of one category differ in brand, colour and size; these directions say nothing about the category, and a
-pretrained tower gives them much room. The anchor whitens the space by the covariance WITHIN categories, each category
-counting the same, so that such directions shrink. It is linear and knows no category by name, so it serves categories
-that training never saw as well as those it did.
+Titles of one category differ in brand, colour and size; these directions say nothing about the category, and take much
+of a pretrained tower's space. The anchor whitens the space by the covariance WITHIN categories, each of equal weight,
+so that such directions shrink. It is linear and depends on no single category, so it also serves unseen ones.
 """
 
 from __future__ import annotations
@@ -12,18 +11,11 @@ import torch
 from torch import Tensor, nn
 
 SHRINKAGE = 0.3
-"""Share of the identity (at the mean eigenvalue) in the covariance: fewer titles than dimensions are no harm."""
+"""Share of the identity (at the mean eigenvalue) in the covariance, for fewer titles than dimensions."""
 
 
 class Anchor(nn.Module):
-    """Text features into the anchored space.
-
-    Until `fit` was called it is the identity, cut or padded to `dim`.
-
-    Args:
-        text_dim: length F of a text feature.
-        dim: length D of an anchored vector.
-    """
+    """Text features of length F into the anchored space of length D; before `fit` the identity, cut or padded."""
 
     title_mean: Tensor
     name_mean: Tensor
@@ -36,17 +28,12 @@ class Anchor(nn.Module):
         self.register_buffer("matrix", torch.eye(text_dim, dim))
 
     def fit(self, titles: Tensor, classes: Tensor, names: Tensor) -> None:
-        """Compute the map.
-
-        Args:
-            titles: [N, F] features of products with a title.
-            classes: int64 [N], a product's most specific category.
-            names: [C, F] features of the categories' names.
-        """
+        """Compute the map from titles' features [N, F], their classes, int64 [N], and names' features [C, F]."""
         self.title_mean.copy_(titles.mean(dim=0))
         self.name_mean.copy_(names.mean(dim=0))
         means, share = _class_means(titles, classes)
-        whitening = _inverse_root(_shrunk(_scatter(titles - means[classes], share[classes])))
+        values, vectors = torch.linalg.eigh(_shrunk(_scatter(titles - means[classes], share[classes])))
+        whitening = vectors @ torch.diag(values.rsqrt()) @ vectors.T
         centred = (titles - self.title_mean) @ whitening
         # Rotated, so that an anchor shorter than a feature leaves out what matters least.
         _, rotation = torch.linalg.eigh(_scatter(centred, share[classes]))
@@ -78,12 +65,6 @@ def _scatter(rows: Tensor, weights: Tensor) -> Tensor:
 
 def _shrunk(covariance: Tensor) -> Tensor:
     identity = torch.eye(len(covariance), dtype=covariance.dtype)
-    # A catalogue whose titles never vary within a category has no covariance; the identity then leaves all as it is.
+    # A catalogue whose titles never vary within a category has no covariance; the identity changes nothing.
     level = covariance.diagonal().mean().clamp(min=1e-6)
     return (1 - SHRINKAGE) * covariance + SHRINKAGE * level * identity
-
-
-def _inverse_root(matrix: Tensor) -> Tensor:
-    values, vectors = torch.linalg.eigh(matrix)
-    root: Tensor = vectors @ torch.diag(values.rsqrt()) @ vectors.T
-    return root

@@ -12,7 +12,7 @@ import torch
 from clipita.catalogue.product import CategoryPath
 from clipita.errors import CheckpointError
 from clipita.files import replacing
-from clipita.model.clip_ita import ClipIta, system_name
+from clipita.model.clip_ita import ClipIta
 from clipita.model.lora import Adapters, is_adapter
 from clipita.model.towers import Towers, TowerSource, build_towers
 
@@ -22,16 +22,14 @@ CHECKPOINT = "checkpoint.pt"
 
 @dataclass
 class TrainedModel:
-    """A model and what is known about its training.
+    """A model in evaluation mode, and facts about its training.
 
     Attributes:
-        model: in evaluation mode.
         categories: paths that training saw.
         metrics: validation figures of the kept epoch, percent.
         training: loss, epochs, seed, data and so on, for the manifest.
         learnt_towers: whether training changed the towers' weights.
-        pretrained_towers: whether the towers came with weights.
-        adapters: where they changed by low-rank adaptation, its updates, which the model's weights hold already.
+        adapters: updates of a low-rank adaptation, which the model's weights already include.
     """
 
     model: ClipIta
@@ -44,8 +42,8 @@ class TrainedModel:
 
     @property
     def name(self) -> str:
-        """The system's name in tables."""
-        return system_name(self.model.modalities)
+        """The system's name in tables: clip-i, clip-ia, clip-it, clip-ita."""
+        return f"clip-{self.model.modalities.lower()}"
 
 
 def learnt_state(model: ClipIta, *, learnt_towers: bool) -> dict[str, torch.Tensor]:
@@ -58,12 +56,18 @@ def learnt_state(model: ClipIta, *, learnt_towers: bool) -> dict[str, torch.Tens
 
 
 def save_checkpoint(trained: TrainedModel, file: Path) -> None:
-    """Write a model so that a kill leaves the old file or the new one, never half of one."""
+    """Write a model atomically."""
     model, adapters = trained.model, trained.adapters
+    # Hash of the weights that the towers must come with; None where the checkpoint holds them.
+    base = None
+    if adapters is not None:
+        base = adapters.base
+    elif not trained.learnt_towers:
+        base = model.towers.weights_hash()
     content = {
         "format": FORMAT,
         "source": asdict(model.towers.source),
-        "towers_hash": _base_hash(trained),
+        "towers_hash": base,
         "model": model.shape,
         "state": learnt_state(model, learnt_towers=trained.learnt_towers and adapters is None),
         "adapters": adapters and adapters.to_plain(),
@@ -107,11 +111,7 @@ def read_file(file: Path) -> dict[str, Any]:
 
 
 def load_run(run: Path, towers: Towers | None = None) -> TrainedModel:
-    """Read a run folder's model, its towers built anew from their source.
-
-    Args:
-        run: the folder that `clipita train` wrote.
-        towers: towers already built from the same source, to save the time.
+    """Read a run folder's model. Its towers are built from their source, unless they are given to save the time.
 
     Raises:
         CheckpointError: no model there, a broken one, or frozen towers whose weights changed since the training.
@@ -141,10 +141,3 @@ def load_run(run: Path, towers: Towers | None = None) -> TrainedModel:
         content["pretrained_towers"],
         adapters,
     )
-
-
-def _base_hash(trained: TrainedModel) -> str | None:
-    """Hash of the weights that the towers must come with; None where the checkpoint brings them."""
-    if trained.adapters is not None:
-        return trained.adapters.base
-    return None if trained.learnt_towers else trained.model.towers.weights_hash()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -21,7 +21,7 @@ HeadsKind = Literal["residual", "plain"]
 
 
 def parse_modalities(text: str) -> str:
-    """Bring a subset of I, A, T into its canonical order.
+    """A subset of I, T and A in canonical order.
 
     Raises:
         UsageError: empty, or with another letter.
@@ -33,11 +33,6 @@ def parse_modalities(text: str) -> str:
             hint="Use I (image), T (title) and A (attributes), alone or together: I, IA, IT, ITA, …",
         )
     return "".join(letter for letter in MODALITIES if letter in letters)
-
-
-def system_name(modalities: str) -> str:
-    """The paper's name of a variant: clip-i, clip-ia, clip-it, clip-ita."""
-    return f"clip-{modalities.lower()}"
 
 
 @dataclass(frozen=True)
@@ -59,19 +54,14 @@ class ProductFeatures:
         """The modalities at hand, in the order in which the head reads them: image, title, attributes."""
         return [part for part in (self.image, self.title, self.attributes) if part is not None]
 
+    def map(self, change: Callable[[Tensor], Tensor]) -> ProductFeatures:
+        """The same features with a function applied to each modality at hand."""
+        parts = (self.image, self.title, self.attributes)
+        return ProductFeatures(*(None if part is None else change(part) for part in parts))
+
 
 class ClipIta(nn.Module):
-    """Towers and what is learnt on top of them.
-
-    Args:
-        towers: the pretrained encoders.
-        modalities: which of image, title and attributes make a product's vector.
-        dim: length of the vector.
-        hidden: width of the heads' hidden layer.
-        dropout: in the heads, while training.
-        heads: `residual` (corrections of an anchor) or `plain` (the paper's).
-        known: texts that the residual heads' gate knows, and the names they stand for; see `ResidualHeads`.
-    """
+    """Towers with heads on top: `residual` (corrections of an anchor) or `plain` (the paper's)."""
 
     def __init__(
         self,
@@ -95,37 +85,26 @@ class ClipIta(nn.Module):
             self.heads = PlainHeads(towers.text_dim, sum(read), hidden, dim, dropout)
         start = ANCHORED_START_SCALE if heads == "residual" else START_SCALE
         self.hidden = hidden
-        self._cut = dim
+        self.dim = dim
         self.log_scale = nn.Parameter(torch.tensor(start).log())
 
-    @property
-    def dim(self) -> int:
-        """Length of the vector."""
-        return self._cut
-
     def truncate(self, dim: int) -> None:
-        """Give only the leading `dim` numbers of every vector, normalised again (Matryoshka representation).
+        """Cut every vector to its leading `dim` numbers, normalised again (Matryoshka representation).
 
         Raises:
             UsageError: the model's vectors are shorter.
         """
         if not 1 <= dim <= self.heads.dim:
             raise UsageError(f"Vectors of {self.heads.dim} dimensions cannot be cut to {dim}.")
-        self._cut = dim
+        self.dim = dim
 
     @property
     def shape(self) -> dict[str, Any]:
-        """What `__init__` needs beside the towers to build a model that takes this one's weights."""
-        residual = isinstance(self.heads, ResidualHeads)
-        return {
-            "modalities": self.modalities,
-            "dim": self.heads.dim,
-            "hidden": self.hidden,
-            "heads": "residual" if residual else "plain",
-            "known": [len(self.heads.known), len(self.heads.names)]
-            if isinstance(self.heads, ResidualHeads)
-            else [0, 0],
-        }
+        """Arguments of `__init__`, except the towers, for a model that takes this one's weights."""
+        shape = {"modalities": self.modalities, "dim": self.heads.dim, "hidden": self.hidden}
+        if isinstance(self.heads, ResidualHeads):
+            return shape | {"heads": "residual", "known": [len(self.heads.known), len(self.heads.names)]}
+        return shape | {"heads": "plain", "known": [0, 0]}
 
     @property
     def scale(self) -> Tensor:
@@ -134,11 +113,11 @@ class ClipIta(nn.Module):
 
     def query(self, text_features: Tensor) -> Tensor:
         """Unit vectors of queries: [B, text_dim] -> [B, dim]."""
-        return nn.functional.normalize(self.heads.query(text_features)[:, : self._cut], dim=-1)
+        return nn.functional.normalize(self.heads.query(text_features)[:, : self.dim], dim=-1)
 
     def product(self, features: ProductFeatures) -> Tensor:
         """Unit vectors of products: [B, dim]."""
-        vectors = self.heads.product(torch.cat(features.present, dim=-1))[:, : self._cut]
+        vectors = self.heads.product(torch.cat(features.present, dim=-1))[:, : self.dim]
         return nn.functional.normalize(vectors, dim=-1)
 
     def product_features(
@@ -170,30 +149,25 @@ class ClipIta(nn.Module):
             attributes = attribute_weights @ self.towers.encode_text(attribute_ids)
         return ProductFeatures(image, title, attributes)
 
-    def zero_shot(self, features: ProductFeatures) -> Tensor | None:
-        """Unit vectors of products in the towers' own space, or None where the model reads nothing that lies in it.
+    @property
+    def has_zero_shot(self) -> bool:
+        """Whether the model reads something in the space of the text tower."""
+        return "T" in self.modalities or ("I" in self.modalities and self.towers.shared_space)
+
+    def zero_shot(self, features: ProductFeatures) -> Tensor:
+        """Unit vectors of products in the towers' own space; requires `has_zero_shot`.
 
         The mean of the title's feature and, where images and texts share a space, the image's.
         """
-        parts = [features.title] if features.title is not None else []
-        if features.image is not None and self.towers.shared_space:
-            parts.append(features.image)
-        if not parts:
-            return None
-        return nn.functional.normalize(torch.stack(parts).sum(dim=0), dim=-1)
+        parts = [features.title, features.image if self.towers.shared_space else None]
+        return nn.functional.normalize(torch.stack([part for part in parts if part is not None]).sum(dim=0), dim=-1)
 
 
 def infonce_loss(products: Tensor, categories: Tensor, scale: Tensor, weight: float = 0.5) -> Tensor:
     """The paper's bidirectional InfoNCE (section 3.3): the i-th product belongs to the i-th category of the batch.
 
-    Args:
-        products: [B, D].
-        categories: [B, D]; a category may occur more than once, and then counts as a negative, as in the paper.
-        scale: factor of the cosines.
-        weight: share of the product-to-category direction (the paper's lambda).
-
-    Returns:
-        A scalar.
+    Both are [B, D]; a category that occurs more than once counts as a negative, as in the paper. `weight` is the share
+    of the product-to-category direction (the paper's lambda).
     """
     logits = scale * products @ categories.T
     target = torch.arange(len(products), device=products.device)
@@ -206,16 +180,8 @@ def tree_loss(products: Tensor, categories: Tensor, on_path: Tensor, scale: Tens
     """Each product against every category of the tree, all nodes of its path positive; and the transpose.
 
     The first term is the log-softmax over categories, averaged over the nodes of the product's path. The second is
-    the log-softmax over the batch's products for each category that occurs, averaged over its products.
-
-    Args:
-        products: [B, D].
-        categories: [C, D], the whole tree.
-        on_path: bool [B, C].
-        scale: factor of the cosines.
-
-    Returns:
-        A scalar.
+    the log-softmax over the batch's products for each category that occurs, averaged over its products. Products are
+    [B, D], categories (the whole tree) [C, D], `on_path` bool [B, C].
     """
     logits = scale * products @ categories.T
     positive = on_path.to(logits.dtype)
@@ -227,17 +193,9 @@ def tree_loss(products: Tensor, categories: Tensor, on_path: Tensor, scale: Tens
 
 
 def distillation_loss(taught: Tensor, learnt: Tensor, temperature: float) -> Tensor:
-    """Kullback-Leibler divergence of learnt cosines from taught ones, over products and over queries.
+    """Kullback-Leibler divergence of learnt cosines from taught ones, both [Q, B]; the mean over both directions.
 
-    Queries need no label, so it keeps in place what the labels say nothing about.
-
-    Args:
-        taught: [Q, B] cosines of queries and products in the space to keep.
-        learnt: [Q, B] the same pairs in the space that is learning.
-        temperature: of the softmax over either side.
-
-    Returns:
-        A scalar, the mean of both directions.
+    Queries need no label, so this preserves what the labels say nothing about.
     """
     taught, learnt = taught / temperature, learnt / temperature
     directions = [

@@ -13,47 +13,27 @@ from torch import Tensor, nn
 from clipita.model.anchor import Anchor
 
 GATE_START = 0.78
-"""Cosine to the nearest known category name from which a query moves from the anchor towards what was learnt."""
+"""Cosine to the nearest known category name above which a query moves from the anchor to the learnt vectors."""
 GATE_SHARPNESS = 50.0
 """Inverse temperature of the attention over known texts."""
-
-
 START_SCALE = 20.0
 MAX_SCALE = 100.0
 IMAGE_DIM = 256
 """Directions of an image feature that the residual heads read: more cost time and gain nothing."""
 
 
-def mlp_head(inputs: int, hidden: int, dim: int, dropout: float) -> nn.Sequential:
-    """The paper's non-linear head (section 3.2: an MLP with GELU); cosine similarity follows, so no output norm.
-
-    Args:
-        inputs: length of the (concatenated) tower features.
-        hidden: width of the hidden layer.
-        dim: length of the vector.
-        dropout: share of hidden units dropped in training.
-    """
-    return nn.Sequential(
-        nn.Linear(inputs, hidden), nn.GELU(), nn.LayerNorm(hidden), nn.Dropout(dropout), nn.Linear(hidden, dim)
-    )
+def _mlp(inputs: int, hidden: int, dim: int, dropout: float, *norm: nn.Module) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(inputs, hidden), nn.GELU(), *norm, nn.Dropout(dropout), nn.Linear(hidden, dim))
 
 
 class PlainHeads(nn.Module):
-    """The paper's two heads, which forget the space that the towers came with.
-
-    Args:
-        text_dim: length of a text feature.
-        product_dim: length of the concatenated product features.
-        hidden: width of the hidden layers.
-        dim: length of the vectors.
-        dropout: in training.
-    """
+    """The paper's two heads (section 3.2: MLPs with GELU), which do not keep the towers' own space."""
 
     def __init__(self, text_dim: int, product_dim: int, hidden: int, dim: int, dropout: float) -> None:
         super().__init__()
         self.dim = dim
-        self.query_head = mlp_head(text_dim, hidden, dim, dropout)
-        self.product_head = mlp_head(product_dim, hidden, dim, dropout)
+        self.query_head = _mlp(text_dim, hidden, dim, dropout, nn.LayerNorm(hidden))
+        self.product_head = _mlp(product_dim, hidden, dim, dropout, nn.LayerNorm(hidden))
 
     def query(self, texts: Tensor) -> Tensor:
         """[B, text_dim] -> [B, dim]."""
@@ -71,16 +51,11 @@ class ResidualHeads(nn.Module):
 
     Product: anchor(title) + MLP(all parts); without a title another MLP's output alone. Category: anchor(name) +
     W anchor(name) + a vector of its own. Any query: near a text that stands for a known category (its name, or the
-    name as people type it) it becomes that category's vector; far from all of them it stays as the anchor has it, since
+    name as people type it) it becomes that category's vector; far from all of them it keeps the anchor's, since
     nothing was learnt there. The product's vector does not depend on that gate, so it costs nothing in the index.
 
-    Args:
-        text_dim: length F of a text feature.
-        widths: lengths of the image, title and attributes features; 0 for what the model does not read.
-        hidden: width of the MLPs.
-        dim: length D of the vectors.
-        dropout: in training.
-        known: how many texts the gate knows (K), and for how many names they stand (C).
+    `widths` are the lengths of the image, title and attributes features, 0 for what the model does not read; `known`
+    are the numbers of texts that the gate knows (K) and of names that they stand for (C).
     """
 
     image_map: Tensor
@@ -128,13 +103,10 @@ class ResidualHeads(nn.Module):
 
     @torch.no_grad()
     def fit(self, titles: Tensor | None, images: Tensor | None, classes: Tensor, names: Tensor) -> None:
-        """Compute what has a closed form: the anchor, and the directions in which pictures differ most.
+        """Compute what has a closed form: the anchor, and the directions in which images differ most.
 
-        Args:
-            titles: [N, F], rows of zeros where there is none.
-            images: [N, image_dim], likewise.
-            classes: int64 [N], a product's most specific category.
-            names: [C, F] features of the category names.
+        Titles [N, F] and images [N, image_dim] are zero rows where there is none; `classes`, int64 [N], are the
+        products' most specific categories, and `names` [C, F] the features of the category names.
         """
         if titles is not None:
             has_title = titles.abs().sum(dim=1) > 0
@@ -147,21 +119,19 @@ class ResidualHeads(nn.Module):
     def know(self, names: Tensor, variants: Tensor, owners: Tensor) -> None:
         """Set what the gate knows.
 
-        Args:
-            names: [C, F] features of the category names.
-            variants: [K, F] features of texts that stand for them, the names themselves among them.
-            owners: int64 [K], the position of each text's name.
+        Features of the category names [C, F], of the texts that stand for them (the names included) [K, F], and the
+        position of each text's name, int64 [K].
         """
         self.names.copy_(self.anchor.query(names))
         self.known.copy_(self.anchor.query(variants))
         self.owners.copy_(owners)
 
     def categories(self, texts: Tensor) -> Tensor:
-        """Vectors of all known categories, from any texts that stand for them in order: [C, F] -> [C, D]."""
+        """Vectors of all known categories, from one text for each, in order: [C, F] -> [C, D]."""
         return self._correct(self.anchor.query(texts)) + self.own
 
     def free_query(self, texts: Tensor) -> Tensor:
-        """Vectors of texts as what was learnt has them, the gate wide open: [B, F] -> [B, D]."""
+        """Vectors of texts without the gate: [B, F] -> [B, D]."""
         return self._correct(self.anchor.query(texts))
 
     def query(self, texts: Tensor) -> Tensor:
@@ -197,14 +167,10 @@ class ResidualHeads(nn.Module):
 
     @torch.no_grad()
     def rotate(self, products: Tensor, weights: Tensor, phrases: Tensor | None) -> None:
-        """Turn the space so that leading numbers keep as much as they can of products, categories and other words.
+        """Rotate the space so that the leading numbers keep as much as possible of products, categories and words.
 
-        Cosines of whole vectors stay what they are; those of vectors that are cut stay as near as a cut allows.
-
-        Args:
-            products: [N, D] unit vectors before the rotation.
-            weights: [N], of sum 1.
-            phrases: [P, F] features of words that are no category.
+        Cosines of whole vectors do not change. Products are unit vectors [N, D] before the rotation with weights [N] of
+        sum 1, phrases [P, F] the features of words that are no category.
         """
         scatter = (products * weights[:, None]).T @ products
         others = [self._correct(self.names) + self.own]
@@ -220,7 +186,3 @@ class ResidualHeads(nn.Module):
     def _correct(self, anchored: Tensor) -> Tensor:
         corrected: Tensor = self.correction(anchored)
         return anchored + corrected
-
-
-def _mlp(inputs: int, hidden: int, dim: int, dropout: float) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(inputs, hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, dim))

@@ -1,8 +1,8 @@
 """Low-rank adaptation of the towers: Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", ICLR 2022.
 
-A weight W that stays as it came is read as W + alpha / rank * up @ down (section 4.1 of the paper); down and up are
-learnt. They sit on the weight itself and not on the layer's output: open_clip's towers read weights past their layers
-(packed attention, the attention pooling of its ResNets), where a changed layer would never be called.
+A frozen weight W is read as W + alpha / rank * up @ down (section 4.1 of the paper); down and up are learnt. They
+change the weight and not the layer's output: open_clip's towers read weights without calling their layers (packed
+attention, the attention pooling of its ResNets).
 """
 
 from __future__ import annotations
@@ -24,13 +24,9 @@ PACKED = ("in_proj_weight", "qkv.weight")
 
 
 class LowRank(nn.Module):
-    """What is added to one weight. It starts at zero, so that training starts at the towers as they came.
+    """The update of one weight, [rows, columns] or a 1x1 convolution's [rows, columns, 1, 1]; it starts at zero.
 
-    Args:
-        weight: [rows, columns], or a 1x1 convolution's [rows, columns, 1, 1].
-        rank: of each block's update, at most.
-        alpha: the update counts alpha / rank times.
-        blocks: equal parts of the rows with an update of their own.
+    The rows are divided into equal blocks, each with an update of at most `rank`, which counts alpha / rank times.
     """
 
     def __init__(self, weight: Tensor, rank: int, alpha: float, blocks: int) -> None:
@@ -49,13 +45,9 @@ class LowRank(nn.Module):
 
 @dataclass(frozen=True)
 class Adapters:
-    """What low-rank adaptation learnt, apart from the weights that it is added to.
+    """Learnt updates: down [blocks, rank, columns] and up [blocks, rows, rank] of each adapted weight, by its name.
 
-    Attributes:
-        rank: of the updates.
-        alpha: an update counts alpha / rank times.
-        base: SHA-256 of the towers' weights below them.
-        updates: down [blocks, rank, columns] and up [blocks, rows, rank] of each adapted weight, by its name.
+    `base` is the SHA-256 of the towers' weights below them.
     """
 
     rank: int
@@ -65,7 +57,7 @@ class Adapters:
 
     @torch.no_grad()
     def merge(self, towers: Towers) -> None:
-        """Add the updates to the towers' weights, which are ordinary ones afterwards and cost what they always did."""
+        """Add the updates to the towers' weights."""
         for name, (down, up) in self.updates.items():
             weight = towers.get_parameter(name)
             weight.add_(low_rank_update(down, up, self.alpha / self.rank, weight))
@@ -111,18 +103,12 @@ def install(towers: Towers, rank: int, alpha: float) -> None:
 
 
 def remove(towers: Towers, rank: int, alpha: float) -> Adapters:
-    """Take the adapters off; the towers are those that came.
-
-    Args:
-        towers: after `install`.
-        rank: as installed.
-        alpha: as installed.
-    """
+    """Take the adapters off, which restores the towers; rank and alpha are those of `install`."""
     updates = {}
     for path, module in list(towers.named_modules()):
-        if not isinstance(module, nn.Module) or not parametrize.is_parametrized(module):
+        if not parametrize.is_parametrized(module):
             continue
-        for name, (adapter,) in list(module.parametrizations.items()):  # type: ignore[operator,union-attr]
+        for name, (adapter,) in list(module.parametrizations.items()):
             updates[f"{path}.{name}"] = (adapter.down.detach().clone(), adapter.up.detach().clone())
             parametrize.remove_parametrizations(module, name, leave_parametrized=False)
     return Adapters(rank, alpha, towers.weights_hash(), updates)
@@ -138,11 +124,8 @@ def _adaptable(towers: Towers) -> Iterator[tuple[nn.Module, str, int]]:
     for path, module in towers.named_modules():
         if isinstance(module, nn.MultiheadAttention):
             names = [name for name in ATTENTION_WEIGHTS if getattr(module, name, None) is not None]
-        elif isinstance(module, nn.Linear) or (
-            isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1) and module.groups == 1
-        ):
-            names = ["weight"]
         else:
-            names = []
+            pointwise = isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1) and module.groups == 1
+            names = ["weight"] if pointwise or isinstance(module, nn.Linear) else []
         for name in names:
             yield module, name, 3 if f"{path}.{name}".endswith(PACKED) else 1

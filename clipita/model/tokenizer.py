@@ -12,15 +12,12 @@ CLIP_PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 
 
 def convert_tokenizer(tokenizer: Any, context_length: int, *, ignores_padding: bool) -> Tokenizer:
-    """Turn an open_clip tokenizer into one that needs `tokenizers` alone.
+    """Convert an open_clip tokenizer into one that needs `tokenizers` alone.
 
-    Args:
-        tokenizer: open_clip's SimpleTokenizer or HFTokenizer.
-        context_length: the most tokens the text tower takes.
-        ignores_padding: whether the tower's output does not depend on padding, so that batches may be cut short.
+    Where the tower's output does not depend on padding (`ignores_padding`), batches are not padded to the full context.
 
     Raises:
-        TrainingError: a kind of tokenizer that has no equal in the `tokenizers` library.
+        TrainingError: the `tokenizers` library has no equivalent.
     """
     from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
 

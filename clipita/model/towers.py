@@ -34,7 +34,7 @@ _UNREACHABLE = ("Failed to download", "cannot find the requested files", "couldn
 
 @dataclass(frozen=True)
 class TowerSource:
-    """Where towers come from; enough to build them again.
+    """Where towers come from.
 
     Attributes:
         tower: open_clip model name, or a schema such as `local-dir:` or `hf-hub:`.
@@ -64,7 +64,12 @@ class TowerSource:
                 f"{model.tower_config} is not an open_clip model config: it has no vision_cfg.",
                 hint="See open_clip's model_configs/*.json for the layout.",
             )
-        _resolve_folders(content.get("model_cfg", content)["text_cfg"], model.tower_config.parent)
+        text = content.get("model_cfg", content)["text_cfg"]
+        for key in ("hf_model_name", "hf_tokenizer_name"):
+            # Hugging Face folders are relative to the config file; hub names stay.
+            folder = model.tower_config.parent / str(text.get(key, ""))
+            if key in text and folder.is_dir():
+                text[key] = str(folder.resolve())
         # A tag belongs to a built-in model; beside a config file only a checkpoint makes sense.
         checkpoint = model.pretrained if model.pretrained and Path(model.pretrained).is_file() else None
         return cls(model.tower_config.stem, checkpoint, content)
@@ -81,24 +86,8 @@ class TowerSource:
         return ":" in self.tower and self.config is None
 
 
-def _resolve_folders(text_config: dict[str, Any], base: Path) -> None:
-    """Make Hugging Face folders that stand relative to the config file absolute; hub names stay."""
-    for key in ("hf_model_name", "hf_tokenizer_name"):
-        folder = base / str(text_config.get(key, ""))
-        if key in text_config and folder.is_dir():
-            text_config[key] = str(folder.resolve())
-
-
 class Towers(nn.Module):
-    """An image and a text encoder with everything that belongs to them.
-
-    Attributes:
-        source: where they came from.
-        image_dim: length of an image feature.
-        text_dim: length of a text feature.
-        image_spec: how pictures are prepared.
-        tokenizer: how texts are prepared.
-    """
+    """An image and a text encoder with their preprocessing; `image_dim` and `text_dim` are the features' lengths."""
 
     image_mean: Tensor
     image_std: Tensor
@@ -106,7 +95,7 @@ class Towers(nn.Module):
     def __init__(self, model: Any, source: TowerSource, tokenizer: Tokenizer, image_spec: ImageSpec) -> None:
         super().__init__()
         self.source = source
-        # Pictures arrive as [B, H, W, 3]; convolutions that keep this order run up to twice as fast on a CPU.
+        # Images arrive as [B, H, W, 3]; convolutions that keep this order run up to twice as fast on a CPU.
         self.image = model.visual.to(memory_format=torch.channels_last)
         self.text = model.text
         self.tokenizer = tokenizer
@@ -115,7 +104,8 @@ class Towers(nn.Module):
         self.register_buffer("image_std", torch.tensor(image_spec.std), persistent=False)
         self.eval()
         with torch.no_grad():
-            self.image_dim = self.encode_image(_blank(image_spec)).shape[1]
+            blank = torch.zeros((1, image_spec.height, image_spec.width, 3), dtype=torch.uint8)
+            self.image_dim = self.encode_image(blank).shape[1]
             self.text_dim = self.encode_text(torch.from_numpy(tokenizer(["a"]))).shape[1]
 
     @property
@@ -124,30 +114,19 @@ class Towers(nn.Module):
         return self.image_dim == self.text_dim and (self.source.pretrained is not None or self.source.is_schema)
 
     def encode_image(self, pixels: Tensor) -> Tensor:
-        """Unit features of pictures.
+        """Unit features of images: uint8 [B, H, W, 3] -> float32 [B, image_dim].
 
-        Args:
-            pixels: uint8 [B, H, W, 3]; scaling and normalisation happen here, hence inside the exported graph.
-
-        Returns:
-            float32 [B, image_dim].
+        Scaling and normalisation happen here, hence inside the exported graph.
         """
         scaled = (pixels.to(torch.float32) / 255.0 - self.image_mean) / self.image_std
         return nn.functional.normalize(self.image(scaled.permute(0, 3, 1, 2)), dim=-1)
 
     def encode_text(self, ids: Tensor) -> Tensor:
-        """Unit features of texts.
-
-        Args:
-            ids: int64 [B, L], L up to the context length.
-
-        Returns:
-            float32 [B, text_dim].
-        """
+        """Unit features of texts: int64 [B, L], L up to the context length -> float32 [B, text_dim]."""
         return nn.functional.normalize(text_forward(self.text, ids), dim=-1)
 
     def weights_hash(self) -> str:
-        """SHA-256 over all weights, 64 hex digits: tells whether features made earlier still hold."""
+        """SHA-256 over all weights, 64 hex digits: tells whether cached features are valid."""
         digest = hashlib.sha256()
         for name, value in sorted(self.state_dict().items()):
             digest.update(name.encode())
@@ -156,11 +135,7 @@ class Towers(nn.Module):
 
 
 def build_towers(source: TowerSource, seed: int = 0) -> Towers:
-    """Create the towers and load their weights.
-
-    Args:
-        source: what to build.
-        seed: for weights that no checkpoint gives.
+    """Create the towers and load their weights; the seed is for weights that no checkpoint holds.
 
     Raises:
         TrainingError: the name is unknown, or the weights cannot be loaded.
@@ -181,9 +156,8 @@ def build_towers(source: TowerSource, seed: int = 0) -> Towers:
             raise _not_built(source, error) from error
     if not hasattr(model, "text"):
         raise TrainingError(f"The tower {source.tower} has no separate text encoder.")
-    converted = convert_tokenizer(
-        tokenizer, _context_length(tokenizer, model), ignores_padding=_ignores_padding(model.text)
-    )
+    length = int(min(tokenizer.context_length, model.text.context_length or tokenizer.context_length))
+    converted = convert_tokenizer(tokenizer, length, ignores_padding=_ignores_padding(model.text))
     return Towers(model, source, converted, _image_spec(open_clip.get_model_preprocess_cfg(model)))
 
 
@@ -192,7 +166,7 @@ def _not_built(source: TowerSource, error: Exception) -> TrainingError:
         weights = f"The weights {source.pretrained} of {source.tower}" if source.pretrained else source.tower
         return TrainingError(
             f"{weights} cannot be downloaded: the model hub does not answer, and they are not in its cache.",
-            hint="The first use of a name needs the hub. Without it, name weights that lie here: --pretrained FILE, or "
+            hint="The first use of a name needs the hub. Without it, name local weights: --pretrained FILE, or "
             "--tower local-dir:/path.",
         )
     return TrainingError(
@@ -203,7 +177,7 @@ def _not_built(source: TowerSource, error: Exception) -> TrainingError:
 
 @contextmanager
 def _quiet_libraries() -> Iterator[None]:
-    """Keep the libraries' remarks, progress bars and second tellings of an error that they raise off our stderr."""
+    """Keep the libraries' notes, progress bars and copies of the errors that they raise off stderr."""
     from transformers.utils import logging as transformers_logging
 
     verbosity, level = transformers_logging.get_verbosity(), logging.root.manager.disable
@@ -222,14 +196,8 @@ def text_forward(tower: nn.Module, ids: Tensor) -> Tensor:
     """A text tower's output, without the padding that the batch does not need.
 
     open_clip's TextTransformer takes the full context only. Its causal mask and its pooling at the end-of-text token
-    make later positions irrelevant, so a shorter sequence gives the same result.
-
-    Args:
-        tower: any text tower of open_clip.
-        ids: int64 [B, L].
-
-    Returns:
-        float32 [B, F], not normalised.
+    make later positions irrelevant, so a shorter sequence gives the same result. int64 [B, L] -> float32 [B, F], not
+    normalised.
     """
     if not (isinstance(tower, TextTransformer) and _ignores_padding(tower)):
         output: Tensor = tower(ids)
@@ -260,7 +228,7 @@ def _ignores_padding(tower: nn.Module) -> bool:
 
 
 def _register(source: TowerSource, folder: Path) -> tuple[str, dict[str, Any] | None]:
-    """Make a config known to open_clip; gives the name to ask for and the preprocessing it brings."""
+    """Register a config with open_clip; returns the model's name and the config's preprocessing."""
     if source.config is None:
         return source.tower, None
     content = source.config
@@ -269,10 +237,6 @@ def _register(source: TowerSource, folder: Path) -> tuple[str, dict[str, Any] | 
     file.write_text(json.dumps(content.get("model_cfg", content)), encoding="utf-8")
     open_clip.add_model_config(file)
     return file.stem, content.get("preprocess_cfg")
-
-
-def _context_length(tokenizer: Any, model: Any) -> int:
-    return int(min(tokenizer.context_length, model.text.context_length or tokenizer.context_length))
 
 
 def _image_spec(preprocess: dict[str, Any]) -> ImageSpec:
@@ -287,7 +251,3 @@ def _image_spec(preprocess: dict[str, Any]) -> ImageSpec:
         mean=tuple(preprocess["mean"]),
         std=tuple(preprocess["std"]),
     )
-
-
-def _blank(spec: ImageSpec) -> Tensor:
-    return torch.zeros((1, spec.height, spec.width, 3), dtype=torch.uint8)

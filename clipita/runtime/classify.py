@@ -14,7 +14,7 @@ from clipita.runtime.bundle import Bundle
 from clipita.runtime.encoders import TextEncoder
 
 SCALE = 100.0
-"""Factor of the mean cosines before the softmax, by which confidences come true (docs/experiments.md).
+"""Factor of the mean cosines before the softmax that calibrates the confidences (docs/experiments.md).
 
 It is far above what the tree loss learns: only the last names of two siblings' paths differ, which the mean divides.
 """
@@ -24,12 +24,7 @@ Vectors = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Suggestion:
-    """A category path for a product.
-
-    Attributes:
-        path: from the root to a leaf.
-        confidence: its share of the softmax over all leaves, in [0, 1].
-    """
+    """A path from the root to a leaf; its confidence is the share of the softmax over all leaves, in [0, 1]."""
 
     path: CategoryPath
     confidence: float
@@ -38,21 +33,17 @@ class Suggestion:
 class Classifier:
     """Ranks the leaves of the tree that the model was trained on.
 
-    A leaf's score is the mean cosine of the product with the names on its path, which is what the tree loss raises.
-
-    Args:
-        bundle: the model.
-        text: its text encoder.
+    A leaf's score is the mean cosine of the product with the names on its path, which the tree loss maximises.
 
     Raises:
-        BundleError: the model knows no category.
+        BundleError: the model has no category.
     """
 
     def __init__(self, bundle: Bundle, text: TextEncoder) -> None:
         tree = CategoryTree(bundle.categories)
         self.leaves = [category.path for category in tree.categories if tree.is_leaf(category)]
         if not self.leaves:
-            raise BundleError(f"{bundle.path} knows no category.", hint="Export it again with: clipita export-onnx")
+            raise BundleError(f"{bundle.path} has no category.", hint="Export it again with: clipita export-onnx")
         names = sorted({name for path in self.leaves for name in path})
         column = {name: position for position, name in enumerate(names)}
         self._names = text.encode(names)
@@ -62,12 +53,7 @@ class Classifier:
                 self._paths[column[name], leaf] += 1 / len(path)
 
     def suggest(self, products: Vectors, count: int = 1) -> list[list[Suggestion]]:
-        """The likeliest paths of each product, best first.
-
-        Args:
-            products: unit vectors, float32 [B, D].
-            count: how many each gets.
-        """
+        """The `count` likeliest paths of each product, best first; products are unit vectors, float32 [B, D]."""
         logits = SCALE * (products @ self._names.T) @ self._paths
         shares = np.exp(logits - logits.max(axis=1, keepdims=True))
         shares /= shares.sum(axis=1, keepdims=True)
@@ -81,15 +67,9 @@ class Classifier:
 def precision_and_recall(
     suggested: Sequence[Suggestion], actual: Sequence[CategoryPath], least_confidence: float
 ) -> tuple[float, float]:
-    """How far suggestions above a confidence can be trusted, and how many products get a right one.
+    """Precision and recall, in [0, 1], of the best suggestion per product against the products' own paths.
 
-    Args:
-        suggested: the best of each product.
-        actual: the same products' own paths.
-        least_confidence: below it, a suggestion counts as not made.
-
-    Returns:
-        Right suggestions among those made, and among all products; both in [0, 1], and 0 where none is made.
+    A suggestion below the least confidence counts as not made.
     """
     made = [
         (own, item.path) for own, item in zip(actual, suggested, strict=True) if item.confidence >= least_confidence

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from cachetools import LRUCache
 
 from clipita.catalogue.product import Product
 from clipita.errors import DeviceError, ProductError
@@ -20,6 +20,7 @@ from clipita.runtime.session import is_out_of_memory, open_session
 
 Vectors = npt.NDArray[np.float32]
 TEXT_BATCH = 64
+T = TypeVar("T")
 log = logging.getLogger("clipita.runtime")
 
 
@@ -60,38 +61,32 @@ class TextEncoder:
     def _run(self, texts: Sequence[str], output: str) -> Vectors:
         distinct = {text: position for position, text in enumerate(dict.fromkeys(texts))}
         if not distinct:
-            width = next(entry.shape[1] for entry in self._session.get_outputs() if entry.name == output)
-            return np.zeros((0, width), dtype=np.float32)
+            return _no_vectors(self._session, output)
         rows = self._tokenizer.rows(list(distinct))
         # Texts of like length share a batch, so that little of it is padding.
         order = sorted(range(len(rows)), key=lambda position: len(rows[position]))
-        parts, start = [], 0
-        while start < len(order):
-            batch = order[start : start + self._batch]
-            try:
-                ids = self._tokenizer.pad([rows[position] for position in batch])
-                parts.append(self._session.run([output], {"ids": ids})[0])
-            except Exception as error:  # onnxruntime's C++ classes share no public base
-                if not is_out_of_memory(error):
-                    raise
-                self._batch = _halved(len(batch), error)
-                continue
-            start += len(batch)
-        vectors = np.empty((len(rows), parts[0].shape[1]), dtype=np.float32)
-        vectors[order] = np.concatenate(parts)
+
+        def encode(batch: Sequence[int]) -> Vectors:
+            ids = self._tokenizer.pad([rows[position] for position in batch])
+            encoded: Vectors = self._session.run([output], {"ids": ids})[0]
+            return encoded
+
+        found, self._batch = _in_batches(order, self._batch, encode)
+        vectors = np.empty_like(found)
+        vectors[order] = found
         return vectors if len(distinct) == len(texts) else vectors[[distinct[text] for text in texts]]
 
 
 class ProductEncoder:
-    """Products to vectors. Each distinct attribute text is encoded once, as long as the cache remembers it.
+    """Products to vectors. Each distinct attribute text is encoded once while it is in the cache.
 
     Args:
         bundle: where the graph is.
         device: cpu, cuda, cuda:N or tensorrt.
-        cache: remembers attributes' features; one of its own by default. Share one among encoders of ONE bundle only.
+        cache: of attributes' features; by default a new one. Share one among encoders of ONE bundle only.
 
     Attributes:
-        largest_batch: the most products that fitted into the device's memory since one batch did not, or None.
+        largest_batch: the batch size that fits into the device's memory, once a larger one did not; else None.
 
     Raises:
         DeviceError: the device is not there.
@@ -108,10 +103,10 @@ class ProductEncoder:
         self._cache = FeatureCache() if cache is None else cache
 
     def prepare(self, product: Product) -> ProductInput:
-        """Decode and resize the picture and pick the texts; safe to call from several threads.
+        """Decode and resize the image and pick the texts; safe to call from several threads.
 
         Raises:
-            ImageError: the picture cannot be read.
+            ImageError: the image cannot be read.
             ProductError: the product has nothing that the model reads.
         """
         return prepare_product(product, self.bundle.modalities, self._image_spec)
@@ -119,7 +114,7 @@ class ProductEncoder:
     def encode(self, inputs: Sequence[ProductInput]) -> Vectors:
         """Unit vectors of one batch, float32 [len(inputs), dim].
 
-        A batch that does not fit into the device's memory is halved until it does, with a warning in the log.
+        A batch that does not fit into the device's memory is halved until it fits, with a warning in the log.
 
         Raises:
             DeviceError: not even one product fits.
@@ -140,20 +135,12 @@ class ProductEncoder:
 
     def _run(self, inputs: Sequence[ProductInput], output: str) -> Vectors:
         if not inputs:
-            width = next(entry.shape[1] for entry in self._session.get_outputs() if entry.name == output)
-            return np.zeros((0, width), dtype=np.float32)
-        parts, start = [], 0
-        while start < len(inputs):
-            batch = inputs[start : start + (self.largest_batch or len(inputs))]
-            try:
-                parts.append(self._run_batch(batch, output))
-            except Exception as error:  # onnxruntime's C++ classes share no public base
-                if not is_out_of_memory(error):
-                    raise
-                self.largest_batch = _halved(len(batch), error)
-                continue
-            start += len(batch)
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+            return _no_vectors(self._session, output)
+        size = self.largest_batch or len(inputs)
+        vectors, fitting = _in_batches(inputs, size, lambda batch: self._run_batch(batch, output))
+        if fitting < size:
+            self.largest_batch = fitting
+        return vectors
 
     def _run_batch(self, inputs: Sequence[ProductInput], output: str) -> Vectors:
         if "known_attributes" not in self._wanted:  # no attributes at all, or a bundle of schema 1
@@ -175,57 +162,61 @@ class ProductEncoder:
         return results
 
 
-def _halved(batch: int, error: Exception) -> int:
-    if batch == 1:
-        raise DeviceError(
-            f"The device's memory does not hold the model and one input: {error}",
-            hint="Free memory on the device, use another one, or export with --precision fp16.",
-        ) from error
-    log.warning("The device's memory does not hold a batch of %d: it goes on with %d.", batch, batch // 2)
-    return batch // 2
+def _no_vectors(session: Any, output: str) -> Vectors:
+    width = next(entry.shape[1] for entry in session.get_outputs() if entry.name == output)
+    return np.zeros((0, width), dtype=np.float32)
 
 
-Feature = npt.NDArray[np.float32]
+def _in_batches(items: Sequence[T], size: int, encode: Callable[[Sequence[T]], Vectors]) -> tuple[Vectors, int]:
+    """Vectors of at least one item, and the batch size that fits into the device's memory."""
+    parts: list[Vectors] = []
+    start = 0
+    while start < len(items):
+        batch = items[start : start + size]
+        try:
+            parts.append(encode(batch))
+        except Exception as error:  # onnxruntime's C++ classes share no public base
+            if not is_out_of_memory(error):
+                raise
+            if len(batch) == 1:
+                raise DeviceError(
+                    f"The device's memory does not hold the model and one input: {error}",
+                    hint="Free memory on the device, use another one, or export with --precision fp16.",
+                ) from error
+            size = len(batch) // 2
+            log.warning("Out of device memory at batch size %d; retrying with %d.", len(batch), size)
+            continue
+        start += len(batch)
+    return parts[0] if len(parts) == 1 else np.concatenate(parts), size
 
 
 class FeatureCache:
-    """Text features by text; the least recently used go first. Safe to use from several threads.
+    """Text features by text; the least recently used are dropped first. Safe to use from several threads.
 
-    Args:
-        capacity: texts that are kept. 20,000 features of 512 numbers are 41 MB.
+    A capacity of 20,000 texts with features of 512 numbers takes 41 MB.
     """
 
     def __init__(self, capacity: int = 20_000) -> None:
-        self.capacity = capacity
         self._lock = threading.Lock()
-        self._features: OrderedDict[str, Feature] = OrderedDict()
+        self._features: LRUCache[str, Vectors] = LRUCache(capacity)
 
     def __len__(self) -> int:
         return len(self._features)
 
-    def known(self, texts: Iterable[str]) -> dict[str, Feature]:
-        """The features of those texts that are remembered, float32 [F] each; they count as used."""
-        found = {}
+    def known(self, texts: Iterable[str]) -> dict[str, Vectors]:
+        """The features of those texts that are in the cache, float32 [F] each; they count as used."""
         with self._lock:
-            for text in texts:
-                feature = self._features.get(text)
-                if feature is not None:
-                    self._features.move_to_end(text)
-                    found[text] = feature
-        return found
+            return {text: self._features[text] for text in texts if text in self._features}
 
-    def remember(self, features: Mapping[str, Feature]) -> None:
-        """Add features; the oldest make room."""
+    def remember(self, features: Mapping[str, Vectors]) -> None:
+        """Add features; the least recently used make room."""
         with self._lock:
-            for text, feature in features.items():
+            for text, feature in features.items() if self._features.maxsize else ():
                 # A view would keep the whole batch's array alive.
                 self._features[text] = feature.copy()
-                self._features.move_to_end(text)
-            while len(self._features) > self.capacity:
-                self._features.popitem(last=False)
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Empty the cache."""
         with self._lock:
             self._features.clear()
 
@@ -236,8 +227,8 @@ class ProductInput:
 
     Attributes:
         title: None where it has none.
-        attributes: one text an attribute.
-        pixels: uint8 [height, width, 3], or None where it has no picture.
+        attributes: one text per attribute.
+        pixels: uint8 [height, width, 3], or None where it has no image.
     """
 
     title: str | None = None
@@ -246,10 +237,10 @@ class ProductInput:
 
 
 def prepare_product(product: Product, modalities: str, spec: ImageSpec) -> ProductInput:
-    """Take what the model reads from a product; its picture is decoded and resized.
+    """What the model reads of a product, its image decoded and resized.
 
     Raises:
-        ImageError: the picture cannot be read.
+        ImageError: the image cannot be read.
         ProductError: the product has nothing that the model reads.
     """
     from clipita.catalogue.images.decode import load_image
@@ -274,17 +265,13 @@ def assemble(
     inputs: Sequence[ProductInput],
     spec: ImageSpec,
     tokenizer: Tokenizer,
-    known: Mapping[str, Feature] | None = None,
+    known: Mapping[str, Vectors] | None = None,
     width: int = 0,
 ) -> dict[str, npt.NDArray[Any]]:
     """Products as the graph's input tensors.
 
-    Args:
-        inputs: the batch.
-        spec: the pictures' frame.
-        tokenizer: of the text tower.
-        known: features, float32 [F], of attributes that were encoded before; None leaves `known_attributes` out.
-        width: F, for a batch of which nothing is known.
+    `known` are features, float32 [F], of attributes that were encoded before; None leaves `known_attributes` out.
+    `width` is F, for a batch without known attributes.
 
     Returns:
         pixels uint8 [B, H, W, 3]; has_image bool [B]; title_ids int64 [B, L]; has_title bool [B]; attribute_ids

@@ -1,4 +1,4 @@
-"""Pictures and texts as the towers want them; one implementation for training, export and serving.
+"""Images and texts as the towers read them; one implementation for training, export and serving.
 
 The transforms are those of open_clip's `image_transform_v2` (inference) and tokenizers, without torch.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import html
 import string
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,11 +21,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 MAX_TEXT = 20_000
-"""Characters of a text that are looked at; the longest context of a tower holds a fraction of them."""
-
-REDUCED_MARGIN = 1.0
-"""How much larger than the frame a reduced JPEG stays."""
-
+"""Characters of a text that are read; the longest context of a tower holds a fraction of them."""
 
 Resize = Literal["shortest", "longest", "squash"]
 Interpolation = Literal["bicubic", "bilinear"]
@@ -33,7 +29,7 @@ Interpolation = Literal["bicubic", "bilinear"]
 
 @dataclass(frozen=True)
 class ImageSpec:
-    """How a picture becomes pixels.
+    """How an image becomes pixels.
 
     Attributes:
         height: rows of the result.
@@ -58,31 +54,17 @@ class ImageSpec:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> ImageSpec:
-        """Inverse of `to_json`."""
+        """The spec of a manifest's entry."""
         return cls(**{**value, "mean": tuple(value["mean"]), "std": tuple(value["std"])})
-
-    def to_json(self) -> dict[str, Any]:
-        """The spec as it stands in a manifest."""
-        return asdict(self)
 
 
 def decode_size(spec: ImageSpec) -> tuple[int, int] | None:
     """Width and height that a JPEG must keep when it is decoded at a reduced size; None: it is not reduced."""
-    if not spec.reduced_jpeg:
-        return None
-    return round(REDUCED_MARGIN * spec.width), round(REDUCED_MARGIN * spec.height)
+    return (spec.width, spec.height) if spec.reduced_jpeg else None
 
 
 def to_pixels(image: Image, spec: ImageSpec) -> npt.NDArray[np.uint8]:
-    """Resize and crop a picture.
-
-    Args:
-        image: a PIL picture of mode RGB.
-        spec: the frame and the way into it.
-
-    Returns:
-        uint8 [height, width, 3].
-    """
+    """Resize and crop an image of mode RGB to uint8 [height, width, 3]."""
     from PIL.Image import Resampling
 
     resample = Resampling.BILINEAR if spec.interpolation == "bilinear" else Resampling.BICUBIC
@@ -120,10 +102,10 @@ def _crop_or_pad(pixels: npt.NDArray[np.uint8], spec: ImageSpec) -> npt.NDArray[
 
 
 def _repair(text: str) -> str:
-    """Mend mojibake and HTML entities, and make white space single."""
+    """Repair mojibake and HTML entities, and collapse white space."""
     if text.isascii() and text.isprintable() and "&" not in text:
         return " ".join(text.split())
-    import ftfy  # a tenth of a query's start, and most queries hold nothing to mend
+    import ftfy  # a tenth of a query's start, and most queries need no repair
 
     return " ".join(html.unescape(html.unescape(ftfy.fix_text(text))).split())
 
@@ -157,18 +139,9 @@ class TextSpec:
     pad_id: int
     pad_to: Literal["longest", "context"]
 
-    def to_json(self) -> dict[str, Any]:
-        """The spec as it stands in a manifest."""
-        return asdict(self)
-
 
 class Tokenizer:
-    """Texts to token ids, with the `tokenizers` library alone.
-
-    Args:
-        definition: the tokenizer.json, as text.
-        spec: cleaning, truncation and padding.
-    """
+    """Texts to token ids, with the `tokenizers` library alone; the definition is the text of a tokenizer.json."""
 
     def __init__(self, definition: str, spec: TextSpec) -> None:
         from tokenizers import Tokenizer as Backend
@@ -185,7 +158,7 @@ class Tokenizer:
         """Read a bundle's tokenizer.json.
 
         Raises:
-            BundleError: it is no tokenizer's definition, or one that the installed `tokenizers` cannot read.
+            BundleError: the installed `tokenizers` cannot read it.
         """
         try:
             return cls(file.read_text(encoding="utf-8"), spec)
@@ -196,11 +169,7 @@ class Tokenizer:
             ) from error
 
     def __call__(self, texts: Sequence[str]) -> npt.NDArray[np.int64]:
-        """Token ids of a batch.
-
-        Returns:
-            int64 [len(texts), L]; L is the longest text's number of tokens, or the context length.
-        """
+        """Token ids, int64 [len(texts), L]; L is the longest text's number of tokens, or the context length."""
         return self.pad(self.rows(texts))
 
     def rows(self, texts: Sequence[str]) -> list[list[int]]:

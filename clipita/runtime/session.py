@@ -36,7 +36,7 @@ def open_session(model: Path, device: str) -> Any:
         device: `cpu`, `cuda`, `cuda:N`, `tensorrt` or `tensorrt:N`.
 
     Returns:
-        An onnxruntime.InferenceSession, or a BoundSession around it where the device has memory of its own.
+        An onnxruntime.InferenceSession, or a BoundSession around it where the device has its own memory.
 
     Raises:
         MissingExtraError: onnxruntime is not installed.
@@ -50,7 +50,7 @@ def open_session(model: Path, device: str) -> Any:
     providers = choose_providers(device, onnxruntime.get_available_providers())
     settings = onnxruntime.SessionOptions()
     settings.log_severity_level = 3
-    # Decoding goes on beside the encoder: threads that spin while they wait would take its cores.
+    # Images are decoded while the encoder works: threads that spin while they wait would take the decoders' cores.
     settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         session = onnxruntime.InferenceSession(model, settings, providers=providers)
@@ -74,15 +74,9 @@ def open_session(model: Path, device: str) -> Any:
 
 
 def choose_providers(device: str, available: list[str]) -> list[tuple[str, dict[str, str]]]:
-    """What to hand to onnxruntime for a device.
+    """Execution providers with their options, the device's own first.
 
-    Args:
-        device: as for `open_session`.
-        available: what this installation of onnxruntime offers.
-
-    Returns:
-        Providers with their options, the one that was asked for first. Behind TensorRT stands CUDA, for the operators
-        that TensorRT lacks; never a CPU provider, which onnxruntime adds by itself for operators of shapes.
+    CUDA follows TensorRT, for the operators that TensorRT lacks; onnxruntime itself adds the CPU for shape operators.
 
     Raises:
         DeviceError: not a device's name, or not available.
@@ -99,7 +93,7 @@ def choose_providers(device: str, available: list[str]) -> list[tuple[str, dict[
     if kind == "cpu":
         return [(provider, {})]
     place = {"device_id": number or "0"}
-    # Growing by what is asked for keeps memory for other processes; doubling would take half of the card at once.
+    # Growing by what is requested keeps memory for other processes; doubling would take half of the card at once.
     cuda = (PROVIDERS["cuda"], place | {"arena_extend_strategy": "kSameAsRequested"})
     if kind == "cuda":
         return [cuda]
@@ -117,16 +111,7 @@ Array = npt.NDArray[Any]
 
 
 def page_locked(onnxruntime: Any, provider: str, number: int) -> Any:
-    """The memory of the host that a device reads by itself, or None where this onnxruntime offers none.
-
-    Args:
-        onnxruntime: the module.
-        provider: an execution provider's name.
-        number: which of its devices.
-
-    Returns:
-        An onnxruntime.OrtMemoryInfo.
-    """
+    """OrtMemoryInfo of the host memory that a provider's device reads directly; None where there is none."""
     try:
         devices = [entry for entry in onnxruntime.get_ep_devices() if entry.ep_name == provider]
         return devices[number].memory_info(onnxruntime.OrtDeviceMemoryType.HOST_ACCESSIBLE)
@@ -135,16 +120,10 @@ def page_locked(onnxruntime: Any, provider: str, number: int) -> Any:
 
 
 class BoundSession:
-    """A session whose inputs are copied to the device before the run, from buffers that are kept between runs.
+    """A session whose inputs are copied to the device (`cuda`, or `cpu` in tests) from buffers kept between runs.
 
-    What lies in page-locked memory is copied by the device itself; from ordinary memory the driver copies twice.
+    The device itself copies from page-locked memory (see `page_locked`); from ordinary memory the driver copies twice.
     Safe to call from several threads, which take turns.
-
-    Args:
-        session: an onnxruntime.InferenceSession.
-        device: `cuda`, or `cpu` for comparison.
-        number: which device.
-        memory: where the buffers are made, see `page_locked`; None: in ordinary memory.
     """
 
     def __init__(self, session: Any, device: str, number: int, memory: Any = None) -> None:
@@ -163,7 +142,7 @@ class BoundSession:
         return self._session.get_outputs()
 
     def run(self, outputs: Sequence[str], feeds: Mapping[str, Array]) -> list[Array]:
-        """As of the session: the named outputs for the named inputs."""
+        """The named outputs for the named inputs."""
         with self._lock:
             binding = self._session.io_binding()
             for name, array in feeds.items():
@@ -171,7 +150,7 @@ class BoundSession:
                 binding.bind_input(name, "cpu", 0, array.dtype.type, list(array.shape), address)
             for name in outputs:
                 binding.bind_output(name, *self._place)
-            # The copies run on streams of their own; a buffer that is written again too early would reach the device.
+            # The copies run on separate streams; a buffer that is overwritten too early would reach the device.
             binding.synchronize_inputs()
             self._session.run_with_iobinding(binding)
             binding.synchronize_outputs()

@@ -1,4 +1,4 @@
-"""A stream of products to a stream of vectors: pictures are decoded in threads while the encoder works."""
+"""A stream of products to a stream of vectors: images are decoded in threads while the encoder works."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from clipita.runtime.encoders import ProductEncoder, ProductInput
 
 Vector = npt.NDArray[np.float32]
 AHEAD = 3
-"""Batches that are decoded ahead; memory does not grow beyond them, however long the stream."""
+"""Batches that are decoded ahead, which bounds the memory."""
 CANDIDATES = (8, 16, 32, 64, 128, 256)
 
 
@@ -37,8 +37,8 @@ def encode_products(
         encoder: the model.
         products: any number of them; at most `AHEAD` + 1 batches are held.
         batch_size: products encoded at once.
-        threads: for decoding; default: one a core, at least two.
-        on_reject: is called for each product that has no vector (a broken picture, nothing to read).
+        threads: for decoding; default: one per core, at least two.
+        on_reject: is called for each product that has no vector (a broken image, nothing to read).
 
     Yields:
         Each product with its unit vector, float32 [dim].
@@ -75,14 +75,14 @@ def _gather(
 def best_batch_size(
     encoder: ProductEncoder, inputs: Sequence[ProductInput], candidates: Sequence[int] = CANDIDATES, rounds: int = 3
 ) -> tuple[int, dict[int, float]]:
-    """Measure how many products a batch are encoded fastest.
+    """Measure which batch size encodes products fastest.
 
     Args:
         encoder: the model, on its device.
         inputs: real products; fewer than a candidate are repeated.
-        candidates: sizes to try, ascending. The search ends where the device's memory does, or where a size gains
-            less than 5 % over the one before.
-        rounds: measurements a size, of which the median counts.
+        candidates: sizes to try, ascending. The search ends where a size exceeds the device's memory or gains less
+            than 5 % over the one before.
+        rounds: measurements per size, of which the median counts.
 
     Returns:
         The smallest size that comes within 5 % of the best rate, and the tried sizes' products per second.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 import random
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
@@ -22,18 +22,16 @@ from clipita.training.row_store import RowStore, content_key
 
 CHUNK = 256
 IMAGE_BATCH = 8
-"""Small batches stay in a CPU's cache: 8 pictures at once run about 1.5 times as fast as 64."""
+"""Small batches stay in a CPU's cache: 8 images at once run about 1.5 times as fast as 64."""
 Progress = Callable[[str, int, int | None], None]
 """Called with a stage's name, how much of it is done, and its total when that is known."""
 EncodeImages = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.generic]]
+"""uint8 [B, H, W, 3] -> rows of the store, [B, width]."""
 
 
 @dataclass
 class Examples:
-    """A split of the catalogue, without its pictures.
-
-    All lists have one entry a product. An image key of None means: no picture.
-    """
+    """A split of the catalogue, without its images; one entry per product. An image key of None means no image."""
 
     titles: list[str | None] = field(default_factory=list)
     attributes: list[list[str]] = field(default_factory=list)
@@ -45,7 +43,7 @@ class Examples:
         return len(self.paths)
 
     def add(self, product: Product, image_key: bytes | None) -> None:
-        """Take over one product."""
+        """Append one product."""
         self.titles.append(product.title)
         self.attributes.append(product.attribute_texts)
         self.paths.append(product.category_path)
@@ -59,31 +57,37 @@ def read_examples(
     encode: EncodeImages,
     progress: Progress,
 ) -> Examples:
-    """Read a catalogue; pictures that the store lacks are decoded, encoded and added to it.
+    """The products of a catalogue that have a category; rows that cannot be used are in `rejected`.
 
-    Args:
-        catalogue: the file.
-        images: where picture rows go, or None when the model reads no images.
-        spec: how pictures are prepared.
-        encode: uint8 [B, H, W, 3] -> rows of the store [B, width].
-        progress: told about every chunk.
-
-    Returns:
-        The products with a category; what cannot be used stands in `rejected`.
+    Images that the store lacks are decoded, encoded and added to it; `images` is None when the model reads none.
 
     Raises:
         CatalogueError: the file cannot be read as a whole.
         TrainingError: no product in it can be used.
     """
     examples = Examples()
-    stage = f"Reading {catalogue.file.name}"
     products = catalogue.numbered_products(examples.rejected.append)
     done = 0
     with ThreadPoolExecutor(2) as pool:
         while chunk := list(islice(products, CHUNK)):
-            _add_chunk(examples, chunk, catalogue, images, spec, encode, pool)
+            usable = [
+                (row, product, None if images is None else _image_key(product.image))
+                for row, product in chunk
+                if product.category_path
+            ]
+            broken: dict[bytes | None, ImageError] = {}
+            if images is not None:
+                missing = {
+                    key: product.image for _, product, key in usable if key and product.image and key not in images
+                }
+                broken = _encode_missing(missing, images, spec, encode, pool)
+            for row, product, key in usable:
+                if key in broken:
+                    examples.rejected.append(catalogue.rejection(row, product.id, broken[key]))
+                else:
+                    examples.add(product, key)
             done += len(chunk)
-            progress(stage, done, catalogue.rows)
+            progress(f"Reading {catalogue.file.name}", done, catalogue.rows)
     if not examples.paths:
         raise TrainingError(
             f"{catalogue.file} has no product to train on: {len(examples.rejected)} rows were rejected, "
@@ -93,39 +97,24 @@ def read_examples(
     return examples
 
 
-def _add_chunk(
-    examples: Examples,
-    chunk: list[tuple[int, Product]],
-    catalogue: CatalogueFile,
-    images: RowStore | None,
+def _encode_missing(
+    missing: Mapping[bytes, ImageSource],
+    images: RowStore,
     spec: ImageSpec,
     encode: EncodeImages,
     pool: ThreadPoolExecutor,
-) -> None:
-    usable = [(row, product) for row, product in chunk if product.category_path]
-    keys = [_image_key(product.image) if images is not None else None for _, product in usable]
-    broken: dict[bytes, ImageError] = {}
-    if images is not None:
-        missing = {
-            key: product.image
-            for (_, product), key in zip(usable, keys, strict=True)
-            if key is not None and product.image is not None and key not in images
-        }
-        broken = _encode_missing(missing, images, spec, encode, pool)
-    for (row, product), key in zip(usable, keys, strict=True):
-        if key in broken:
-            examples.rejected.append(catalogue.rejection(row, product.id, broken[key]))
-        else:
-            examples.add(product, key)
+) -> dict[bytes | None, ImageError]:
+    """Decode and encode images; returns the errors of those that cannot be read."""
 
+    def decode(source: ImageSource) -> npt.NDArray[np.uint8] | ImageError:
+        try:
+            return to_pixels(load_image(source), spec)
+        except ImageError as error:
+            return error
 
-def _encode_missing(
-    missing: dict[bytes, ImageSource], images: RowStore, spec: ImageSpec, encode: EncodeImages, pool: ThreadPoolExecutor
-) -> dict[bytes, ImageError]:
-    """Decode and encode pictures; gives the errors of those that cannot be read."""
-    broken: dict[bytes, ImageError] = {}
+    broken: dict[bytes | None, ImageError] = {}
     keys, pixels = [], []
-    for key, decoded in zip(missing, pool.map(lambda source: _decode(source, spec), missing.values()), strict=True):
+    for key, decoded in zip(missing, pool.map(decode, missing.values()), strict=True):
         if isinstance(decoded, ImageError):
             broken[key] = decoded
         else:
@@ -135,13 +124,6 @@ def _encode_missing(
         batch = slice(start, start + IMAGE_BATCH)
         images.append(keys[batch], np.asarray(encode(np.stack(pixels[batch]))))
     return broken
-
-
-def _decode(source: ImageSource, spec: ImageSpec) -> npt.NDArray[np.uint8] | ImageError:
-    try:
-        return to_pixels(load_image(source), spec)
-    except ImageError as error:
-        return error
 
 
 def _image_key(source: ImageSource | None) -> bytes | None:
@@ -161,11 +143,8 @@ def _image_key(source: ImageSource | None) -> bytes | None:
 def held_out_names(wanted: int | Path | None, tree: CategoryTree, seed: int) -> frozenset[str]:
     """Names of the categories to leave out.
 
-    Args:
-        wanted: how many leaves to draw; or a text file with a category a line, by its name or its path (`A > B > C`),
-            empty lines and lines that start with # apart; or None for none.
-        tree: of the training split.
-        seed: of the draw.
+    Wanted are a number of leaves to draw, or the categories of a text file: one per line, by name or path
+    (`A > B > C`); empty lines and lines that start with # are skipped.
 
     Raises:
         TrainingError: the file cannot be read or names an unknown category, or the tree has too few leaves.
@@ -185,22 +164,20 @@ def held_out_names(wanted: int | Path | None, tree: CategoryTree, seed: int) -> 
 
 
 def without_categories(examples: Examples, names: Collection[str], wanted: object) -> Examples:
-    """The products on whose path none of the names stands.
+    """The products that have none of the names on their path.
 
     Raises:
         TrainingError: no product is left.
     """
-    if not names:
-        return examples
     kept = [row for row, path in enumerate(examples.paths) if not set(path).intersection(names)]
     if not kept:
         raise TrainingError(f"No product is left when the categories of {wanted} are held out.")
-    return replace(
-        examples,
-        titles=[examples.titles[row] for row in kept],
-        attributes=[examples.attributes[row] for row in kept],
-        paths=[examples.paths[row] for row in kept],
-        image_keys=[examples.image_keys[row] for row in kept],
+    return Examples(
+        [examples.titles[row] for row in kept],
+        [examples.attributes[row] for row in kept],
+        [examples.paths[row] for row in kept],
+        [examples.image_keys[row] for row in kept],
+        examples.rejected,
     )
 
 
@@ -223,5 +200,5 @@ def _names_in(file: Path, tree: CategoryTree) -> frozenset[str]:
             )
         names.add(name)
     if not names:
-        raise TrainingError(f"{file} names no category.", hint="Write one a line.")
+        raise TrainingError(f"{file} names no category.", hint="Write one per line.")
     return frozenset(names)

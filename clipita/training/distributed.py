@@ -1,12 +1,8 @@
-"""Training on several processes that `torchrun` started: who does what, and what they tell one another.
+"""Training on several processes that `torchrun` started.
 
-The towers are what costs time, so their work is split: of every batch each process runs a share through its copy. The
-features are then gathered, with gradients, so that every process has the whole batch before it: heads and losses see
-all of its products as negatives, and every random draw is the draw that one process would have made. Losses are
-therefore those of one process, up to rounding.
-
-Every process computes the whole loss, so the gradient of its own share of the features is complete. Through the towers
-each then has the part that its share contributes, and the parts are added up.
+The towers cost most of the time, so each process runs a share of every batch through its copy. The features are then
+gathered, so that heads and losses see the whole batch in every process, and every random draw is the one that a single
+process makes. Losses equal those of one process, up to rounding. The towers' gradients are summed over the shares.
 """
 
 from __future__ import annotations
@@ -16,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -28,20 +24,13 @@ from clipita.runtime.preprocess import Tokenizer
 from clipita.training.features import LearningTexts, Split
 
 LONGEST_WAIT = timedelta(days=2)
-"""For the others, while one process reads the catalogue and encodes or decodes its pictures."""
+"""Timeout of the others while one process reads the catalogue and encodes or decodes its images."""
 T = TypeVar("T")
 
 
 @dataclass
 class Ranks:
-    """One process among those of a training.
-
-    Attributes:
-        rank: its number, from 0.
-        size: how many there are.
-        local: its number on this machine.
-        device: where its model is.
-    """
+    """One process among those of a training; `local` is its number on this machine."""
 
     rank: int = 0
     size: int = 1
@@ -59,42 +48,51 @@ class Ranks:
         return self.local == 0
 
     def wait(self) -> None:
-        """Until all have come here."""
+        """Wait until all processes call this."""
         if self.size > 1:
             torch.distributed.barrier()
 
     def same(self, value: T) -> T:
-        """What the first process says (plain data and tensors), to all."""
+        """The first process's value (plain data and tensors), in all processes."""
         if self.size == 1:
             return value
-        said = [value]
-        torch.distributed.broadcast_object_list(said, src=0, device=torch.device(self.device))
-        return said[0]
+        values = [value]
+        torch.distributed.broadcast_object_list(values, src=0, device=torch.device(self.device))
+        return values[0]
 
     def counts(self, length: int) -> list[int]:
-        """How many of so many rows each process takes; the first ones take one more where it does not come out even."""
+        """How many of `length` rows each process takes; the first ones take the remainder."""
         return [length // self.size + (rank < length % self.size) for rank in range(self.size)]
 
     def share(self, length: int) -> slice:
         """Rows of a batch that this process takes.
 
-        Where there are too few for all, the last ones work on the first row in vain: towers cannot run on nothing, and
-        a process that sits out would leave the others waiting for it.
+        With fewer rows than processes, the last ones encode the first row for nothing: towers need at least one row,
+        and the others wait for every process.
         """
         counts = self.counts(length)
         start = sum(counts[: self.rank])
         return slice(start, start + counts[self.rank]) if counts[self.rank] else slice(0, 1)
 
     def gather(self, own: Tensor, length: int) -> Tensor:
-        """All shares of a batch in their order, [length, ...], from this process's one; gradients flow back into it."""
+        """All shares of a batch in their order, [length, ...]; gradients flow into this process's own share."""
         if self.size == 1:
             return own
-        whole: Tensor = _Gather.apply(own, self.counts(length), self.rank)
-        return whole
+        counts = self.counts(length)
+        own = own[: counts[self.rank]]
+        # A collective takes equal shapes, and shares differ by one row at most.
+        padded = own.new_zeros((max(counts), *own.shape[1:]))
+        padded[: len(own)] = own.detach()
+        shares = [torch.empty_like(padded) for _ in counts]
+        torch.distributed.all_gather(shares, padded)
+        parts = [share[:count] for share, count in zip(shares, counts, strict=True)]
+        # Every process computes the whole loss, so the gradient of its own share is complete.
+        parts[self.rank] = own
+        return torch.cat(parts)
 
     @contextmanager
     def own_chance(self, step: int) -> Iterator[None]:
-        """Random numbers of one process alone: dropout in a tower must not shift the draws that all have in common."""
+        """Random numbers of this process alone: dropout in a tower must not shift the draws that all share."""
         if self.size == 1:
             yield
             return
@@ -106,18 +104,18 @@ class Ranks:
         """Give every copy the first one's weights."""
         if self.size > 1:
             for value in model.state_dict().values():
-                said = value.contiguous()
-                torch.distributed.broadcast(said, src=0)
-                value.copy_(said)
+                shared = value.contiguous()
+                torch.distributed.broadcast(shared, src=0)
+                value.copy_(shared)
 
     def combine_gradients(self, towers: Iterable[nn.Parameter], others: Iterable[nn.Parameter]) -> None:
-        """Add up the towers' gradients; the others are the same everywhere but for rounding, and are averaged."""
+        """Sum the towers' gradients; average the others, which differ by rounding only."""
         if self.size > 1:
             self._sum([value.grad for value in towers if value.grad is not None], 1.0)
             self._sum([value.grad for value in others if value.grad is not None], 1.0 / self.size)
 
     def average_statistics(self, towers: nn.Module) -> None:
-        """Bring together the running statistics of batch normalisation, which each process took from its shares."""
+        """Average the running statistics of batch normalisation, which each process takes from its shares."""
         if self.size > 1:
             names = ("running_mean", "running_var")
             self._sum([value for name, value in towers.named_buffers() if name.endswith(names)], 1.0 / self.size)
@@ -134,10 +132,9 @@ class Ranks:
 
 @contextmanager
 def joined(device: str) -> Iterator[Ranks]:
-    """The place of this process among those that torchrun started; it is alone without torchrun.
+    """The process among those that torchrun started; a single one without torchrun.
 
-    Args:
-        device: `cpu`, `cuda` (under torchrun the GPU of the process's number on its machine) or `cuda:N`.
+    `cuda` means, under torchrun, the GPU of the process's number on its machine.
 
     Raises:
         DeviceError: PyTorch has no such device here.
@@ -157,12 +154,7 @@ def joined(device: str) -> Iterator[Ranks]:
 
 
 class SharedSplit:
-    """A split whose towers' work is shared out.
-
-    Args:
-        split: whose towers are learning.
-        ranks: who takes part.
-    """
+    """A split whose towers are learning; each process encodes a share."""
 
     def __init__(self, split: Split, ranks: Ranks) -> None:
         self.paths: Sequence[CategoryPath] = split.paths
@@ -175,22 +167,11 @@ class SharedSplit:
         self._step += 1
         with self._ranks.own_chance(self._step):
             own = self._split.features(model, rows[self._ranks.share(len(rows))])
-        return ProductFeatures(
-            *(
-                None if part is None else self._ranks.gather(part, len(rows))
-                for part in (own.image, own.title, own.attributes)
-            )
-        )
+        return own.map(lambda part: self._ranks.gather(part, len(rows)))
 
 
 class SharedTexts:
-    """Query texts whose tower is learning; each process encodes a share.
-
-    Args:
-        texts: all of them.
-        tokenizer: of the tower.
-        ranks: who takes part.
-    """
+    """Query texts whose tower is learning; each process encodes a share."""
 
     def __init__(self, texts: Sequence[str], tokenizer: Tokenizer, ranks: Ranks) -> None:
         self._own = LearningTexts(texts[ranks.share(len(texts))], tokenizer)
@@ -204,28 +185,6 @@ class SharedTexts:
         with self._ranks.own_chance(self._step):
             own = self._own.features(model)
         return self._ranks.gather(own, self._length)
-
-
-class _Gather(torch.autograd.Function):
-    """All shares to all processes. Back goes a process's own part: each has computed the whole loss by itself."""
-
-    @staticmethod
-    def forward(context: Any, own: Tensor, counts: Sequence[int], rank: int) -> Tensor:
-        context.counts, context.rank, context.shape = counts, rank, own.shape
-        # Shares differ by a row at most, and a collective wants equal ones.
-        padded = own.new_zeros((max(counts), *own.shape[1:]))
-        padded[: counts[rank]] = own[: counts[rank]]
-        shares = [torch.empty_like(padded) for _ in counts]
-        torch.distributed.all_gather(shares, padded)
-        return torch.cat([share[:count] for share, count in zip(shares, counts, strict=True)])
-
-    @staticmethod
-    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        (gradient,) = gradients
-        count, start = context.counts[context.rank], sum(context.counts[: context.rank])
-        own = gradient.new_zeros(context.shape)
-        own[:count] = gradient[start : start + count]
-        return own, None, None
 
 
 def _checked(device: str) -> str:

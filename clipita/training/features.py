@@ -21,21 +21,19 @@ TEXT_BATCH = 128
 
 
 class Split(Protocol):
-    """Products that can be asked for their tower features."""
+    """Products with their tower features."""
 
     paths: Sequence[CategoryPath]
 
     def features(self, model: ClipIta, rows: Tensor) -> ProductFeatures:
         """Tower features of the rows (int64 [B]); a missing modality is zero."""
-        ...
 
 
 class QueryTexts(Protocol):
-    """Texts of queries that can be asked for their tower features."""
+    """Query texts with their tower features."""
 
     def features(self, model: ClipIta) -> Tensor:
         """Tower features of all texts, float32 [C, text_dim]."""
-        ...
 
 
 class FrozenTexts:
@@ -74,13 +72,9 @@ class Variants:
 
 
 class FrozenSplit:
-    """Everything a frozen tower says about a split, in memory: a gather a batch.
+    """A frozen tower's features of a split, in memory.
 
-    Args:
-        examples: the products.
-        modalities: which of I, T and A are needed.
-        images: float16 rows of image features.
-        texts: float16 rows of text features, holding every title and attribute.
+    The stores hold float16 rows: of the image features, and of every title's and attribute's text features.
     """
 
     def __init__(self, examples: Examples, modalities: str, images: RowStore | None, texts: RowStore) -> None:
@@ -95,32 +89,20 @@ class FrozenSplit:
             self._attributes = torch.from_numpy(_attribute_means(examples, texts))
 
     def features(self, model: ClipIta, rows: Tensor) -> ProductFeatures:
-        """Gather the rows' features, on the model's device."""
+        """The rows' features, on the model's device."""
         return self.gathered(rows, model.log_scale.device)
 
     def gathered(self, rows: Tensor, device: torch.device | str = "cpu") -> ProductFeatures:
-        """The rows' features, which frozen towers gave before there was a model."""
-        return ProductFeatures(
-            *(
-                None if part is None else part[rows].to(device).float()
-                for part in (self._image, self._title, self._attributes)
-            )
-        )
+        """The rows' features, which need no model."""
+        whole = ProductFeatures(self._image, self._title, self._attributes)
+        return whole.map(lambda part: part[rows].to(device).float())
 
 
 class LearningSplit:
-    """A split whose towers are learning: pixels come from a store on disk, texts are token ids in memory.
+    """A split whose towers are learning: pixels (uint8 rows) come from a store on disk, token ids from memory."""
 
-    Args:
-        examples: the products.
-        modalities: which of I, T and A are needed.
-        pixels: uint8 rows of decoded pictures.
-        towers: for the tokenizer and the frame of the pictures.
-    """
-
-    def __init__(self, examples: Examples, modalities: str, pixels: RowStore | None, towers: Towers) -> None:
+    def __init__(self, examples: Examples, pixels: RowStore | None, towers: Towers) -> None:
         self.paths: Sequence[CategoryPath] = examples.paths
-        self._modalities = modalities
         self._pixels = pixels
         self._frame = (towers.image_spec.height, towers.image_spec.width, 3)
         self._keys = examples.image_keys
@@ -134,9 +116,12 @@ class LearningSplit:
 
     def features(self, model: ClipIta, rows: Tensor) -> ProductFeatures:
         """Run the towers on the rows."""
-        wanted = rows.tolist()
-        attribute_ids, weights = self._attribute_batch(wanted)
-        pixels, has_image = self._image_batch(wanted)
+        attribute_ids, weights = self._attribute_batch(rows.tolist())
+        keys = [self._keys[row] for row in rows.tolist()]
+        pixels = has_image = None
+        if self._pixels is not None:
+            pixels = torch.from_numpy(self._pixels.gather(keys).reshape(len(keys), *self._frame))
+            has_image = torch.tensor([key is not None for key in keys])
         tensors = {
             "pixels": pixels,
             "has_image": has_image,
@@ -157,13 +142,6 @@ class LearningSplit:
         used = (ids != self._text.pad_id).any(dim=0).nonzero()
         return ids[:, : int(used.max()) + 1] if len(used) else ids[:, :1]
 
-    def _image_batch(self, rows: list[int]) -> tuple[Tensor | None, Tensor | None]:
-        if self._pixels is None:
-            return None, None
-        keys = [self._keys[row] for row in rows]
-        pixels = self._pixels.gather(keys).reshape(len(rows), *self._frame)
-        return torch.from_numpy(pixels), torch.tensor([key is not None for key in keys])
-
     def _attribute_batch(self, rows: list[int]) -> tuple[Tensor, Tensor]:
         distinct: dict[int, int] = {}
         for row in rows:
@@ -183,7 +161,7 @@ def text_key(text: str) -> bytes:
 
 @torch.no_grad()
 def encode_texts(texts: Sequence[str], towers: Towers, store: RowStore, progress: Progress) -> None:
-    """Bring every distinct text's features into the store; known ones cost nothing."""
+    """Add every distinct text's features to the store, unless they are there."""
     missing = {text_key(text): text for text in texts if text.strip()}
     wanted = sorted(
         ((key, text) for key, text in missing.items() if key not in store), key=lambda entry: (len(entry[1]), entry[1])
@@ -196,10 +174,9 @@ def encode_texts(texts: Sequence[str], towers: Towers, store: RowStore, progress
 
 
 def name_matrix(names: Sequence[str], paths: Sequence[CategoryPath]) -> Tensor:
-    """Which category names stand on which product's path: bool [len(paths), len(names)].
+    """Which category names are on which product's path: bool [len(paths), len(names)]; other names are left out.
 
-    Nodes of one name in two branches are one query, since their text is the same; names that are not asked for are
-    left out.
+    Nodes of one name in two branches are one query, since their text is the same.
     """
     column = {name: position for position, name in enumerate(names)}
     matrix = np.zeros((len(paths), len(names)), dtype=bool)

@@ -25,11 +25,9 @@ class Objective(Protocol):
 
     def loss(self, rows: Tensor) -> Tensor:
         """The loss of a batch, a scalar; rows are int64 [B]."""
-        ...
 
     def finish(self) -> None:
         """Called once, when the model has its final weights and is in evaluation mode."""
-        ...
 
 
 def objective(model: ClipIta, data: Data, settings: TrainingConfig) -> Objective:
@@ -60,9 +58,9 @@ class PlainObjective:
 
 
 class ResidualObjective:
-    """Labels, products without their title, and words that must stay in their place.
+    """Labels, products without their title, and distillation of words that are no category.
 
-    The anchor is fitted to the training split here, once.
+    The constructor fits the anchor to the training split.
     """
 
     def __init__(self, model: ClipIta, heads: ResidualHeads, data: Data, settings: TrainingConfig) -> None:
@@ -93,26 +91,21 @@ class ResidualObjective:
             untitled = functional.normalize(untitled, dim=-1)
             loss = loss + label_loss(untitled, categories.detach(), on_path, self._heads.untitled_scale)
         if self._settings.distillation and self._data.phrases is not None and features.title is not None:
-            loss = loss + self._settings.distillation * self._distillation(features.title, products)
+            distillation = self._distillation(self._data.phrases, features.title, products)
+            loss = loss + self._settings.distillation * distillation
         return loss
 
     @torch.no_grad()
     def finish(self) -> None:
-        """Turn the space so that vectors can be cut."""
+        """Rotate the space so that vectors can be cut."""
         weights = 1 / torch.bincount(self._classes).float()[self._classes].sqrt()
-        rows = torch.arange(len(self._classes))
-        products = [
-            self._heads.learnt_products(torch.cat(self._data.train.features(self._model, part).present, dim=-1))[0]
-            for part in torch.split(rows, ROTATION_BATCH)
-        ]
-        self._heads.rotate(
-            functional.normalize(torch.cat(products), dim=-1), weights / weights.sum(), self._data.phrases
-        )
+        parts = torch.split(torch.arange(len(self._classes)), ROTATION_BATCH)
+        features = (torch.cat(self._data.train.features(self._model, part).present, dim=-1) for part in parts)
+        products = torch.cat([self._heads.learnt_products(part)[0] for part in features])
+        self._heads.rotate(functional.normalize(products, dim=-1), weights / weights.sum(), self._data.phrases)
 
-    def _distillation(self, titles: Tensor, products: Tensor) -> Tensor:
-        """How far the learnt space has moved words that are no category, among products that have a title."""
-        phrases = self._data.phrases
-        assert phrases is not None
+    def _distillation(self, phrases: Tensor, titles: Tensor, products: Tensor) -> Tensor:
+        """How far the learnt space moves words that are no category, among products that have a title."""
         titled = titles.abs().sum(dim=1) > 0
         if not titled.any():
             return products.sum() * 0.0
@@ -140,12 +133,8 @@ LOSSES: dict[str, Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]] = {
 def drop_modalities(features: ProductFeatures, share: float, *, keep_title: bool = False) -> ProductFeatures:
     """Zero whole modalities of random products, so that a product which lacks one still gets a good vector.
 
-    Every modality is dropped with probability `share`, but no product loses all that it has.
-
-    Args:
-        features: of a batch.
-        share: of the products, for each modality on its own.
-        keep_title: leave titles alone: products without one are learnt apart.
+    Every modality is dropped with probability `share`, but no product loses all that it has. `keep_title` leaves titles
+    alone: products without one are learnt apart.
     """
     parts = features.present
     if share == 0 or len(parts) < 2:
@@ -156,6 +145,4 @@ def drop_modalities(features: ProductFeatures, share: float, *, keep_title: bool
     present = torch.stack([part.detach().abs().sum(dim=1) > 0 for part in parts]).cpu()
     keep |= ~(keep & present).any(dim=0)
     masked = iter([part * kept.unsqueeze(1).to(part.device) for part, kept in zip(parts, keep, strict=True)])
-    return ProductFeatures(
-        *(None if part is None else next(masked) for part in (features.image, features.title, features.attributes))
-    )
+    return features.map(lambda _: next(masked))

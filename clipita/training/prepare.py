@@ -1,4 +1,4 @@
-"""Everything that happens before the first step: towers, both splits, and what the towers say about them."""
+"""Everything that happens before the first step: towers, both splits, and their tower features."""
 
 from __future__ import annotations
 
@@ -74,8 +74,7 @@ class Sources:
         valid: products to stop by; never the ones that quality is reported on.
         fields: their columns.
         image_root: where relative image paths start.
-        hold_out: categories that training must not see: how many leaves to draw, or a file of names; see
-            `clipita.training.dataset`.
+        hold_out: categories that training must not see, see `held_out_names`.
     """
 
     train: Path
@@ -94,7 +93,7 @@ class Sources:
 
 
 def pretrained_source(model: ModelConfig, training: TrainingConfig) -> TowerSource:
-    """The towers' source; frozen towers without weights are refused, since nothing could be learnt on noise.
+    """The towers' source.
 
     Raises:
         TrainingError: the source cannot be read, or is random and frozen.
@@ -112,14 +111,9 @@ def pretrained_source(model: ModelConfig, training: TrainingConfig) -> TowerSour
 def prepared_data(
     sources: Sources, model: ModelConfig, training: TrainingConfig, progress: Progress, ranks: Ranks | None = None
 ) -> Iterator[Data]:
-    """Read both splits and open the stores that they need for as long as the training lasts.
+    """Read both splits and keep the stores that they need open for as long as the training lasts.
 
-    Args:
-        sources: the catalogue.
-        model: towers and modalities.
-        training: cache, seed, and whether the towers learn.
-        progress: told about long work.
-        ranks: this process among several; one that does not prepare must come after the one that does.
+    Of several processes, those that do not prepare must come after the one that does.
 
     Raises:
         TrainingError: no usable product, one category alone, adapters too large, or the cache cannot be used.
@@ -133,7 +127,11 @@ def prepared_data(
         check_rank(towers, training.lora_rank)
     modalities = parse_modalities(model.modalities)
     with ExitStack() as stack:
-        images = _open_images(stack, training, towers, ranks) if "I" in modalities else None
+
+        def store(name: str) -> RowStore:
+            return stack.enter_context(_open_store(name, training, towers, filled=not ranks.prepares))
+
+        images = store("pixels" if training.learns_towers else "images") if "I" in modalities else None
         encode = (lambda pixels: pixels) if training.learns_towers else image_encoder(towers)
         examples = [
             read_examples(
@@ -150,42 +148,44 @@ def prepared_data(
                 f"All products of {sources.train} are in one category ({names[0]}): there is nothing to tell apart.",
                 hint="Check --category-field and --category-separator.",
             )
-        variants = said = None
+        variants = words = None
         if training.learns_towers:
-            splits: list[Split] = [
-                SharedSplit(LearningSplit(split, modalities, images, towers), ranks) for split in examples
-            ]
+            splits: list[Split] = [SharedSplit(LearningSplit(split, images, towers), ranks) for split in examples]
             queries: QueryTexts = SharedTexts(names, towers.tokenizer, ranks)
         else:
-            texts = _open_texts(stack, training, towers, ranks)
-            encode_texts([*_texts_of(examples), *names], towers, texts, progress)
+            texts = store("texts")
+            titles = [title for split in examples for title in split.titles if title]
+            attributes = {text for split in examples for product in split.attributes for text in product}
+            encode_texts([*titles, *sorted(attributes), *names], towers, texts, progress)
             splits = [FrozenSplit(split, modalities, images, texts) for split in examples]
             queries = FrozenTexts(_gathered(names, texts))
             if model.heads == "residual":
-                variants, said = _unlabelled(examples[0], names, training, towers, texts, progress)
+                variants, words = _unlabelled(examples[0], names, training, towers, texts, progress)
         rejected = [rejection for split in examples for rejection in split.rejected]
-        yield Data(towers, tree, names, splits[0], splits[1], queries, variants, said, sorted(held_out), rejected)
+        yield Data(towers, tree, names, splits[0], splits[1], queries, variants, words, sorted(held_out), rejected)
 
 
 def cache_folder(training: TrainingConfig, towers: Towers) -> Path:
-    """Folder of everything that the same towers say; other weights or another frame get another folder."""
+    """Folder of all features of the same towers; other weights or another frame get another folder."""
     identity = f"{towers.weights_hash()} {towers.image_spec} {towers.tokenizer.spec} {towers.tokenizer.definition}"
+    return _hashed_folder(training, identity)
+
+
+def _hashed_folder(training: TrainingConfig, identity: str) -> Path:
     return training.cache / hashlib.sha256(identity.encode()).hexdigest()[:16]
 
 
-def _open_images(stack: ExitStack, training: TrainingConfig, towers: Towers, ranks: Ranks) -> RowStore:
-    filled = not ranks.prepares
-    if training.learns_towers:
+def _open_store(name: str, training: TrainingConfig, towers: Towers, *, filled: bool) -> RowStore:
+    if name == "pixels":
         # Pixels depend on the frame alone, so towers of any weights share them.
-        folder = training.cache / hashlib.sha256(str(towers.image_spec).encode()).hexdigest()[:16]
-        width = towers.image_spec.height * towers.image_spec.width * 3
-        return stack.enter_context(RowStore(folder, "pixels", width, np.uint8, filled=filled))
-    folder = cache_folder(training, towers)
-    return stack.enter_context(RowStore(folder, "images", towers.image_dim, np.float16, filled=filled))
+        folder = _hashed_folder(training, str(towers.image_spec))
+        return RowStore(folder, name, towers.image_spec.height * towers.image_spec.width * 3, np.uint8, filled=filled)
+    width = towers.image_dim if name == "images" else towers.text_dim
+    return RowStore(cache_folder(training, towers), name, width, np.float16, filled=filled)
 
 
 def image_encoder(towers: Towers) -> EncodeImages:
-    """What `read_examples` asks of frozen towers: uint8 [B, H, W, 3] -> float32 [B, image_dim]."""
+    """Frozen towers as `read_examples` needs them: uint8 [B, H, W, 3] -> float32 [B, image_dim]."""
 
     @torch.no_grad()
     def encode(pixels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -194,26 +194,16 @@ def image_encoder(towers: Towers) -> EncodeImages:
     return encode
 
 
-def _open_texts(stack: ExitStack, training: TrainingConfig, towers: Towers, ranks: Ranks) -> RowStore:
-    folder = cache_folder(training, towers)
-    return stack.enter_context(RowStore(folder, "texts", towers.text_dim, np.float16, filled=not ranks.prepares))
-
-
-def _texts_of(examples: list[Examples]) -> list[str]:
-    titles = [title for split in examples for title in split.titles if title]
-    return [*titles, *sorted({text for split in examples for product in split.attributes for text in product})]
-
-
 def _unlabelled(
     train: Examples, names: list[str], training: TrainingConfig, towers: Towers, texts: RowStore, progress: Progress
 ) -> tuple[Variants, torch.Tensor | None]:
     """Texts that no product is labelled with: the names as people type them, and the catalogue's own phrases."""
-    typed = all_variants(names, training.query_templates, training.seed)
-    said = phrases(train.titles, train.attributes, training.seed) if training.distillation else []
-    encode_texts([*(text for own in typed for text in own), *said], towers, texts, progress)
-    owners = torch.tensor([position for position, own in enumerate(typed) for _ in own])
-    variants = Variants(_gathered([text for own in typed for text in own], texts), owners)
-    return variants, _gathered(said, texts) if said else None
+    variants = all_variants(names, training.query_templates, training.seed)
+    typed = [text for own in variants for text in own]
+    owners = torch.tensor([position for position, own in enumerate(variants) for _ in own])
+    words = phrases(train.titles, train.attributes, training.seed) if training.distillation else []
+    encode_texts([*typed, *words], towers, texts, progress)
+    return Variants(_gathered(typed, texts), owners), _gathered(words, texts) if words else None
 
 
 def _gathered(wanted: list[str], texts: RowStore) -> torch.Tensor:

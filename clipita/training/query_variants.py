@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 MAX_TYPOS = 40
-"""Misspellings of one name that are learnt at the most."""
+"""Most misspellings of one name that are learnt."""
 MAX_TEXTS = 20_000
 """Texts of all names together: with a large tree each name gets fewer."""
 MAX_PHRASES = 8_192
@@ -33,7 +33,7 @@ def plural(name: str) -> str:
 
 
 def misspellings(name: str) -> list[str]:
-    """All texts one slip away from the lower-case name: a letter left out, doubled, or swapped with the next."""
+    """The lower-case name with one letter left out, doubled, or swapped with the next."""
     word = name.lower()
     found = set()
     for at, letter in enumerate(word):
@@ -46,14 +46,7 @@ def misspellings(name: str) -> list[str]:
 
 
 def name_variants(name: str, templates: Sequence[str], chance: random.Random, limit: int) -> list[str]:
-    """Ways to type a name, the name itself first and each text once.
-
-    Args:
-        name: of a category.
-        templates: texts with {} where the name goes.
-        chance: picks the misspellings.
-        limit: texts at the most.
-    """
+    """At most `limit` ways to type a name, the name itself first; templates have {} where the name goes."""
     forms = [name, name.lower(), singular(name), singular(name).lower(), plural(name), plural(name).lower()]
     framed = [template.replace("{}", form) for template in templates for form in (name, singular(name).lower())]
     slips = misspellings(name)
@@ -62,7 +55,7 @@ def name_variants(name: str, templates: Sequence[str], chance: random.Random, li
 
 
 def all_variants(names: Sequence[str], templates: Sequence[str], seed: int) -> list[list[str]]:
-    """Ways to type each name; a text that belongs to two names, or is another one's name, is given to neither."""
+    """Ways to type each name; a text that fits two names is given to neither, except a name to itself."""
     chance = random.Random(seed)
     limit = MAX_TEXTS // max(1, len(names))
     variants = [name_variants(name, templates, chance, limit) for name in names]
@@ -77,16 +70,7 @@ def all_variants(names: Sequence[str], templates: Sequence[str], seed: int) -> l
 
 
 def phrases(titles: Sequence[str | None], attributes: Sequence[Sequence[str]], seed: int) -> list[str]:
-    """Words and short n-grams drawn from titles, and values of attributes: what the catalogue can be asked for.
-
-    Args:
-        titles: of the products that training sees.
-        attributes: their attributes as texts, `name: value`.
-        seed: of the draw.
-
-    Returns:
-        Distinct phrases, at most `MAX_PHRASES`.
-    """
+    """At most `MAX_PHRASES` words and short n-grams drawn from titles, and values of attributes (`name: value`)."""
     chance = random.Random(seed)
     values = {text.partition(": ")[2].strip() for texts in attributes for text in texts}
     found = {value for value in values if value} if len(values) <= MAX_PHRASES // 8 else set()
@@ -94,11 +78,8 @@ def phrases(titles: Sequence[str | None], attributes: Sequence[Sequence[str]], s
     for _ in range(4 * MAX_PHRASES if texts else 0):
         if len(found) >= MAX_PHRASES:
             break
-        found.add(" ".join(_window(chance.choice(texts), chance)))
+        words = chance.choice(texts)
+        length = min(len(words), chance.randint(1, _LONGEST_PHRASE))
+        start = chance.randrange(len(words) - length + 1)
+        found.add(" ".join(words[start : start + length]))
     return sorted(found)
-
-
-def _window(words: Sequence[str], chance: random.Random) -> Iterator[str]:
-    length = min(len(words), chance.randint(1, _LONGEST_PHRASE))
-    start = chance.randrange(len(words) - length + 1)
-    yield from words[start : start + length]

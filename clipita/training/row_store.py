@@ -23,17 +23,11 @@ def content_key(content: bytes) -> bytes:
 
 
 class RowStore:
-    """An append-only table of equal rows with a key each.
+    """An append-only table of rows of one width, each with a key.
 
     Two files: `<name>.rows` and `<name>.keys`. A row is written before its key, so that after a kill the shorter of
-    the two tells what is whole; the rest is cut off at the next opening. A lock keeps a second process out.
-
-    Args:
-        folder: where the files are; made when missing.
-        name: stem of the files.
-        width: numbers a row.
-        dtype: of the numbers.
-        filled: another process of the same training has the store open and has filled it; this one only reads.
+    the two tells which rows are complete; the next opening cuts the rest off. A lock keeps a second process out, except
+    one that only reads what another process of the same training has `filled`.
 
     Raises:
         TrainingError: another process has the store open, or the disk refuses.
@@ -79,11 +73,7 @@ class RowStore:
         return key in self._position
 
     def append(self, keys: Sequence[bytes], rows: npt.NDArray[Any]) -> None:
-        """Add rows; they are on disk before their keys are.
-
-        Args:
-            keys: one a row, none of them in the store yet.
-            rows: [len(keys), width].
+        """Add rows, [len(keys), width], whose keys are not in the store yet.
 
         Raises:
             TrainingError: the disk is full.

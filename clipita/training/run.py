@@ -4,7 +4,7 @@
 
     runs/clip-ita/
       config.json      settings, data files with their SHA-256, seed
-      metrics.jsonl    one line an epoch
+      metrics.jsonl    one line per epoch
       held_out.txt     names of categories that training did not see
       rejected.jsonl   products that could not be used, with the reason
       checkpoint.pt    the best epoch's weights
@@ -36,13 +36,13 @@ HELD_OUT = "held_out.txt"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a training gave.
+    """The result of a training.
 
     Attributes:
         trained: the model with the best epoch's weights.
         best: that epoch.
         epochs: how many were run in all.
-        resumed: how many of them an earlier, interrupted call had done.
+        resumed: how many of them an earlier, interrupted call did.
         products: in the training split.
         categories: nodes of the tree.
         rejected: rows that could not be used.
@@ -71,14 +71,8 @@ def train(
 ) -> Outcome:
     """Train a model into `training.run`, or go on where an interrupted call stopped.
 
-    Args:
-        sources: the catalogue.
-        model: towers, modalities, sizes.
-        training: loss, epochs, folders.
-        progress: told about long work.
-        on_epoch: told about every epoch.
-        force: throw away what the run folder holds.
-        ranks: this process among several, see `ranks.joined`. The first one alone writes; all get the same outcome.
+    `force` replaces what the run folder holds. Of several processes (see `distributed.joined`) the first one writes,
+    and all get the same outcome.
 
     Raises:
         CheckpointError: the folder holds a finished training, or one with other settings.
@@ -87,7 +81,7 @@ def train(
     ranks = ranks or Ranks(device=training.device)
     _check_settings(training)
     if training.learns_towers:
-        # An anchor to a space that moves would hold nothing.
+        # An anchor is fitted to features that do not change.
         model = replace(model, heads="plain")
     described = describe(sources, model, training)
     if ranks.first:
@@ -109,8 +103,14 @@ def fit(
     on_epoch: Callable[[Epoch], None],
     ranks: Ranks,
 ) -> Outcome:
-    """Train on prepared data and write the run folder; see `train`, which prepares and checks it all."""
+    """Train on prepared data and write the run folder; see `train`."""
     folder = training.run
+
+    def report(epoch: Epoch) -> None:
+        with (folder / "metrics.jsonl").open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(asdict(epoch)) + "\n")
+        on_epoch(epoch)
+
     identity = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
     if ranks.first:
         _describe_run(folder, described, data)
@@ -119,22 +119,32 @@ def fit(
     pretrained = data.towers.source.pretrained_text
     trainer = Trainer(network, data, training, folder, identity, pretrained_towers=pretrained, ranks=ranks)
     resumed = trainer.resume()
-    best = trainer.run(progress, lambda epoch: _report(epoch, folder, on_epoch))
-    adapters = remove(network.towers, training.lora_rank, training.lora_alpha) if training.lora_rank else None
-    if adapters is not None:
+    best = trainer.run(progress, report)
+    adapters = None
+    if training.lora_rank:
+        adapters = remove(network.towers, training.lora_rank, training.lora_alpha)
         adapters.merge(network.towers)
     trained = TrainedModel(
         network,
         [category.path for category in data.tree.categories],
         {"valid R-precision": best.r_precision},
-        _training_record(described, data, trainer, best),
+        {
+            **described["training"],
+            "data": described["data"],
+            "heads": described["model"]["heads"],
+            "held_out": data.held_out,
+            "products": len(data.train.paths),
+            "epochs_run": len(trainer.history),
+            "best_epoch": best.number,
+            "clipita": described["clipita"],
+        },
         training.learns_towers,
         pretrained,
         adapters,
     )
     if ranks.first:
         save_checkpoint(trained, folder / CHECKPOINT)
-        trainer.forget_state()
+        (folder / STATE).unlink(missing_ok=True)
     return Outcome(
         trained,
         best,
@@ -166,28 +176,17 @@ def _describe_run(folder: Path, described: dict[str, Any], data: Data) -> None:
     (folder / HELD_OUT).write_text("".join(f"{name}\n" for name in data.held_out), encoding="utf-8")
 
 
-def _training_record(described: dict[str, Any], data: Data, trainer: Trainer, best: Epoch) -> dict[str, Any]:
-    return {
-        **described["training"],
-        "data": described["data"],
-        "heads": described["model"]["heads"],
-        "held_out": data.held_out,
-        "products": len(data.train.paths),
-        "epochs_run": len(trainer.history),
-        "best_epoch": best.number,
-        "clipita": described["clipita"],
-    }
-
-
 def _check_settings(training: TrainingConfig) -> None:
-    for name in ("balance", "distillation"):
-        if getattr(training, name) < 0:
-            raise ConfigError(f"training {name} is {getattr(training, name)}; it must not be negative.")
-    if training.lora_rank < 0 or training.lora_alpha <= 0:
-        raise ConfigError(
-            f"training lora_rank is {training.lora_rank} and lora_alpha {training.lora_alpha}; a rank is 0 (none) or "
-            "more, and alpha must be positive."
-        )
+    bounds: list[tuple[tuple[str, ...], Callable[[float], bool], str]] = [
+        (("balance", "distillation", "lora_rank"), lambda value: value >= 0, "must not be negative"),
+        (("learning_rate", "lora_alpha"), lambda value: value > 0, "must be positive"),
+        (("epochs", "batch_size", "patience"), lambda value: value >= 1, "must be at least 1"),
+        (("modality_dropout",), lambda value: 0 <= value < 1, "must be in [0, 1)"),
+    ]
+    for names, holds, bound in bounds:
+        for name in names:
+            if not holds(getattr(training, name)):
+                raise ConfigError(f"training {name} is {getattr(training, name)}; it {bound}.")
     if training.lora_rank and training.unfreeze:
         raise ConfigError(
             "Adapters (--lora, lora_rank) leave the towers' own weights as they are, and --unfreeze trains those.",
@@ -198,13 +197,6 @@ def _check_settings(training: TrainingConfig) -> None:
             raise ConfigError(
                 f"The query template {template!r} has no place for the name.", hint="Write {} where the name goes."
             )
-    for name in ("epochs", "batch_size", "patience"):
-        if getattr(training, name) < 1:
-            raise ConfigError(f"training {name} is {getattr(training, name)}; it must be at least 1.")
-    if not 0 <= training.modality_dropout < 1:
-        raise ConfigError(f"training modality_dropout is {training.modality_dropout}; it must lie in [0, 1).")
-    if training.learning_rate <= 0:
-        raise ConfigError(f"training learning_rate is {training.learning_rate}; it must be positive.")
 
 
 def _clear_or_refuse(folder: Path, *, force: bool) -> None:
@@ -216,9 +208,3 @@ def _clear_or_refuse(folder: Path, *, force: bool) -> None:
             f"{folder} holds a finished training.",
             hint="Export it with `clipita export-onnx`, train into another folder with --run, or replace it: --force.",
         )
-
-
-def _report(epoch: Epoch, folder: Path, on_epoch: Callable[[Epoch], None]) -> None:
-    with (folder / "metrics.jsonl").open("a", encoding="utf-8") as stream:
-        stream.write(json.dumps(asdict(epoch)) + "\n")
-    on_epoch(epoch)

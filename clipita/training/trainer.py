@@ -28,18 +28,15 @@ STATE = "last.pt"
 FINE_TUNING_RATE = 1e-5
 LORA_RATE = 2e-4
 WARM_UP = 0.1
+BATCH = 256
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """One pass over the training split.
+    """One pass over the training split, numbered from 1.
 
-    Attributes:
-        number: counted from 1.
-        loss: mean over its steps.
-        r_precision: on the validation split, percent.
-        seconds: how long it took.
-        best: whether it is the best so far.
+    `loss` is the mean over its steps, `r_precision` that of the validation split in percent; `best` tells whether it is
+    the best so far.
     """
 
     number: int
@@ -50,16 +47,11 @@ class Epoch:
 
 
 class Trainer:
-    """Learns a model's heads (and towers, where they are not frozen).
+    """Trains a model's heads (and towers, where they are not frozen).
 
-    Args:
-        model: fresh; its weights are changed.
-        data: the splits.
-        settings: how to learn.
-        run: folder for the state that a later call resumes from.
-        identity: settings and data as a hash; a state with another one is not resumed.
-        pretrained_towers: learning towers with weights get a rate that does not wipe these out.
-        ranks: this process among several; only the first one writes.
+    The state that a later call resumes from is in the folder `run`; one of another `identity` (a hash of settings and
+    data) is refused. Pretrained towers that learn get a rate that does not wipe their weights out. Of several processes
+    only the first one writes.
     """
 
     def __init__(
@@ -107,7 +99,7 @@ class Trainer:
         return max(self.history, key=lambda epoch: epoch.r_precision)
 
     def resume(self) -> int:
-        """Take up a state that an interrupted call of the same settings and data left; gives the epochs it had done.
+        """Load the state of an interrupted call; returns the epochs that it did.
 
         Raises:
             CheckpointError: the state is of other settings or data.
@@ -142,10 +134,6 @@ class Trainer:
         self._objective.finish()
         return self.best
 
-    def forget_state(self) -> None:
-        """Remove what `resume` would take up; called once the checkpoint is written."""
-        self._state_file.unlink(missing_ok=True)
-
     def _parameter_groups(self, pretrained_towers: bool) -> list[dict[str, Any]]:
         rate, decay = self._settings.learning_rate, self._settings.weight_decay
         named = list(self.model.heads.named_parameters())
@@ -158,8 +146,7 @@ class Trainer:
                 "weight_decay": 0.0,
             },
         ]
-        learning = [value for value in self.model.towers.parameters() if value.requires_grad]
-        if learning:
+        if learning := [value for value in self.model.towers.parameters() if value.requires_grad]:
             fine = LORA_RATE if self._settings.lora_rank else FINE_TUNING_RATE
             groups.append({"params": learning, "lr": fine if pretrained_towers else rate, "weight_decay": decay})
         return groups
@@ -173,7 +160,7 @@ class Trainer:
         torch.manual_seed(self._settings.seed * 100_003 + number)
         self.model.train()
         if not self._settings.unfreeze:
-            # Below adapters too: running statistics and dropout are part of what stays as it came.
+            # Below adapters too: running statistics and dropout stay as pretrained.
             self.model.towers.eval()
         total = torch.zeros((), device=self._ranks.device)
         order = draw(self._weights)
@@ -183,7 +170,7 @@ class Trainer:
         if self._settings.unfreeze:
             self._ranks.average_statistics(self.model.towers)
         figure = validate(self.model, self._data.valid, self._data.queries, self._valid_paths)
-        # Rounding may differ between processes; whether to stop must not.
+        # Rounding may differ between processes; the decision to stop must not.
         r_precision = self._ranks.same(figure)
         best = not self.history or r_precision > self.best.r_precision
         if best:
@@ -194,13 +181,11 @@ class Trainer:
         loss = self._objective.loss(rows)
         self._optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
-        self._ranks.combine_gradients(self.model.towers.parameters(), self._learnt_on_top())
+        others = [value for name, value in self.model.named_parameters() if not name.startswith("towers.")]
+        self._ranks.combine_gradients(self.model.towers.parameters(), others)
         self._optimizer.step()
         self._schedule.step()
         return loss.detach()
-
-    def _learnt_on_top(self) -> list[torch.nn.Parameter]:
-        return [value for name, value in self.model.named_parameters() if not name.startswith("towers.")]
 
     def _save(self) -> None:
         save_atomically(
@@ -218,7 +203,7 @@ class Trainer:
 
 
 def draw_weights(paths: Sequence[CategoryPath], balance: float) -> Tensor:
-    """Probability with which each product is drawn: its most specific category's size to the power of -balance."""
+    """Probability of drawing each product: its most specific category's size to the power of -balance."""
     classes = path_classes(paths)
     weights = torch.bincount(classes).double()[classes] ** -balance
     return weights / weights.sum()
@@ -232,19 +217,9 @@ def draw(weights: Tensor) -> Tensor:
     return torch.searchsorted(edges, torch.rand(len(weights), dtype=edges.dtype) * edges[-1]).clamp(max=len(edges) - 1)
 
 
-BATCH = 256
-
-
 @torch.no_grad()
 def validate(model: ClipIta, split: Split, queries: QueryTexts, relevant: Tensor) -> float:
-    """R-precision in percent, averaged over the queries that have a relevant product.
-
-    Args:
-        model: put into evaluation mode for this.
-        split: the products.
-        queries: the tree's category names.
-        relevant: bool [products, queries].
-    """
+    """R-precision in percent; puts the model into evaluation mode. `relevant` is bool [products, queries]."""
     model.eval()
     rows = torch.arange(len(split.paths))
     products = torch.cat([model.product(split.features(model, batch)) for batch in torch.split(rows, BATCH)])
@@ -252,12 +227,7 @@ def validate(model: ClipIta, split: Split, queries: QueryTexts, relevant: Tensor
 
 
 def mean_r_precision(scores: Tensor, relevant: Tensor) -> float:
-    """R-precision in percent, mean over the queries that have a relevant product.
-
-    Args:
-        scores: [queries, products].
-        relevant: bool, same shape.
-    """
+    """R-precision in percent, mean over the queries with a relevant product; both arguments are [queries, products]."""
     values = []
     for score, relevance in zip(scores, relevant, strict=True):
         count = int(relevance.sum())

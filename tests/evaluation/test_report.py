@@ -92,21 +92,21 @@ def test_right_and_wrong_are_marked_in_words() -> None:
     assert html.count("✓ right") == 2
     assert html.count("✗ wrong") == 2
     assert "It finds nothing for this name." in html
-    assert "no picture" in html
+    assert "no image" in html
 
 
-def test_each_picture_is_stored_once() -> None:
+def test_each_image_is_stored_once() -> None:
     products = [Product(f"p{n}", f"shoe {n}", category_path=("Shoes", f"leaf {n % 4}")) for n in range(6)]
     report = make(products)
     html = render(report, {product.id: jpeg() for product in products})
-    assert html.count("data:image/jpeg") == len(report.pictured()) == 6
+    assert html.count("data:image/jpeg") == len(report.image_ids()) == 6
     strips = [image for image in Page(html).all("img") if " " in (image["class"] or "")]
     assert len(Page(html).all("img")) - len(strips) == 6 * len(report.protocol.queries)
 
 
 def test_only_the_first_hits_are_shown() -> None:
     report = make([Product(f"p{n:02d}", f"shoe {n}", category_path=("Shoes",)) for n in range(30)])
-    assert len(report.pictured()) == HITS
+    assert len(report.image_ids()) == HITS
     assert render(report, {}).count("✓ right") == HITS
 
 
@@ -142,7 +142,7 @@ def test_the_pair_to_compare() -> None:
     assert choose_pair([bm25, lexical]) == (bm25, bm25)
 
 
-def test_thumbnails_are_small_and_broken_pictures_are_told(shop: Path, tmp_path: Path) -> None:
+def test_thumbnails_are_small_and_broken_images_are_reported(shop: Path, tmp_path: Path) -> None:
     big = tmp_path / "big.png"
     PIL.Image.new("RGBA", (400, 100), (10, 200, 30, 0)).save(big)
     small = PIL.Image.open(io.BytesIO(thumbnail(ImageSource(location=str(big)))))

@@ -183,7 +183,7 @@ def test_a_full_device_halves_the_batch_and_says_so(
     np.testing.assert_allclose(encoder.encode(inputs), vectors, atol=TOLERANCE)
     assert encoder.largest_batch == {1: 1, 5: 4, 64: None}[size]
     told = [record.getMessage() for record in caplog.records]
-    assert ("The device's memory does not hold a batch of 64: it goes on with 32." in told) is (size < 64)
+    assert ("Out of device memory at batch size 64; retrying with 32." in told) is (size < 64)
     assert len(told) == {1: 6, 5: 4, 64: 0}[size]
 
 

@@ -113,7 +113,7 @@ def test_towers_that_changed_since_are_refused(
     ("bad", "error", "words"),
     [
         ({"lora_rank": -1}, ConfigError, "lora_rank is -1"),
-        ({"lora_alpha": 0.0}, ConfigError, "lora_alpha 0.0"),
+        ({"lora_alpha": 0.0}, ConfigError, "lora_alpha is 0.0"),
         ({"unfreeze": True}, ConfigError, "--unfreeze"),
         ({"lora_rank": 33}, TrainingError, "rank 33 are larger than any layer"),
     ],
