@@ -94,22 +94,13 @@ class Service:
         return orjson.dumps(page, option=orjson.OPT_NON_STR_KEYS)
 
     async def embed_texts(self, texts: Sequence[str]) -> Vectors:
-        """Unit vectors, [len(texts), dim].
-
-        Raises:
-            RequestError: there is no model (status 501), or the queue is full (503).
-        """
+        """Unit vectors, [len(texts), dim]; a RequestError without a model (501) or if the queue is full (503)."""
         if self._texts is None:
             raise _no_model()
         return await self._texts(texts)
 
     async def embed_products(self, products: Sequence[Product]) -> Vectors:
-        """Unit vectors, [len(products), dim].
-
-        Raises:
-            RequestError: as above.
-            ProductError: an image cannot be read, or a product has nothing that the model reads.
-        """
+        """Unit vectors, [len(products), dim]; errors as of `embed_texts`, or a ProductError for an unusable product."""
         if self._products is None or self.models is None:
             raise _no_model()
         loop = asyncio.get_running_loop()
