@@ -33,7 +33,7 @@ from clipita.opensearch.ingest.prune import drop_deleted, prune
 from clipita.opensearch.ingest.ray.stage import RayEncoders
 from clipita.opensearch.ingest.sources import CatalogueSource
 from clipita.opensearch.ingest.target import Target, Targets, loading
-from clipita.opensearch.ingest.timing import Clock, Rate, StageTimes
+from clipita.opensearch.ingest.timing import Clock, StageTimes
 from clipita.opensearch.ingest.verify import check_copy
 from clipita.runtime import Bundle, ProductEncoder
 
@@ -67,7 +67,6 @@ class Ingest:
     def __post_init__(self) -> None:
         self._backoff = Backoff(self.warn, self.config.patience)
         self._clock = Clock()
-        self._rate = Rate()
         self._started = 0.0
         self._encoded = 0
         self._pruned = 0
@@ -77,11 +76,6 @@ class Ingest:
     def times(self) -> StageTimes:
         """Seconds per stage so far."""
         return self._clock.times
-
-    @property
-    def rate(self) -> float:
-        """Products per second, over the last few seconds."""
-        return self._rate.value
 
     def run(self, source: Sequence[CatalogueFile] | IndexSource) -> IngestReport:
         """Go through the products.
@@ -107,7 +101,7 @@ class Ingest:
         ):
             context = RunContext(
                 self.client, self.config, self.bundle, self.alias, products, self._target(products, engine),
-                ledger, lock, self._clock, self.warn, self._note,
+                ledger, lock, self._clock, self.warn, self.progress or (lambda _done, _total: None),
             )  # fmt: skip
             target = context.target
             self._started = time.monotonic()
@@ -137,11 +131,6 @@ class Ingest:
         if self.config.runner == "ray":
             return closing(RayEncoders(self.bundle, self.config, self.warn))
         return nullcontext(ProductEncoder(self.bundle, self.config.device))
-
-    def _note(self, done: int, total: int | None) -> None:
-        self._rate.add(done)
-        if self.progress is not None:
-            self.progress(done, total)
 
     def _target(self, products: CatalogueSource | IndexSource, engine: str) -> Target:
         targets = Targets(self.client, self.alias, self.bundle, engine, self.config, products.total)
