@@ -41,7 +41,7 @@ def print_table(
 ) -> None:  # fmt: skip
     """A table on stdout; neither rich's markup nor a terminal's control sequences in a cell take effect.
 
-    `right` names the columns aligned to the right; with `soft_wrap` long cells are cut; `style` is that of rich's Table.
+    `right` names the columns that are aligned to the right; `style` is that of rich's Table.
     """
     from rich.table import Table
     from rich.text import Text
