@@ -105,7 +105,11 @@ class ProductSearch:
         self.alias = index
         self.client = connect(opensearch, cluster) if isinstance(cluster, str | None) else cluster
         self._configured = config
-        self._bundle = _load_bundle(model)
+        if isinstance(model, str | Path):
+            from clipita.runtime.bundle import QUERY_FILES, Bundle
+
+            model = Bundle.load(Path(model), QUERY_FILES)
+        self._bundle = model
         self._encoder = None
         if self._bundle is not None:
             from clipita.runtime import TextEncoder
@@ -348,14 +352,6 @@ def sent(client: OpenSearch | str, call: Call) -> Iterator[None]:
                 "The snapshot that this cursor reads is gone: it was kept too short, or the node restarted.",
                 hint="Start at the first page again, with a longer snapshot.",
             ) from None
-
-
-def _load_bundle(model: str | Path | Bundle | None) -> Bundle | None:
-    if not isinstance(model, str | Path):
-        return model
-    from clipita.runtime.bundle import QUERY_FILES, Bundle
-
-    return Bundle.load(Path(model), QUERY_FILES)
 
 
 def _key(query: str) -> str:

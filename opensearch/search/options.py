@@ -30,7 +30,7 @@ SortKey = tuple[str, Literal["asc", "desc"]]
 
 SCORE = "_score"
 MAX_WINDOW = 10_000
-"""`index.max_result_window` and the k-NN plugin's largest k, both 10,000 by default."""
+"""`index.max_result_window` and the k-NN plugin's largest k, both by default."""
 MAX_VARIANTS = 100
 """`index.max_inner_result_window` by default."""
 
@@ -213,14 +213,13 @@ def check_number(name: str, value: float | None) -> None:
 def names_in(given: Mapping[str, Any], config: SearchConfig) -> list[str]:
     """Every field name that a search uses."""
     highlight = given.get("highlight", ())
-    collapse = given.get("collapse")
     return [
         *given.get("filters", {}),
         *given.get("facets", ()),
         *(name.partition("^")[0] for name in given.get("fields", config.fields)),
         *(name for name, _ in _sort_keys(given.get("sort", ())) if name != SCORE),
         *(highlight if not isinstance(highlight, bool) else ()),
-        *((collapse,) if collapse is not None else ()),
+        *((given["collapse"],) if "collapse" in given else ()),
         *(boost.field for boost in _boosts(given.get("boosts", config.boosts))),
     ]
 
