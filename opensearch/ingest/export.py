@@ -84,11 +84,10 @@ def _compressed(file: Path, stack: ExitStack) -> gzip.GzipFile:
 
 def _row(product: Product) -> dict[str, Any]:
     image = product.image
+    location = None if image is None else image.location
     if image is not None and image.data is not None:
         # The bytes tell the format.
-        location: str | None = f"data:image;base64,{base64.b64encode(image.data).decode()}"
-    else:
-        location = image and image.location
+        location = f"data:image;base64,{base64.b64encode(image.data).decode()}"
     return {
         "product_id": product.id,
         "title": product.title,
