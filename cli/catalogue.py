@@ -86,8 +86,8 @@ def check(
     if report.clean:
         return 0
     unusable = report.rows - report.usable
-    told = f"; all are in {rejected_file}" if rejected_file else "; --rejected FILE writes them all"
-    click.echo(f"{unusable:,} of {report.rows:,} rows cannot be used{told}.", err=True)
+    where = f"; all are in {rejected_file}" if rejected_file else "; --rejected FILE writes them all"
+    click.echo(f"{unusable:,} of {report.rows:,} rows cannot be used{where}.", err=True)
     return SOME_REJECTED
 
 
@@ -169,8 +169,8 @@ def _print(report: CheckReport) -> None:
         rows.append((name, "\n".join(f"{count:,}  {category}" for category, count in leaves) or "none"))
     rows.append(("kept as they are", ", ".join(report.extra_columns) or "no other column"))
     console.table(("", ""), rows, str(report.file), show_header=False)
-    for remark in report.remarks:
-        console.out().print(f"Note: {remark}", markup=False)
+    for warning in report.remarks:
+        console.out().print(f"Note: {warning}", markup=False)
     for rejection in report.examples:
         id_ = f", id {rejection.id}" if rejection.id is not None else ""
         console.out().print(f"Row {rejection.row}{id_}: {rejection.reason}", soft_wrap=True, markup=False)

@@ -113,11 +113,7 @@ def fields_options(command: Command) -> Command:
 
 
 def mapped_fields(settings: config.Config, flags: dict[str, Any]) -> config.FieldsConfig:
-    """Apply what `fields_options` collected; pops its keys from `flags`.
-
-    Raises:
-        ConfigError: a private host is not a name, address or network.
-    """
+    """Apply what `fields_options` collected; pops its keys from `flags`."""
     from clipita.catalogue.images import download
 
     catalogue = settings.catalogue

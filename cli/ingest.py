@@ -128,12 +128,17 @@ def command(
         runs: list[Ingest] = []
         with console.progress() as bar:
             task = bar.add_task("Ingesting", total=None, note="")
+
+            def show(done: int, total: int | None) -> None:
+                pace = f"{bar.tasks[0].speed or 0:.0f}/s, {console.STAGES[runs[0].times.limit]} sets the pace"
+                bar.update(task, completed=done, total=total, note=pace)
+
             try:
                 report = api.ingest(
                     catalogues, cluster=client, index=cluster.index, model=bundle, from_index=from_index, **ways,
                     fields=fields, image_root=root, config=chosen, search=settings.given.get("search"),
                     started=runs.append, warn=console.note,
-                    progress=lambda done, total: bar.update(task, completed=done, total=total, note=_pace(runs[0])),
+                    progress=show,
                 )  # fmt: skip
             except BaseException:
                 _tell_partly(runs)
@@ -204,10 +209,6 @@ def _tell_partly(runs: Sequence[Ingest]) -> None:
             if report.finished
             else "Not finished: the same command goes on from here."
         )
-
-
-def _pace(ingest: Ingest) -> str:
-    return f"{ingest.rate:.0f}/s, {console.STAGES[ingest.times.limit]} sets the pace"
 
 
 def _tell(report: IngestReport, rejected: Path, as_json: bool) -> int:

@@ -61,9 +61,6 @@ def save_metrics(file: Path, report: IngestReport) -> None:
     """Write the report for the textfile collector of Prometheus' node exporter.
 
     https://github.com/prometheus/node_exporter#textfile-collector
-
-    Raises:
-        UsageError: the file cannot be written.
     """
     from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 

@@ -98,11 +98,7 @@ def command(
 
 
 def parse_filters(texts: tuple[str, ...]) -> dict[str, Any]:
-    """`brand=Nike` and `price<=80` as ProductSearch takes them; values of one field are alternatives.
-
-    Raises:
-        UsageError: a text of another form.
-    """
+    """`brand=Nike` and `price<=80` as ProductSearch takes them; values of one field are alternatives."""
     filters: dict[str, Any] = {}
     for text in texts:
         match = re.fullmatch(r"([^<>=]+)(<=|>=|=|<|>)(.+)", text)

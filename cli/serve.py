@@ -67,11 +67,7 @@ def command(
 
 
 def with_key(serve: config.ServeConfig) -> config.ServeConfig:
-    """The settings with the API key read from its file.
-
-    Raises:
-        ConfigError: the file cannot be read, or the key is too short to protect anything.
-    """
+    """The settings with the API key read from its file; a ConfigError if it is unreadable or too short."""
     key = serve.api_key
     if serve.api_key_file is not None:
         try:

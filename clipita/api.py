@@ -1,7 +1,7 @@
 """What the commands do, from Python: `clipita.ingest` and its like.
 
-Every function takes settings objects, whose defaults are those of clipita.toml, and tells of progress and of noteworthy
-events by callables. Nothing is printed.
+Every function takes settings objects, whose defaults are those of clipita.toml, and reports progress and warnings by
+callables. Nothing is printed.
 """
 
 from __future__ import annotations
@@ -274,10 +274,10 @@ def ingest(
         search: defaults that the templates keep, as of `ProductSearch`.
         started: called with the run before its first row, for those who show its rate or its report after an error.
         progress: called with the number of products that have an outcome, and of all where that is known.
-        warn: called with waits and other noteworthy events, in sentences.
+        warn: called with waits and other events, in sentences.
 
     Returns:
-        What was done. Products that were left out stand in `config.rejected`, with the reasons.
+        What was done. Products that were left out are in the file `config.rejected`, with the reasons.
 
     Raises:
         ClipItaError: see `Ingest.run`; a missing bundle; a refused category vector.

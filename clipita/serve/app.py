@@ -25,7 +25,7 @@ from clipita.opensearch.cluster.errors import guarded
 from clipita.opensearch.search.client import ProductSearch
 from clipita.serve.embedding import json_in, products_in, texts_in
 from clipita.serve.metrics import Metrics
-from clipita.serve.middleware import Gate, current_request, error_response
+from clipita.serve.middleware import Gate, error_response
 from clipita.serve.query_string import from_json, from_query_string
 from clipita.serve.schema import description
 from clipita.serve.service import Models, Service
@@ -65,7 +65,6 @@ def create_app(
     ]
     handlers = dict.fromkeys((HTTPException, ClipItaError, Exception), _error)
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)
-    app.state.fingerprint = None if models is None else models.bundle.fingerprint
     endpoints = frozenset(route.path for route in routes if isinstance(route, Route))
     gate = Gate(app, config, metrics, endpoints)
     if not config.cors_origins:
@@ -112,14 +111,14 @@ async def about_index(request: Request) -> Response:
 
 async def embed_texts(request: Request) -> Response:
     """`/v1/embed/text`."""
-    texts = texts_in(json_in(await request.body()))
-    return _vectors(request, await _service(request).embed_texts(texts))
+    service = _service(request)
+    return _vectors(service, await service.embed_texts(texts_in(json_in(await request.body()))))
 
 
 async def embed_products(request: Request) -> Response:
     """`/v1/embed/product`."""
-    products = await products_in(request)
-    return _vectors(request, await _service(request).embed_products(products))
+    service = _service(request)
+    return _vectors(service, await service.embed_products(await products_in(request)))
 
 
 async def ready(request: Request) -> Response:
@@ -156,10 +155,10 @@ def _sent(body: bytes) -> Response:
     return Response(body, media_type="application/json", headers={"cache-control": "no-store"})
 
 
-def _vectors(request: Request, vectors: Any) -> Response:
-    fingerprint = request.app.state.fingerprint
+def _vectors(service: Service, vectors: Any) -> Response:
+    fingerprint = None if service.models is None else service.models.bundle.fingerprint
     return _json({"vectors": vectors, "dim": vectors.shape[1], "fingerprint": fingerprint})
 
 
-def _error(_: Request, error: Exception) -> Response:
-    return error_response(error, current_request.get())
+def _error(request: Request, error: Exception) -> Response:
+    return error_response(error, request.scope["request_id"])

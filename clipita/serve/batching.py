@@ -48,11 +48,7 @@ class Batcher(Generic[Item]):
         metrics.waiting.labels(name).set_function(lambda: self._waiting)
 
     async def __call__(self, items: Sequence[Item]) -> Vectors:
-        """The items' vectors, [len(items), dim].
-
-        Raises:
-            RequestError: the queue is full (status 503), or smaller than the number of items (413).
-        """
+        """The items' vectors, [len(items), dim]; a RequestError if the queue is full (503) or too small (413)."""
         if len(items) > self._capacity:
             raise RequestError(
                 f"{len(items)} items are too many for one request.", status=413, hint=f"Send {self._capacity} at most."

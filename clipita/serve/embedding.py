@@ -1,4 +1,4 @@
-"""Requests for vectors: what they hold, checked."""
+"""The bodies of requests for vectors."""
 
 from __future__ import annotations
 
@@ -50,11 +50,7 @@ Body = TypeVar("Body")
 
 
 def texts_in(content: Any) -> list[str]:
-    """The texts of `{"texts": [...]}`, or of `{"text": "..."}`.
-
-    Raises:
-        RequestError: another form, no text, an empty one, or too many.
-    """
+    """The texts of `{"texts": [...]}`, or of `{"text": "..."}`; a RequestError for anything else."""
     if isinstance(content, Mapping) and set(content) == {"text"}:
         content = {"texts": [content["text"]]}
     hint = 'Send {"texts": ["running shoes"]}.'
@@ -66,11 +62,7 @@ def texts_in(content: Any) -> list[str]:
 
 
 async def products_in(request: Request) -> list[Product]:
-    """The products of a multipart form (one) or of JSON (`{"products": [...]}`, or one).
-
-    Raises:
-        RequestError: another form, or a field of the wrong type.
-    """
+    """The products of a multipart form (one) or of JSON (`{"products": [...]}`, or one); else a RequestError."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
         content: Any = {"products": [await _form(request)]}
@@ -84,11 +76,7 @@ async def products_in(request: Request) -> list[Product]:
 
 
 def json_in(body: bytes) -> Any:
-    """A body as JSON; NaN and Infinity are not JSON.
-
-    Raises:
-        RequestError: it is not JSON.
-    """
+    """A body as JSON, else a RequestError; NaN and Infinity are not JSON."""
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:

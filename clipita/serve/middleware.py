@@ -10,7 +10,6 @@ import re
 import secrets
 import time
 from collections.abc import Mapping
-from contextvars import ContextVar
 from typing import Any
 
 import opensearchpy
@@ -30,6 +29,7 @@ from clipita.errors import (
     RequestError,
     UsageError,
 )
+from clipita.opensearch.cluster.tracing import opaque
 from clipita.serve.embedding import MAX_BODY
 from clipita.serve.metrics import Metrics
 
@@ -52,9 +52,6 @@ SECURITY_HEADERS = [
 ]
 # Visible ASCII without quotes and backslashes: it ends up in headers and logs.
 _ID = re.compile(r"[A-Za-z0-9._:/@+=-]{1,128}")
-
-current_request: ContextVar[str] = ContextVar("current_request", default="")
-"""Id of the request that runs in this context; the cluster gets it as X-Opaque-Id."""
 
 log = logging.getLogger("clipita.serve")
 
@@ -81,15 +78,17 @@ class Gate:
             return
         headers = dict(scope["headers"])
         request_id = _request_id(headers)
-        current_request.set(request_id)
+        scope["request_id"] = request_id
         answer = _Answer(send, request_id)
         started = time.perf_counter()
         self._in_flight += 1
         self._metrics.in_flight.inc()
         try:
             self._admit(scope, headers)
-            async with asyncio.timeout(self._seconds):
-                await self._app(scope, _LimitedBody(receive, _body_limit(scope["path"])), answer)
+            # The cluster gets the id too, and writes it into its slow logs and tasks.
+            with opaque(request_id):
+                async with asyncio.timeout(self._seconds):
+                    await self._app(scope, _LimitedBody(receive, _body_limit(scope["path"])), answer)
         except Exception as error:
             if answer.complete:
                 return

@@ -14,7 +14,7 @@ from clipita.options import Option
 
 MOST = {"size": 1_000, "facet_size": 1_000}
 MAX_LISTED = 100
-"""Facets, sort keys or filters of one request."""
+"""Facets, sort keys or filters in a request."""
 MAX_VALUES = 1_000
 CONDITIONS = ("gt", "gte", "lt", "lte", "exists")
 
@@ -24,21 +24,19 @@ OPTIONS: Mapping[str, Option] = {"query": _QUERY} | {
     for name, entry in SEARCH.items()
     if not entry.inside
 }
-"""What a request may say, by the name in JSON."""
+"""The options of a request by their names in JSON."""
 PARAMETERS: Mapping[str, Option] = {
     "q" if name == "query" else entry.one or name: entry for name, entry in OPTIONS.items() if name != "filters"
 }
-"""The same by the name in a query string, where one parameter per entry stands for a list."""
+"""The same by their names in a query string, where a list is a repeated parameter."""
+_EXISTS = Option("Whether the field has a value.", name="exists", hint=bool)
 _FILTER = re.compile(r"filter\[([^\[\]]+)\](?:\[([^\[\]]*)\])?")
 
 
 def from_query_string(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
-    """Options of a GET request.
+    """Options of a GET request; a RequestError for an unknown, repeated or wrongly typed parameter.
 
     Filters are written `filter[brand]=Nike` (repeated: any of them) and `filter[price][lte]=80`.
-
-    Raises:
-        RequestError: an unknown parameter, one that is repeated and may not be, or one of the wrong type.
     """
     given: dict[str, Any] = {}
     filters: dict[str, Any] = {}
@@ -59,11 +57,7 @@ def from_query_string(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
 
 
 def from_json(content: Any) -> dict[str, Any]:
-    """Options of a POST request: the same under the names of ProductSearch, filters as an object.
-
-    Raises:
-        RequestError: not an object, an unknown key, or a value of the wrong type.
-    """
+    """Options of a POST request under the names of ProductSearch; a RequestError for an unknown key or a wrong type."""
     if not isinstance(content, Mapping):
         raise _refused("The request is not a JSON object.", 'Send for instance {"query": "running shoes"}.')
     given = {}
@@ -112,9 +106,6 @@ def _add_filter(filters: dict[str, Any], field: str, condition: str | None, text
         present[condition] = _converted(_EXISTS, f"filter[{field}][exists]", text, lax=True)
     else:
         present[condition] = text
-
-
-_EXISTS = Option("Whether the field has a value.", name="exists", hint=bool)
 
 
 def _filters(value: Any) -> dict[str, Any]:

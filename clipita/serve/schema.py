@@ -1,4 +1,4 @@
-"""The interface's description, OpenAPI 3.1, made from the types and the table that read requests and write answers."""
+"""The OpenAPI 3.1 description, made from the types and the table that requests and answers are made of."""
 
 from __future__ import annotations
 
@@ -91,16 +91,18 @@ def description() -> dict[str, Any]:
         "paths": {
             "/v1/search": {
                 "get": _operation("Search by category or free text", "SearchPage", parameters=_parameters()),
-                "post": _operation("The same, as JSON", "SearchPage", json=search),
+                "post": _operation("The same, as JSON", "SearchPage", requestBody=_body(search)),
             },
             "/v1/categories": {"get": _operation("The category tree with its counts", "Tree")},
             "/v1/index": {"get": _operation("The index, and the fields to filter and count by", None)},
-            "/v1/embed/text": {"post": _operation("Vectors of texts", "Vectors", json=_reference("Texts"))},
-            "/v1/embed/product": {
-                "post": _operation("Vectors of products", "Vectors", json=_reference("Products"), form=form)
+            "/v1/embed/text": {
+                "post": _operation("Vectors of texts", "Vectors", requestBody=_body(_reference("Texts")))
             },
-            "/healthz": {"get": _operation("Whether the process lives", None, open_to_all=True)},
-            "/readyz": {"get": _operation("Whether a search would get an answer", None, open_to_all=True)},
+            "/v1/embed/product": {
+                "post": _operation("Vectors of products", "Vectors", requestBody=_body(_reference("Products"), form))
+            },
+            "/healthz": {"get": _operation("Whether the process lives", None, security=[])},
+            "/readyz": {"get": _operation("Whether a search would get an answer", None, security=[])},
             "/metrics": {"get": _operation("Numbers for Prometheus", None, text=True)},
         },
         "components": {
@@ -138,31 +140,20 @@ def _reference(name: str) -> dict[str, Any]:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def _operation(
-    summary: str,
-    answer: str | None,
-    *,
-    parameters: list[dict[str, Any]] | None = None,
-    json: dict[str, Any] | None = None,
-    form: dict[str, Any] | None = None,
-    text: bool = False,
-    open_to_all: bool = False,
-) -> dict[str, Any]:
+def _operation(summary: str, answer: str | None, *, text: bool = False, **rest: Any) -> dict[str, Any]:
     schema = _reference(answer) if answer else {"type": "object"}
     content: dict[str, Any] = {"text/plain": {}} if text else {"application/json": {"schema": schema}}
     problem = {"application/json": {"schema": _reference("Problem")}}
     errors = {status: {"description": words, "content": problem} for status, words in _ERRORS.items()}
-    operation: dict[str, Any] = {
+    return {
         "summary": summary,
         "responses": {"200": {"description": "The answer.", "content": content}, **errors},
+        **rest,
     }
-    if parameters is not None:
-        operation["parameters"] = parameters
-    if json is not None:
-        bodies = {"application/json": {"schema": json}}
-        if form is not None:
-            bodies["multipart/form-data"] = {"schema": {"type": "object", "properties": form}}
-        operation["requestBody"] = {"required": True, "content": bodies}
-    if open_to_all:
-        operation["security"] = []
-    return operation
+
+
+def _body(json: dict[str, Any], form: dict[str, Any] | None = None) -> dict[str, Any]:
+    content = {"application/json": {"schema": json}}
+    if form is not None:
+        content["multipart/form-data"] = {"schema": {"type": "object", "properties": form}}
+    return {"required": True, "content": content}

@@ -1,4 +1,4 @@
-"""The process: uvicorn with our application, from the first request to the end of the last."""
+"""The server process: uvicorn with our application."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import gc
 import signal
 import socket
 from collections.abc import Callable
-from typing import Any
 
 import uvicorn
 
@@ -18,7 +17,7 @@ from clipita.serve.service import Models
 
 BACKLOG = 1024
 GARBAGE = 50_000
-"""New objects between two garbage collections; a page of 24 products makes some thousands, and no cycles."""
+"""New objects between two garbage collections; a page of 24 products makes thousands, without cycles."""
 
 
 def run(
@@ -28,17 +27,9 @@ def run(
     config: ServeConfig,
     greet: Callable[[str], None],
 ) -> None:
-    """Serve until SIGTERM or SIGINT; what runs then is finished, for `drain` seconds at most.
+    """Serve until SIGTERM or SIGINT; running requests are then finished, within `drain` seconds.
 
-    Args:
-        search: connected.
-        opensearch: how to connect.
-        models: the encoders, if there are any.
-        config: where to listen, and the limits.
-        greet: told the address as soon as it answers.
-
-    Raises:
-        ConfigError: the address cannot be listened on.
+    `greet` is called with the address as soon as it answers. A ConfigError says that it cannot be listened on.
     """
     listener = _listen(config.host, config.port)
     settings = uvicorn.Config(
@@ -47,34 +38,35 @@ def run(
         access_log=False,
         backlog=BACKLOG,
         server_header=False,
-        # Nobody here asks where a request came from.
+        # The address of a request's sender is not used.
         proxy_headers=False,
         timeout_graceful_shutdown=max(1, round(config.drain)),
         lifespan="on",
     )
-    server = _Server(settings, lambda: greet(_address(listener)))
-    # uvicorn raises the signal that stopped it once more at its end; with these handlers a stop that was asked for is
-    # an ordinary end.
+    host, port = listener.getsockname()[:2]
+    address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    server = _Server(settings, lambda: greet(address))
+    # uvicorn raises the signal that stopped it again at its end; these handlers make that an ordinary end.
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _already_stopped)
+        signal.signal(number, lambda *_: None)
     server.run(sockets=[listener])
 
 
 class _Server(uvicorn.Server):
-    """Says when it listens."""
+    """Calls `started` when it listens."""
 
     def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
         super().__init__(config)
-        self._say = started
+        self._notify = started
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
         if self.started:
-            # What is there now stays until the end; without it, collections during requests have little to look at.
+            # Objects that exist now stay until the end; frozen, they cost nothing in later collections.
             gc.collect()
             gc.freeze()
             gc.set_threshold(GARBAGE)
-            self._say()
+            self._notify()
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -86,12 +78,3 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         raise ConfigError(f"{host}:{port} cannot be listened on: {error}.", hint="Choose another --port.") from None
     return listener
-
-
-def _address(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def _already_stopped(*_: Any) -> None:
-    """The signal was handled."""

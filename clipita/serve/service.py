@@ -5,25 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import opensearchpy
 import orjson
-from opensearchpy import AsyncOpenSearch
 from opensearchpy.serializer import DEFAULT_SERIALIZERS, Deserializer, JSONSerializer
 
 from clipita.catalogue.product import Product
 from clipita.config import OpenSearchConfig, ServeConfig
 from clipita.errors import RequestError
 from clipita.opensearch.cluster.errors import address_of
-from clipita.opensearch.cluster.tracing import opaque
 from clipita.opensearch.search.async_client import AsyncProductSearch
 from clipita.opensearch.search.client import ProductSearch
 from clipita.serve.batching import Batcher, Vectors
 from clipita.serve.metrics import Metrics
-from clipita.serve.middleware import current_request
 from clipita.serve.storefront import Shop
 
 if TYPE_CHECKING:
@@ -70,7 +66,9 @@ class Service:
         self.search = AsyncProductSearch(search, opensearch)
         self.client = self.search.client
         self.where = address_of(search.client)
-        _equip(self.client)
+        transport: Any = self.client.transport
+        transport.serializer = serializer = _FastJson()
+        transport.deserializer = Deserializer({**DEFAULT_SERIALIZERS, serializer.mimetype: serializer})
         self.shop = Shop(self.client, search)
         self._cluster_seconds = metrics.cluster
         self._decoders = ThreadPoolExecutor(DECODERS, thread_name_prefix="decode")
@@ -94,22 +92,13 @@ class Service:
         return orjson.dumps(page, option=orjson.OPT_NON_STR_KEYS)
 
     async def embed_texts(self, texts: Sequence[str]) -> Vectors:
-        """Unit vectors, [len(texts), dim].
-
-        Raises:
-            RequestError: there is no model (status 501), or the queue is full (503).
-        """
+        """Unit vectors, [len(texts), dim]; a RequestError without a model (501) or if the queue is full (503)."""
         if self._texts is None:
             raise _no_model()
         return await self._texts(texts)
 
     async def embed_products(self, products: Sequence[Product]) -> Vectors:
-        """Unit vectors, [len(products), dim].
-
-        Raises:
-            RequestError: as above.
-            ProductError: an image cannot be read, or a product has nothing that the model reads.
-        """
+        """Unit vectors, [len(products), dim]; errors as of `embed_texts`, or a ProductError for an unusable product."""
         if self._products is None or self.models is None:
             raise _no_model()
         loop = asyncio.get_running_loop()
@@ -157,23 +146,3 @@ class _FastJson(JSONSerializer):  # type: ignore[misc]  # opensearch-py is untyp
             return orjson.loads(s)
         except orjson.JSONDecodeError as error:
             raise opensearchpy.SerializationError(s, error) from error
-
-
-def _equip(client: AsyncOpenSearch) -> None:
-    """Let a client use orjson, and send the running request's id as X-Opaque-Id.
-
-    OpenSearch writes that id into its slow logs and tasks.
-    https://docs.opensearch.org/latest/api-reference/common-parameters/
-    """
-    transport: Any = client.transport
-    transport.serializer = serializer = _FastJson()
-    transport.deserializer = Deserializer({**DEFAULT_SERIALIZERS, serializer.mimetype: serializer})
-    plain = transport.perform_request
-
-    # The client has no hook for headers per request, so its method is wrapped.
-    async def perform_request(method: str, url: str, headers: Any = None, **rest: Any) -> Any:
-        request_id = current_request.get()
-        with opaque(request_id) if request_id else nullcontext():
-            return await plain(method, url, headers=headers, **rest)
-
-    transport.perform_request = perform_request

@@ -1,4 +1,4 @@
-"""What a shop window needs to know of the index: the category tree with counts, and the fields one can choose by."""
+"""Facts about the index for a storefront: the category tree with counts, and the fields for facets and sorting."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ PATHS_AT_ONCE = 500
 PRODUCTS_AT_ONCE = 1_000
 MAX_FIELDS = 100
 MOST_VALUES = 1_000
-"""A field of more values is no choice that one could look through."""
+"""A field with more values is not offered as a facet."""
 LEAST_SHARE = 0.01
-"""Of the products that must have a field for it to be offered."""
+"""The share of products that must have a field for it to be offered."""
 NOT_OFFERED = ("product_id", "category_path", "attributes_text")
 
 _EXACT_SET = "doc[params.field].size() == params.size"
@@ -36,12 +36,7 @@ Answer = TypeVar("Answer")
 
 
 class Shop:
-    """Reads these once a minute at most.
-
-    Args:
-        client: of the cluster.
-        search: knows the index and its categories.
-    """
+    """Reads the category tree and the fields, each once a minute at most."""
 
     def __init__(self, client: AsyncOpenSearch, search: ProductSearch) -> None:
         self._client = client
@@ -62,7 +57,6 @@ class Shop:
         async with self._locks[name]:
             read_at, index, kept = self._kept.get(name, (0.0, "", None))
             if index == self._search.index.name and time.monotonic() - read_at <= KEPT_SECONDS:
-                # One name, one reader, one type.
                 return cast(Answer, kept)
             answer = await read()
             self._kept[name] = (time.monotonic(), self._search.index.name, answer)
@@ -83,10 +77,10 @@ class Shop:
         return {"total": len(paths), "categories": nested(totals)}
 
     async def _counts(self, paths: Sequence[CategoryPath]) -> list[int]:
-        """How many products stand at each path itself.
+        """How many products are at each path itself.
 
-        The index looks up a product's names without their order, so a product counts where its names are just those of
-        the path: `Bags > Wallets` is kept apart from `Wallets`, and by `_in_order` from `Wallets > Bags`.
+        The index knows a product's names without their order, so a product counts where its names are exactly those of
+        the path: that tells `Bags > Wallets` from `Wallets`; `_in_order` tells it from `Wallets > Bags`.
         """
         if (field := self._category_field()) is None:
             return [0] * len(paths)
@@ -95,7 +89,7 @@ class Shop:
         return [bucket["doc_count"] for bucket in answer["aggregations"]["paths"]["buckets"]]
 
     async def _in_order(self, paths: Sequence[CategoryPath]) -> dict[CategoryPath, int]:
-        """The same for paths of the same names in another order or number, from the products themselves."""
+        """The same for paths of the same names in another order or number, counted from the documents."""
         found: dict[CategoryPath, int] = dict.fromkeys(paths, 0)
         layout, field = self._search.names.layout, self._category_field()
         if field is None:
@@ -146,23 +140,28 @@ class Shop:
         )
         products = answer["hits"]["total"]["value"]
         found = answer.get("aggregations", {})
+        used = {path: found[f"count:{path}"]["doc_count"] for path in texts.values()}
+        used |= {path: found[f"stats:{path}"]["count"] for path in numbers.values()}
+        share = {path: number / products if products else 0.0 for path, number in used.items()}
         facets = [
-            {"name": name, "values": found[f"text:{path}"]["value"], "share": _share(found[f"count:{path}"], products)}
+            {"name": name, "values": found[f"text:{path}"]["value"], "share": share[path]}
             for name, path in texts.items()
+            if 1 < found[f"text:{path}"]["value"] <= MOST_VALUES and share[path] >= LEAST_SHARE
         ]
         ranges = [
             {
                 "name": name,
                 "min": found[f"stats:{path}"]["min"],
                 "max": found[f"stats:{path}"]["max"],
-                "share": found[f"stats:{path}"]["count"] / products if products else 0.0,
+                "share": share[path],
             }
             for name, path in numbers.items()
+            if share[path] >= LEAST_SHARE
         ]
-        ranges = sorted((entry for entry in ranges if entry["share"] >= LEAST_SHARE), key=_widest)
+        ranges.sort(key=_widest)
         return {
             "products": products,
-            "facets": sorted((entry for entry in facets if _is_choice(entry)), key=_widest),
+            "facets": sorted(facets, key=_widest),
             "ranges": [entry for entry in ranges if entry["min"] < entry["max"]],
             "sorts": [entry["name"] for entry in ranges],
         }
@@ -174,7 +173,7 @@ class Shop:
 
 
 def same_names(paths: Sequence[CategoryPath]) -> list[list[CategoryPath]]:
-    """Groups of paths that hold the same names, those of two and more."""
+    """Groups of at least two paths with the same names."""
     groups: dict[frozenset[str], list[CategoryPath]] = {}
     for path in paths:
         groups.setdefault(frozenset(path), []).append(path)
@@ -194,32 +193,20 @@ def nested(totals: Mapping[CategoryPath, int]) -> list[dict[str, Any]]:
 
 
 def offered(names: FieldNames) -> tuple[dict[str, str], dict[str, str]]:
-    """Fields by the names that a shop gives them: those of whole values, and those of numbers.
-
-    Returns:
-        Name to path, twice; `MAX_FIELDS` together at most, in the mapping's order.
-    """
+    """The shop's names of keyword fields and of number fields, each to its path; together at most `MAX_FIELDS`."""
     texts: dict[str, str] = {}
     numbers: dict[str, str] = {}
     for path, kind in names.types.items():
         name = path.removeprefix("attributes.")
         if path in NOT_OFFERED or path.endswith(".keyword") or len(texts) + len(numbers) >= MAX_FIELDS:
             continue
-        # Of two fields of one short name only the first is meant by it.
+        # A short name that two fields share means the first one.
         name = name if names.exact(name) == path else path
         if kind in ("keyword", "boolean"):
             texts[name] = path
         elif kind in NUMBERS:
             numbers[name] = path
     return texts, numbers
-
-
-def _share(bucket: Mapping[str, Any], products: int) -> float:
-    return float(bucket["doc_count"] / products) if products else 0.0
-
-
-def _is_choice(entry: Mapping[str, Any]) -> bool:
-    return bool(1 < entry["values"] <= MOST_VALUES and entry["share"] >= LEAST_SHARE)
 
 
 def _widest(entry: Mapping[str, Any]) -> tuple[float, str]:

@@ -115,18 +115,15 @@ class BulkWriter:
 
     def _not_taken(self, chunk: Sequence[Document], error: Exception) -> list[Document]:
         if getattr(error, "status_code", None) == TOO_LARGE:
-            return self._too_large(chunk)
+            if len(chunk) == 1:
+                self._on_done(chunk[0], f"the document is too large for the cluster: {chunk[0].size:,} bytes")
+                return []
+            self.limit = max(1, len(chunk) // 2)
+            return list(chunk)
         if not is_retriable(error):
             raise translate(error, address_of(self._client)) from error
         self._wait_with_smaller_bulks(len(chunk), describe(error), error)
         return list(chunk)
-
-    def _too_large(self, chunk: Sequence[Document]) -> list[Document]:
-        if len(chunk) > 1:
-            self.limit = max(1, len(chunk) // 2)
-            return list(chunk)
-        self._on_done(chunk[0], f"the document is too large for the cluster: {chunk[0].size:,} bytes")
-        return []
 
     def _sort_out(self, chunk: Sequence[Document], items: Sequence[dict[str, Any]]) -> list[Document]:
         """Report each document of an answered request, and return those that were turned away for now."""

@@ -127,5 +127,5 @@ def _reason(error: opensearchpy.TransportError) -> tuple[str, str]:
     while isinstance(deeper, dict):
         reasons.append(deeper.get("reason"))
         deeper = deeper.get("caused_by")
-    told = list(dict.fromkeys(reason for reason in reasons if reason))
-    return str(body.get("type", "")), ": ".join(told).rstrip(".") or str(error.error)
+    distinct = list(dict.fromkeys(reason for reason in reasons if reason))
+    return str(body.get("type", "")), ": ".join(distinct).rstrip(".") or str(error.error)

@@ -44,9 +44,14 @@ def count(client: opensearchpy.OpenSearch, name: str, backoff: Backoff, query: M
     return int(backoff.call(client, lambda: all_shards(client.count(index=name, body=body)))["count"])
 
 
+def address(id_: str, routing: str | None) -> dict[str, str]:
+    """A document for `get_documents`."""
+    return {"_id": id_} if routing is None else {"_id": id_, "routing": routing}
+
+
 def addresses(hits: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """The hits of a search, as `get_documents` takes them."""
-    return [{"_id": hit["_id"]} | ({"routing": hit["_routing"]} if "_routing" in hit else {}) for hit in hits]
+    """The hits of a search for `get_documents`."""
+    return [address(hit["_id"], hit.get("_routing")) for hit in hits]
 
 
 def refresh(client: opensearchpy.OpenSearch, name: str, backoff: Backoff) -> None:

@@ -67,8 +67,7 @@ class Backoff:
     def call(self, client: opensearchpy.OpenSearch, request: Callable[[], T]) -> T:
         """Send a request that may safely be repeated, until the cluster is no longer busy.
 
-        Raises:
-            ClusterError: the cluster refused it, or stayed busy or away for too long.
+        It ends in a ClusterError if the cluster refused the request, or stayed busy or away for too long.
         """
         while True:
             try:

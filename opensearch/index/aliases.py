@@ -11,11 +11,7 @@ from clipita.errors import ClusterError
 
 
 def indices_behind(client: OpenSearch, alias: str) -> list[str]:
-    """The indices that an alias points at, sorted; none where there is no such alias.
-
-    Raises:
-        ClusterError: the name belongs to an index.
-    """
+    """The indices that an alias points at, sorted; a ClusterError where its name belongs to an index."""
     if client.indices.exists_alias(name=alias):
         return sorted(client.indices.get_alias(name=alias))
     if client.indices.exists(index=alias):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -130,22 +130,12 @@ def load(client: OpenSearch, index: str) -> Categories:
         if not client.indices.exists(index=index + SUFFIX):
             return Categories(())
         entries: list[CategoryVector] = []
-        after: list[Any] | None = None
-        while hits := client.search(index=index + SUFFIX, body=page_body(after))["hits"]["hits"]:
-            entries += read_entries(hits)
-            after = hits[-1]["sort"]
+        body: dict[str, Any] = {"size": PAGE, "sort": [{"id": "asc"}], "_source": ["path", "vector"]}
+        while hits := client.search(index=index + SUFFIX, body=body)["hits"]["hits"]:
+            sources = (hit["_source"] for hit in hits)
+            entries += [CategoryVector(tuple(source["path"]), tuple(source["vector"])) for source in sources]
+            body["search_after"] = hits[-1]["sort"]
     return Categories(entries)
-
-
-def page_body(after: Sequence[Any] | None) -> dict[str, Any]:
-    """The request for the next page of categories, by id."""
-    body: dict[str, Any] = {"size": PAGE, "sort": [{"id": "asc"}], "_source": ["path", "vector"]}
-    return body if after is None else {**body, "search_after": list(after)}
-
-
-def read_entries(hits: Iterable[Mapping[str, Any]]) -> list[CategoryVector]:
-    """Categories of a `_search` answer."""
-    return [CategoryVector(tuple(hit["_source"]["path"]), tuple(hit["_source"]["vector"])) for hit in hits]
 
 
 def category_id(path: CategoryPath) -> str:

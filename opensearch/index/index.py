@@ -22,12 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ProductIndex:
-    """An index that clipita made or added vectors to.
-
-    Attributes:
-        name: the concrete index.
-        meta: `_meta.clipita` of its mapping: fingerprint, dim, model, created, schema, state, fields.
-    """
+    """An index that clipita made or added vectors to; `meta` is `_meta.clipita` of its mapping."""
 
     name: str
     meta: Mapping[str, Any]
@@ -65,11 +60,7 @@ def find(client: OpenSearch, alias: str) -> ProductIndex | None:
 
 
 def resolve(client: OpenSearch, alias: str) -> str | None:
-    """The concrete index behind an alias, or the index of this name; None where there is neither.
-
-    Raises:
-        ClusterError: the alias covers several indices.
-    """
+    """The concrete index behind an alias, or the index of this name, or None; a ClusterError for several."""
     with guarded(client):
         if not client.indices.exists_alias(name=alias):
             return alias if client.indices.exists(index=alias) else None
@@ -83,11 +74,7 @@ def resolve(client: OpenSearch, alias: str) -> str | None:
 
 
 def read(client: OpenSearch, name: str) -> ProductIndex:
-    """A concrete index, and the model that its mapping names.
-
-    Raises:
-        ClusterError: it was not made by clipita, or by a newer one.
-    """
+    """A concrete index and the model that its mapping names; a ClusterError unless this clipita can read it."""
     with guarded(client):
         mapping = client.indices.get_mapping(index=name)[name]["mappings"]
     meta = mapping.get("_meta", {}).get("clipita")

@@ -137,11 +137,9 @@ def vector_field(dim: int, engine: str, config: IngestConfig, products: int | No
 
 
 def choose_engine(wanted: Literal["auto", "lucene", "faiss"], capabilities: Capabilities) -> str:
-    """The k-NN engine that this cluster can run.
+    """The k-NN engine that this cluster can run, else a ClusterVersionError.
 
-    Raises:
-        ClusterVersionError: there is no k-NN plugin, or faiss is wanted and its native library is missing (a document
-            written to such a field would end the node).
+    Without its native library, a document for a faiss field would end the node.
     """
     if not capabilities.knn:
         raise ClusterVersionError(

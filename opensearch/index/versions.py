@@ -83,8 +83,10 @@ def roll_back(client: OpenSearch, alias: str, to: str | None = None) -> tuple[st
         current = next((version for version in versions if version.current), None)
         if current is None or current.name == alias:
             raise IndexMissingError(f"There is no alias {alias}.", hint="Check --index.")
-        target = _chosen(versions, current, to or _before(client, current))
         with guarded(client):
+            mapping = client.indices.get_mapping(index=current.name)[current.name]["mappings"]
+            before = mapping.get("_meta", {}).get("clipita", {}).get("replaced")
+            target = _chosen(versions, current, to or before)
             aliases = client.indices.get(index=current.name)[current.name]["aliases"]
             carried = {name: options for name, options in aliases.items() if name != write_alias(current.name)}
             swap_alias(client, alias, target.name, [current.name], carried)
@@ -104,12 +106,7 @@ def prune_versions(client: OpenSearch, alias: str, keep: int) -> tuple[list[Vers
 
 
 def remove_versions(client: OpenSearch, alias: str, versions: Sequence[Version]) -> None:
-    """Delete indices of an alias.
-
-    Raises:
-        IndexLockedError: an ingest writes to the alias, perhaps to one of them.
-        ClusterError: an alias points at one of them by now.
-    """
+    """Delete indices of an alias; an IndexLockedError during an ingest, a ClusterError for an index in use."""
     with AliasLock(client, alias), guarded(client):
         for version in versions:
             aliases = client.indices.get_alias(index=version.name)[version.name]["aliases"]
@@ -117,13 +114,6 @@ def remove_versions(client: OpenSearch, alias: str, versions: Sequence[Version])
             if used:
                 raise ClusterError(f"{version.name} is still in use, by the alias {used[0]}.", hint="Move that first.")
             client.indices.delete(index=f"{version.name},{version.name}{SUFFIX}", ignore_unavailable=True)
-
-
-def _before(client: OpenSearch, current: Version) -> str | None:
-    with guarded(client):
-        mapping = client.indices.get_mapping(index=current.name)[current.name]["mappings"]
-    replaced = mapping.get("_meta", {}).get("clipita", {}).get("replaced")
-    return None if replaced is None else str(replaced)
 
 
 def _chosen(versions: Sequence[Version], current: Version, name: str | None) -> Version:

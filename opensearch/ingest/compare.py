@@ -1,15 +1,16 @@
-"""What the index holds already: which products are unchanged, which need a new document, which a new vector."""
+"""Comparison with the index: which products are unchanged, which need a new document, which a new vector."""
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 from clipita.errors import ProductError
-from clipita.opensearch.cluster.reads import get_documents
+from clipita.opensearch.cluster.reads import address, get_documents
 from clipita.opensearch.cluster.retry import Backoff
 from clipita.opensearch.index.mapping import VECTOR_FIELD
 from clipita.opensearch.ingest.context import RunContext
@@ -22,6 +23,7 @@ Drafting = Sequence[tuple[Sequence[Item], "Future[list[Draft | ProductError]]"]]
 HASHES = "clipita.content_hash,clipita.document_hash"
 
 
+@dataclass
 class Comparison:
     """Decides per product: skip it, write its document with the stored vector, or encode it.
 
@@ -29,40 +31,24 @@ class Comparison:
     hold nothing, so that there is nothing to compare with.
     """
 
-    def __init__(
-        self,
-        context: RunContext,
-        encode: BatchStage[Any],
-        write: WriteStage,
-        pool: ThreadPoolExecutor,
-        fetch: ThreadPoolExecutor,
-        backoff: Backoff,
-        *,
-        empty: bool,
-    ) -> None:
-        self._context = context
-        self._ledger = context.ledger
-        self._fingerprint = context.bundle.fingerprint
-        self._thumbnails = context.config.thumbnails
-        self._images = "I" in context.bundle.modalities
-        self._replacing = context.target.way == "replace"
-        self._encode = encode
-        self._write = write
-        self._pool = pool
-        self._fetch = fetch
-        self._backoff = backoff
-        self.empty = empty
+    context: RunContext
+    encode: BatchStage[Any]
+    write: WriteStage
+    pool: ThreadPoolExecutor
+    fetch: ThreadPoolExecutor
+    backoff: Backoff
+    empty: bool
 
     def begin(self, batch: Sequence[Item]) -> Drafting:
         """Begin to read, fetch and hash a batch of products; `take` waits for them."""
         tasks: list[tuple[Sequence[Item], Future[list[Draft | ProductError]]]] = []
-        for remote, group in itertools.groupby(batch, lambda item: self._images and is_url(item.product)):
+        for remote, group in itertools.groupby(batch, lambda item: self.context.images and is_url(item.product)):
             items = list(group)
             # A fetch waits for its server, so each one has a thread.
-            pool, together = (self._fetch, 1) if remote else (self._pool, CHUNK)
+            pool, together = (self.fetch, 1) if remote else (self.pool, CHUNK)
             for start in range(0, len(items), together):
                 part = items[start : start + together]
-                tasks.append((part, pool.submit(self._draft_all, part)))
+                tasks.append((part, pool.submit(lambda items: [self._draft(item) for item in items], part)))
         return tasks
 
     def take(self, batch: Drafting) -> None:
@@ -76,22 +62,22 @@ class Comparison:
             marks = stored.get(item.product.id, {}).get("clipita", {})
             same_content = marks.get("content_hash") == draft.content_hash
             if item.problem is not None:
-                self._write.put_without_vector(item, draft, item.problem)
+                self.write.put_without_vector(item, draft, item.problem)
             elif draft.problem is not None:
                 unfetched.append((item, draft))
-            elif same_content and (not self._replacing or marks.get("document_hash") == draft.document_hash):
-                self._ledger.count(Outcome.UNCHANGED)
+            elif same_content and (not self.context.replacing or marks.get("document_hash") == draft.document_hash):
+                self.context.ledger.count(Outcome.UNCHANGED)
             elif same_content:
                 refreshed.append((item, draft))
             else:
                 fresh.append((item, draft))
-        self._encode.put_all(fresh)
+        self.encode.put_all(fresh)
         self._refresh(refreshed)
         self._keep(unfetched)
 
     def _marked(self, items: Sequence[Item]) -> dict[str, dict[str, Any]]:
-        """Stored hashes; a document that was read from this index has brought them along."""
-        if not self._replacing and all(item.stored is not None for item in items):
+        """Stored hashes; a document that was read from this index has them already."""
+        if not self.context.replacing and all(item.stored is not None for item in items):
             return {item.product.id: item.stored.source for item in items if item.stored is not None}
         return self._stored(items, HASHES)
 
@@ -100,13 +86,10 @@ class Comparison:
         for items, future in batch:
             for item, draft in zip(items, future.result(), strict=True):
                 if isinstance(draft, ProductError):
-                    self._ledger.leave_out(item.rejection(draft.message))
+                    self.context.ledger.leave_out(item.rejection(draft.message))
                 else:
                     usable.append((item, draft))
         return usable
-
-    def _draft_all(self, items: Sequence[Item]) -> list[Draft | ProductError]:
-        return [self._draft(item) for item in items]
 
     def _draft(self, item: Item) -> Draft | ProductError:
         stored = None if item.stored is None else item.stored.source
@@ -114,8 +97,10 @@ class Comparison:
             if stored is None:
                 return ProductError(item.problem)
             return Draft(item.product, kept_source(stored, item.product.id), "", "")
+        context = self.context
+        fingerprint, thumbnails = context.bundle.fingerprint, context.config.thumbnails
         try:
-            return make_draft(item.product, self._fingerprint, self._thumbnails, stored, self._images)
+            return make_draft(item.product, fingerprint, thumbnails, stored, context.images)
         except ProductError as error:
             return error
 
@@ -127,44 +112,36 @@ class Comparison:
             marks = source.get("clipita", {})
             # Another writer may have changed the product between the two requests.
             if VECTOR_FIELD not in source or marks.get("content_hash") != draft.content_hash:
-                self._encode.put_all([(item, draft)])
+                self.encode.put_all([(item, draft)])
                 continue
             try:
-                thumbnail = self._thumbnail(draft, marks)
+                thumbnail = None
+                if self.context.config.thumbnails:
+                    # A new one only where an earlier run made none.
+                    thumbnail = marks.get("thumbnail") or make_thumbnail(draft.product)
             except ProductError as error:
-                self._write.put_without_vector(item, draft, error.message)
+                self.write.put_without_vector(item, draft, error.message)
                 continue
-            self._write.put(item, draft, source[VECTOR_FIELD], thumbnail, Outcome.UPDATED)
+            self.write.put(item, draft, source[VECTOR_FIELD], thumbnail, Outcome.UPDATED)
 
     def _keep(self, unfetched: Sequence[tuple[Item, Draft]]) -> None:
         """Products whose image could not be fetched keep the stored vector until it can be."""
-        items = [item for item, _ in unfetched] if self._replacing and not self.empty else []
+        items = [item for item, _ in unfetched] if self.context.replacing and not self.empty else []
         stored = self._stored(items, f"{VECTOR_FIELD},clipita")
         for item, draft in unfetched:
             problem = draft.problem or ""
             source = stored.get(item.product.id, {})
             marks = source.get("clipita", {})
-            if VECTOR_FIELD not in source or marks.get("fingerprint") != self._fingerprint:
-                self._write.put_without_vector(item, draft, problem)
+            if VECTOR_FIELD not in source or marks.get("fingerprint") != self.context.bundle.fingerprint:
+                self.write.put_without_vector(item, draft, problem)
                 continue
             # With the content hash of the vector and no document hash, so that the next run looks again.
             kept = dataclasses.replace(draft, content_hash=marks.get("content_hash", ""), document_hash="")
-            self._write.put(item, kept, source[VECTOR_FIELD], marks.get("thumbnail"), Outcome.REJECTED, problem)
-
-    def _thumbnail(self, draft: Draft, marks: Mapping[str, Any]) -> str | None:
-        """The stored thumbnail; a new one only where an earlier run made none."""
-        if not self._thumbnails:
-            return None
-        return marks.get("thumbnail") or make_thumbnail(draft.product)
+            self.write.put(item, kept, source[VECTOR_FIELD], marks.get("thumbnail"), Outcome.REJECTED, problem)
 
     def _stored(self, items: Sequence[Item], fields: str) -> dict[str, dict[str, Any]]:
         """Fields of the stored documents by id, in their present state, refreshed or not."""
-        docs = [_address(item) for item in items]
-        context = self._context
-        found = get_documents(context.client, context.write_alias, docs, self._backoff, _source_includes=fields)
+        docs = [address(item.product.id, item.routing) for item in items]
+        context = self.context
+        found = get_documents(context.client, context.write_alias, docs, self.backoff, _source_includes=fields)
         return {document["_id"]: document["_source"] for document in found if document["found"]}
-
-
-def _address(item: Item) -> dict[str, str]:
-    address = {"_id": item.product.id}
-    return address if item.routing is None else {**address, "routing": item.routing}

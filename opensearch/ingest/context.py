@@ -27,7 +27,7 @@ Progress = Callable[[int, int | None], None]
 class RunContext:
     """The source and target of one ingest run, and what its parts share.
 
-    `warn` is called with waits and other noteworthy events, `progress` after every batch.
+    `warn` is called with waits and other events, `progress` after every batch.
     """
 
     client: OpenSearch
@@ -48,11 +48,21 @@ class RunContext:
         return write_alias(self.target.name)
 
     @property
+    def images(self) -> bool:
+        """Whether the model reads images."""
+        return "I" in self.bundle.modalities
+
+    @property
+    def replacing(self) -> bool:
+        """Whether documents replace what is stored."""
+        return self.target.way == "replace"
+
+    @property
     def original(self) -> IndexSource | None:
         """The shop's index, where the run copies it into another one."""
         source = self.source
         return source if isinstance(source, IndexSource) and self.target.name != source.name else None
 
     def backoff(self, ended: threading.Event | None = None) -> Backoff:
-        """A back-off for one thread, as the waits of each are counted apart."""
+        """A back-off for one thread, as each counts its own failures."""
         return Backoff(self.warn, self.config.patience, ended=ended)

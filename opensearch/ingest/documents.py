@@ -114,8 +114,8 @@ def make_draft(
         problem = error.message
     source = _source(product) if stored is None else kept_source(stored, product.id)
     content = _content_hash(product, fingerprint)
-    whole = _digest(source, content.encode(), f"{DOCUMENT_VERSION} {thumbnails}".encode())
-    return Draft(product, source, content, whole, problem)
+    document_hash = _digest(source, content.encode(), f"{DOCUMENT_VERSION} {thumbnails}".encode())
+    return Draft(product, source, content, document_hash, problem)
 
 
 def is_url(product: Product) -> bool:
@@ -147,11 +147,7 @@ def with_fields(source: bytes, ours: bytes) -> bytes:
 
 
 def make_thumbnail(product: Product) -> str | None:
-    """A JPEG of at most 160 pixels per side, base64; None without an image, and for a URL, which a page can show.
-
-    Raises:
-        ImageError: the image cannot be decoded.
-    """
+    """A JPEG of at most 160 pixels per side, base64; None without an image, and for a URL, which a page can show."""
     image = product.image
     if image is None or image.data is None or (image.location and _URL.match(image.location)):
         return None

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from clipita.catalogue.product import ImageSource, Product
+from clipita.catalogue.product import Product
 from clipita.catalogue.split import PARTS, in_sample, part_of
 from clipita.errors import UsageError
 from clipita.files import replacing
@@ -83,17 +83,15 @@ def _compressed(file: Path, stack: ExitStack) -> gzip.GzipFile:
 
 
 def _row(product: Product) -> dict[str, Any]:
+    image = product.image
+    location = None if image is None else image.location
+    if image is not None and image.data is not None:
+        # The bytes tell the format.
+        location = f"data:image;base64,{base64.b64encode(image.data).decode()}"
     return {
         "product_id": product.id,
         "title": product.title,
         "category_path": list(product.category_path),
         "attributes": dict(product.attributes),
-        "image": None if product.image is None else _cell(product.image),
+        "image": location,
     }
-
-
-def _cell(image: ImageSource) -> str | None:
-    if image.data is None:
-        return image.location
-    # The bytes tell the format.
-    return f"data:image;base64,{base64.b64encode(image.data).decode()}"

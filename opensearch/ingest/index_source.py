@@ -17,7 +17,7 @@ from clipita.catalogue.product import CategoryPath, Product
 from clipita.config import FieldsConfig
 from clipita.errors import ClusterError, IndexMissingError, ProductError
 from clipita.opensearch.cluster.errors import guarded
-from clipita.opensearch.cluster.reads import all_shards, count, get_documents, refresh, value_at
+from clipita.opensearch.cluster.reads import address, all_shards, count, get_documents, refresh, value_at
 from clipita.opensearch.cluster.retry import Backoff
 from clipita.opensearch.index.index import resolve, write_alias
 from clipita.opensearch.index.mapping import VECTOR_FIELD
@@ -68,7 +68,11 @@ class IndexSource:
         self.aliases = {alias: options for alias, options in aliases.items() if alias != write_alias(found)}
         _check_source(found, self.mappings)
         self.paths: set[CategoryPath] = set()
-        self._fields = self._mapped(fields or FieldsConfig())
+        fields = fields or FieldsConfig()
+        attributes = tuple(name.removesuffix(".*") for name in fields.attributes)
+        paths = [_ID, *_paths(self.mappings.get("properties", {}))]
+        chosen = dataclasses.replace(fields, id=_ID, attributes=attributes)
+        self._fields = resolve_columns(chosen, paths, Path(found))
 
     @property
     def fields(self) -> dict[str, str]:
@@ -110,7 +114,7 @@ class IndexSource:
 
     def again(self, ids: Sequence[tuple[str, str | None]]) -> Iterator[Item]:
         """Documents read again; one that was removed meanwhile has a `problem`."""
-        docs = [{"_id": id_} if routing is None else {"_id": id_, "routing": routing} for id_, routing in ids]
+        docs = [address(id_, routing) for id_, routing in ids]
         answers = get_documents(self._client, self.name, docs, self._backoff, _source_excludes=VECTOR_FIELD)
         for number, found in enumerate(answers, start=1):
             if found["found"]:
@@ -142,12 +146,6 @@ class IndexSource:
         product = row_to_product(row, fields)
         self.paths.add(product.category_path)
         return product.located(self._image_root)
-
-    def _mapped(self, fields: FieldsConfig) -> FieldsConfig:
-        attributes = tuple(name.removesuffix(".*") for name in fields.attributes)
-        paths = [_ID, *paths_of(self.mappings.get("properties", {}))]
-        chosen = dataclasses.replace(fields, id=_ID, attributes=attributes)
-        return resolve_columns(chosen, paths, Path(self.name))
 
 
 def scan(
@@ -201,11 +199,11 @@ def _ordered(value: Any) -> Any:
     return [_ordered(part) for part in value] if isinstance(value, list) else value
 
 
-def paths_of(properties: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+def _paths(properties: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
     """All field names of a mapping as dotted paths, objects included."""
     for name, mapping in properties.items():
         yield f"{prefix}{name}"
-        yield from paths_of(mapping.get("properties", {}), f"{prefix}{name}.")
+        yield from _paths(mapping.get("properties", {}), f"{prefix}{name}.")
 
 
 def _check_source(name: str, mappings: Mapping[str, Any]) -> None:

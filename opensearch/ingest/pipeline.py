@@ -53,7 +53,7 @@ class Pipeline:
             else EncodeStage(context, self._write, encoder, self._pool)
         )
         self._compare = Comparison(
-            context, self._encode, self._write, self._pool, self._fetch, context.backoff(self._ended), empty=empty
+            context, self._encode, self._write, self._pool, self._fetch, context.backoff(self._ended), empty
         )
         self._front_error: BaseException | None = None
         self._front: threading.Thread | None = None
@@ -117,7 +117,12 @@ class Pipeline:
 
     def _batches(self, source: CatalogueSource | IndexSource) -> Iterator[list[Item]]:
         """All products, compared as they come where the source is a stream."""
-        items = source.items(self._reject)
+
+        def reject(rejection: Rejection) -> None:
+            self._ledger.see()
+            self._ledger.leave_out(rejection)
+
+        items = source.items(reject)
         if source.total is not None:
             yield from _chunks(self._seen(items))
             return
@@ -148,10 +153,6 @@ class Pipeline:
         for item in items:
             self._ledger.see()
             yield item
-
-    def _reject(self, rejection: Rejection) -> None:
-        self._ledger.see()
-        self._ledger.leave_out(rejection)
 
 
 def _chunks(items: Iterator[Item]) -> Iterator[list[Item]]:

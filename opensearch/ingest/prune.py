@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from typing import Any
 
 from opensearchpy import OpenSearch
@@ -22,12 +21,11 @@ LOOKUP = 1_000
 def prune(client: OpenSearch, name: str, ids: IdTable, backoff: Backoff, *, limit: float) -> int:
     """Remove all documents whose id is not in the catalogue, and return how many.
 
-    Raises:
-        UsageError: their share of the index exceeds `limit`; none was removed.
+    Nothing is removed, and a UsageError raised, where their share of the index exceeds `limit`.
     """
     refresh(client, name, backoff)
     total = count(client, name, backoff)
-    gone = [_deletion(hit) for hit in scan(client, name, {"match_all": {}}, backoff, False) if hit["_id"] not in ids]
+    gone = [hit for hit in scan(client, name, {"match_all": {}}, backoff, False) if hit["_id"] not in ids]
     if len(gone) > limit * total:
         raise UsageError(
             f"{_share(gone, total, name)} are not in the catalogue, more than the limit of {limit:.0%} (prune_limit). "
@@ -45,7 +43,10 @@ def drop_deleted(client: OpenSearch, original: str, name: str, backoff: Backoff,
     # A copy lacks nothing of its original, so equal counts mean that nothing was deleted.
     if total <= count(client, original, backoff):
         return 0
-    gone = list(_deleted(client, original, name, backoff))
+    hits, gone = scan(client, name, {"match_all": {}}, backoff, False), []
+    while part := list(itertools.islice(hits, LOOKUP)):
+        answers = get_documents(client, original, addresses(part), backoff, _source="false")
+        gone += [hit for hit, answer in zip(part, answers, strict=True) if not answer["found"]]
     if len(gone) > limit * total:
         raise UsageError(
             f"{_share(gone, total, name)} are no longer in {original}, more than the limit of {limit:.0%} "
@@ -55,23 +56,13 @@ def drop_deleted(client: OpenSearch, original: str, name: str, backoff: Backoff,
     return _remove(client, name, gone, backoff)
 
 
-def _deleted(client: OpenSearch, original: str, name: str, backoff: Backoff) -> Iterator[Document]:
-    hits = scan(client, name, {"match_all": {}}, backoff, False)
-    while part := list(itertools.islice(hits, LOOKUP)):
-        answers = get_documents(client, original, addresses(part), backoff, _source="false")
-        yield from (_deletion(hit) for hit, answer in zip(part, answers, strict=True) if not answer["found"])
-
-
-def _deletion(hit: dict[str, Any]) -> Document:
-    return Document(hit["_id"], b"", hit.get("_routing"), "delete")
-
-
-def _share(gone: list[Document], total: int, name: str) -> str:
+def _share(gone: list[dict[str, Any]], total: int, name: str) -> str:
     return f"{len(gone):,} of {total:,} products in {name} ({len(gone) / total:.0%})"
 
 
-def _remove(client: OpenSearch, name: str, gone: list[Document], backoff: Backoff) -> int:
-    refused = write_all(client, name, gone, backoff)
+def _remove(client: OpenSearch, name: str, gone: list[dict[str, Any]], backoff: Backoff) -> int:
+    deletions = [Document(hit["_id"], b"", hit.get("_routing"), "delete") for hit in gone]
+    refused = write_all(client, name, deletions, backoff)
     if refused:
         raise ClusterError(f"{len(refused)} products could not be removed: {refused[0]}.")
     return len(gone)

@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
 from opensearchpy import OpenSearch
@@ -32,7 +33,7 @@ from clipita.opensearch.ingest.prune import drop_deleted, prune
 from clipita.opensearch.ingest.ray.stage import RayEncoders
 from clipita.opensearch.ingest.sources import CatalogueSource
 from clipita.opensearch.ingest.target import Target, Targets, loading
-from clipita.opensearch.ingest.timing import Clock, Rate, StageTimes
+from clipita.opensearch.ingest.timing import Clock, StageTimes
 from clipita.opensearch.ingest.verify import check_copy
 from clipita.runtime import Bundle, ProductEncoder
 
@@ -40,6 +41,7 @@ CATCH_UPS = 5
 """How often writes to the shop's index during the copy are taken over before the copy is compared with it."""
 
 
+@dataclass
 class Ingest:
     """One run; arguments are those of `clipita.ingest`.
 
@@ -48,49 +50,32 @@ class Ingest:
         paths: the category paths of the products so far, for `categories.publish`.
     """
 
-    def __init__(
-        self,
-        client: OpenSearch,
-        bundle: Bundle,
-        config: IngestConfig,
-        *,
-        alias: str = "products",
-        new_index: bool = False,
-        in_place: bool = False,
-        prune: bool = False,
-        force: bool = False,
-        progress: Progress | None = None,
-        warn: Warn | None = None,
-    ) -> None:
-        self._client = client
-        self._bundle = bundle
-        self._config = config
-        self._alias = alias
-        self._new_index = new_index
-        self._in_place = in_place
-        self._prune = prune
-        self._force = force
-        self._progress = progress or (lambda *_: None)
-        self._warn = warn or (lambda _: None)
-        self._backoff = Backoff(self._warn, config.patience)
+    client: OpenSearch
+    bundle: Bundle
+    config: IngestConfig
+    _: KW_ONLY
+    alias: str = "products"
+    new_index: bool = False
+    in_place: bool = False
+    prune: bool = False
+    force: bool = False
+    progress: Progress | None = None
+    warn: Warn = lambda _: None
+    report: IngestReport | None = field(default=None, init=False)
+    paths: Collection[CategoryPath] = field(default=(), init=False)
+
+    def __post_init__(self) -> None:
+        self._backoff = Backoff(self.warn, self.config.patience)
         self._clock = Clock()
-        self._rate = Rate()
         self._started = 0.0
         self._encoded = 0
         self._pruned = 0
         self._replaced: str | None = None
-        self.report: IngestReport | None = None
-        self.paths: Collection[CategoryPath] = ()
 
     @property
     def times(self) -> StageTimes:
         """Seconds per stage so far."""
         return self._clock.times
-
-    @property
-    def rate(self) -> float:
-        """Products per second, over the last few seconds."""
-        return self._rate.value
 
     def run(self, source: Sequence[CatalogueFile] | IndexSource) -> IngestReport:
         """Go through the products.
@@ -108,22 +93,22 @@ class Ingest:
         products = source if isinstance(source, IndexSource) else CatalogueSource(source)
         self.paths = products.paths
         self._check_options(products)
-        engine = choose_engine(self._config.engine, capabilities(self._client))
+        engine = choose_engine(self.config.engine, capabilities(self.client))
         with (
             self._encoder() as encoder,
-            Ledger(self._config.rejected) as ledger,
-            AliasLock(self._client, self._alias, self._backoff) as lock,
+            Ledger(self.config.rejected) as ledger,
+            AliasLock(self.client, self.alias, self._backoff) as lock,
         ):
             context = RunContext(
-                self._client, self._config, self._bundle, self._alias, products, self._target(products, engine),
-                ledger, lock, self._clock, self._warn, self._note,
+                self.client, self.config, self.bundle, self.alias, products, self._target(products, engine),
+                ledger, lock, self._clock, self.warn, self.progress or (lambda _done, _total: None),
             )  # fmt: skip
             target = context.target
             self._started = time.monotonic()
             try:
                 # A stream has no end to wait for: its products shall be found as they come.
                 building = target.building and products.total is not None
-                with loading(self._client, target.name, engine, self._backoff, building=building):
+                with loading(self.client, target.name, engine, self._backoff, building=building):
                     self._write(context, encoder)
                 ledger.check()
                 self._finish(context)
@@ -134,31 +119,27 @@ class Ingest:
         return self.report
 
     def _check_options(self, products: CatalogueSource | IndexSource) -> None:
-        if self._in_place and self._new_index:
+        if self.in_place and self.new_index:
             raise UsageError("--in-place and --new-index exclude each other.", hint="Choose one.")
-        if self._prune and (self._in_place or isinstance(products, IndexSource)):
+        if self.prune and (self.in_place or isinstance(products, IndexSource)):
             raise UsageError(
                 "--prune removes what left a catalogue; documents of the shop's own index are the shop's to remove.",
                 hint="Leave --prune out.",
             )
 
     def _encoder(self) -> AbstractContextManager[ProductEncoder | RayEncoders]:
-        if self._config.runner == "ray":
-            return closing(RayEncoders(self._bundle, self._config, self._warn))
-        return nullcontext(ProductEncoder(self._bundle, self._config.device))
-
-    def _note(self, done: int, total: int | None) -> None:
-        self._rate.add(done)
-        self._progress(done, total)
+        if self.config.runner == "ray":
+            return closing(RayEncoders(self.bundle, self.config, self.warn))
+        return nullcontext(ProductEncoder(self.bundle, self.config.device))
 
     def _target(self, products: CatalogueSource | IndexSource, engine: str) -> Target:
-        targets = Targets(self._client, self._alias, self._bundle, engine, self._config, products.total)
-        if self._in_place:
+        targets = Targets(self.client, self.alias, self.bundle, engine, self.config, products.total)
+        if self.in_place:
             target = targets.in_place()
         elif isinstance(products, IndexSource):
-            target = targets.for_copy(products, self._new_index)
+            target = targets.for_copy(products, self.new_index)
         else:
-            target = targets.for_catalogue(self._new_index)
+            target = targets.for_catalogue(self.new_index)
         if isinstance(products, IndexSource):
             targets.keep_fields(target.name, products.fields)
         return target
@@ -180,12 +161,12 @@ class Ingest:
             if original:
                 self._catch_up(original, pipeline, seen, step)
         step()
-        name, limit = context.write_alias, math.inf if self._force else self._config.prune_limit
+        name, limit = context.write_alias, math.inf if self.force else self.config.prune_limit
         # A copy that is searched already may hold what the shop wrote there since.
         if original and context.target.name != context.target.behind:
-            self._pruned = drop_deleted(self._client, original.name, name, self._backoff, limit=limit)
-        elif self._prune and isinstance(context.source, CatalogueSource):
-            self._pruned = prune(self._client, name, context.source.ids, self._backoff, limit=limit)
+            self._pruned = drop_deleted(self.client, original.name, name, self._backoff, limit=limit)
+        elif self.prune and isinstance(context.source, CatalogueSource):
+            self._pruned = prune(self.client, name, context.source.ids, self._backoff, limit=limit)
 
     def _catch_up(
         self, original: IndexSource, pipeline: Pipeline, seen: tuple[int, ...], step: Callable[[], None]
@@ -200,8 +181,8 @@ class Ingest:
 
     def _is_empty(self, name: str) -> bool:
         # An index that looked empty because a shard was away would be encoded again from the first product to the last.
-        refresh(self._client, name, self._backoff)
-        return count(self._client, name, self._backoff) == 0
+        refresh(self.client, name, self._backoff)
+        return count(self.client, name, self._backoff) == 0
 
     def _finish(self, context: RunContext) -> None:
         """Point the alias at the index."""
@@ -217,21 +198,21 @@ class Ingest:
             return
         carried: dict[str, Any] = {}
         if original is not None:
-            check_copy(self._client, original, target.name, self._backoff)
+            check_copy(self.client, original, target.name, self._backoff)
             # Where the alias led to the original, all its other aliases lead on to the copy too.
             if target.behind == original.name:
                 carried = original.aliases
-        client, name, behind = self._client, target.name, target.behind
+        client, name, behind = self.client, target.name, target.behind
         replaced = behind if behind != name else None
         expected = [] if behind is None else [behind]
         self._backoff.call(client, lambda: update_meta(client, name, state="complete", replaced=replaced))
-        self._replaced = self._backoff.call(client, lambda: swap_alias(client, self._alias, name, expected, carried))
+        self._replaced = self._backoff.call(client, lambda: swap_alias(client, self.alias, name, expected, carried))
 
     def _describe(self, context: RunContext, finished: bool) -> IngestReport:
         return IngestReport(
-            alias=self._alias,
+            alias=self.alias,
             index=context.target.name,
-            fingerprint=self._bundle.fingerprint,
+            fingerprint=self.bundle.fingerprint,
             counts=context.ledger.counts,
             reasons=context.ledger.reasons,
             encoded=self._encoded,

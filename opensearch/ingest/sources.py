@@ -31,7 +31,12 @@ class CatalogueSource:
         self.paths: set[CategoryPath] = set()
         self._files = files
         for file in files:
-            _check_columns(file)
+            if (clashing := clashing_column(file.extra_columns)) is not None:
+                raise FieldMappingError(
+                    f"{file.file} has a column {clashing!r}, a name that clipita writes itself.",
+                    hint="Rename it in the catalogue, or map it under [fields] in clipita.toml. Reserved: "
+                    f"{', '.join(OURS)}.",
+                )
 
     @property
     def total(self) -> int | None:
@@ -70,25 +75,9 @@ class CatalogueSource:
         raise AssertionError(f"a catalogue's products cannot conflict: {ids}")
 
 
-def _check_columns(file: CatalogueFile) -> None:
-    clashing = clashing_column(file.extra_columns)
-    if clashing is not None:
-        raise FieldMappingError(
-            f"{file.file} has a column {clashing!r}, a name that clipita writes itself.",
-            hint=f"Rename it in the catalogue, or map it under [fields] in clipita.toml. Reserved: {', '.join(OURS)}.",
-        )
-
-
 LINGER_SECONDS = 0.5
 POLL_SECONDS = 0.05
 MOST_RECENT = 100_000
-
-
-class _End:
-    """Closes the queue, with the error that ended the reading."""
-
-    def __init__(self, error: BaseException | None) -> None:
-        self.error = error
 
 
 def batches_in_time(items: Iterator[Item], size: int, ended: threading.Event) -> Iterator[list[Item]]:
@@ -96,7 +85,7 @@ def batches_in_time(items: Iterator[Item], size: int, ended: threading.Event) ->
 
     An error of reading is raised here.
     """
-    waiting: queue.Queue[Item | _End] = queue.Queue(2 * size)
+    waiting: queue.Queue[Item | BaseException | None] = queue.Queue(2 * size)
     # A daemon thread: it may be blocked in reading standard input when the run is interrupted.
     threading.Thread(target=_pump, args=(items, waiting), name="stream", daemon=True).start()
     while not ended.is_set():
@@ -107,25 +96,26 @@ def batches_in_time(items: Iterator[Item], size: int, ended: threading.Event) ->
                 entry = waiting.get(timeout=max(0.0, deadline - time.monotonic()))
             except queue.Empty:
                 break
-            if isinstance(entry, _End):
+            if not isinstance(entry, Item):
                 if batch:
                     yield batch
-                if entry.error is not None:
-                    raise entry.error
+                if entry is not None:
+                    raise entry
                 return
             batch.append(entry)
         if batch:
             yield batch
 
 
-def _pump(items: Iterator[Item], waiting: queue.Queue[Item | _End]) -> None:
+def _pump(items: Iterator[Item], waiting: queue.Queue[Item | BaseException | None]) -> None:
+    """Queue all items, then None or the error that ended the reading."""
     try:
         for item in items:
             waiting.put(item)
     except BaseException as error:  # noqa: BLE001 - raised again where the batches are taken
-        waiting.put(_End(error))
+        waiting.put(error)
     else:
-        waiting.put(_End(None))
+        waiting.put(None)
 
 
 class Repeats:
@@ -144,16 +134,13 @@ class Repeats:
                 if part:
                     yield part
                 part = []
-                self._wait()
+                while not self._settled() and not self._ended.wait(POLL_SECONDS):
+                    pass
+                self._recent.clear()
             self._recent.add(item.product.id)
             part.append(item)
         if part:
             yield part
-
-    def _wait(self) -> None:
-        while not self._settled() and not self._ended.wait(POLL_SECONDS):
-            pass
-        self._recent.clear()
 
 
 SECONDS = 2.0

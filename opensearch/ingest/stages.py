@@ -223,12 +223,12 @@ class EncodeStage(BatchStage[Waiting]):
         """Queue products and begin to decode their images; waits while the queue is full."""
         for start in range(0, len(products), CHUNK):
             part = products[start : start + CHUNK]
-            future = self._pool.submit(self._prepare_all, [draft.product for _, draft in part])
+            future = self._pool.submit(
+                lambda products: [prepare(self._encoder, product, self._config.thumbnails) for product in products],
+                [draft.product for _, draft in part],
+            )
             for number, (item, draft) in enumerate(part):
                 self._enqueue((item, draft, future, number))
-
-    def _prepare_all(self, products: Sequence[Product]) -> list[Prepared | ProductError]:
-        return [prepare(self._encoder, product, self._config.thumbnails) for product in products]
 
     def step(self) -> bool:
         """Encode one batch; False when everything was encoded."""

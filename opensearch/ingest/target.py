@@ -45,24 +45,16 @@ class Target:
     building: bool
 
 
+@dataclass(frozen=True)
 class Targets:
-    """Finds or creates the index of a run."""
+    """Finds or creates the index of a run over `products` products."""
 
-    def __init__(
-        self,
-        client: OpenSearch,
-        alias: str,
-        bundle: Bundle,
-        engine: str,
-        config: IngestConfig,
-        products: int | None,
-    ) -> None:
-        self._client = client
-        self._alias = alias
-        self._bundle = bundle
-        self._engine = engine
-        self._config = config
-        self._products = products
+    client: OpenSearch
+    alias: str
+    bundle: Bundle
+    engine: str
+    config: IngestConfig
+    products: int | None
 
     def for_catalogue(self, new_index: bool) -> Target:
         """The index for the products of a catalogue.
@@ -74,36 +66,36 @@ class Targets:
             FingerprintError: the present index belongs to another model and `new_index` is not set.
             ClusterError: see `index.find`; or the present index holds the shop's own documents.
         """
-        present = find(self._client, self._alias)
+        present = find(self.client, self.alias)
         if present is not None and present.kept:
             raise ClusterError(
                 f"The index {present.name} holds the shop's own documents, which a catalogue's would overwrite.",
-                hint=f"Add vectors to them with --in-place, or copy them again with --from-index {self._alias}.",
+                hint=f"Add vectors to them with --in-place, or copy them again with --from-index {self.alias}.",
             )
         if present is not None and not new_index:
-            check_fingerprint(present, self._bundle, self._alias)
+            check_fingerprint(present, self.bundle, self.alias)
             return Target(present.name, present.name, "replace", not present.complete)
         behind = None if present is None else present.name
         name = self._unfinished(copied_from=None)
         if name is None:
-            body = mapping_body(self._bundle, self._engine, self._config, self._products)
+            body = mapping_body(self.bundle, self.engine, self.config, self.products)
             name = self._create(body, visible=behind is None)
         elif behind is None:
-            with guarded(self._client):
-                self._client.indices.put_alias(index=name, name=self._alias)
+            with guarded(self.client):
+                self.client.indices.put_alias(index=name, name=self.alias)
         return Target(name, behind or name, "replace", building=True)
 
     def for_copy(self, source: IndexSource, new_index: bool) -> Target:
         """The index for a copy of the shop's own index; a ClusterError where the alias is the name of an index."""
-        behind = resolve(self._client, self._alias)
-        if behind == self._alias:
+        behind = resolve(self.client, self.alias)
+        if behind == self.alias:
             raise ClusterError(
-                f"{self._alias} is an index, so no alias can have its name.",
-                hint=f"Name an alias for the copy, for instance --index {self._alias}-search; or add vectors to the "
+                f"{self.alias} is an index, so no alias can have its name.",
+                hint=f"Name an alias for the copy, for instance --index {self.alias}-search; or add vectors to the "
                 "index itself with --in-place.",
             )
         present = None if behind is None else self._ours(behind)
-        if present is not None and not new_index and present.fingerprint == self._bundle.fingerprint:
+        if present is not None and not new_index and present.fingerprint == self.bundle.fingerprint:
             if behind == source.name:
                 return self.in_place()
             if present.meta.get("copied_from") == source.name:
@@ -111,7 +103,7 @@ class Targets:
         name = self._unfinished(copied_from=source.name)
         if name is None:
             body = carried_body(
-                source.settings, source.mappings, self._bundle, self._engine, self._config,
+                source.settings, source.mappings, self.bundle, self.engine, self.config,
                 products=source.total, copied_from=source.name,
             )  # fmt: skip
             name = self._create(body, visible=False)
@@ -125,47 +117,47 @@ class Targets:
             ClusterError: it was created without `index.knn`, which cannot be changed later.
             FingerprintError: it holds vectors of another model.
         """
-        name = resolve(self._client, self._alias)
+        name = resolve(self.client, self.alias)
         if name is None:
-            raise IndexMissingError(f"There is no index {self._alias} to add vectors to.", hint="Check --index.")
-        with guarded(self._client):
-            index = self._client.indices.get(index=name)[name]
+            raise IndexMissingError(f"There is no index {self.alias} to add vectors to.", hint="Check --index.")
+        with guarded(self.client):
+            index = self.client.indices.get(index=name)[name]
             if str(index["settings"]["index"].get("knn", "false")).lower() != "true":
                 raise ClusterError(
                     f"The index {name} was created without index.knn, which cannot be switched on later.",
-                    hint=f"Copy it into a new index with vectors: clipita ingest --from-index {self._alias} "
+                    hint=f"Copy it into a new index with vectors: clipita ingest --from-index {self.alias} "
                     "--index ALIAS",
                 )
             present = self._ours(name)
             if present is not None:
-                check_fingerprint(present, self._bundle, self._alias)
+                check_fingerprint(present, self.bundle, self.alias)
             self._add_fields(name, index["mappings"], present)
         return Target(name, name, "update", building=False)
 
     def keep_fields(self, name: str, fields: Mapping[str, str]) -> None:
         """Store in the index which of the shop's fields is the title and so on, see `ProductIndex.fields`."""
-        with guarded(self._client):
-            if read(self._client, name).fields != fields:
-                update_meta(self._client, name, fields=dict(fields))
+        with guarded(self.client):
+            if read(self.client, name).fields != fields:
+                update_meta(self.client, name, fields=dict(fields))
 
     def _add_fields(self, name: str, mappings: dict[str, Any], present: ProductIndex | None) -> None:
         if VECTOR_FIELD not in mappings.get("properties", {}):
-            fields = added_fields(mappings, self._bundle, self._engine, self._config, self._products)
-            self._client.indices.put_mapping(index=name, body={"properties": fields})
+            fields = added_fields(mappings, self.bundle, self.engine, self.config, self.products)
+            self.client.indices.put_mapping(index=name, body={"properties": fields})
         if present is None:
-            meta = mapping_body(self._bundle, self._engine, self._config)["mappings"]["_meta"]["clipita"]
-            update_meta(self._client, name, **(meta | {"documents": "kept", "state": "complete"}))
+            meta = mapping_body(self.bundle, self.engine, self.config)["mappings"]["_meta"]["clipita"]
+            update_meta(self.client, name, **(meta | {"documents": "kept", "state": "complete"}))
 
     def _ours(self, name: str) -> ProductIndex | None:
-        with guarded(self._client):
-            meta = self._client.indices.get_mapping(index=name)[name]["mappings"].get("_meta", {})
-        return read(self._client, name) if "clipita" in meta else None
+        with guarded(self.client):
+            meta = self.client.indices.get_mapping(index=name)[name]["mappings"].get("_meta", {})
+        return read(self.client, name) if "clipita" in meta else None
 
     def _unfinished(self, copied_from: str | None) -> str | None:
         """The latest index of this model and source that an earlier run left unfinished."""
         for name in reversed(self._names()):
-            candidate = read(self._client, name)
-            same = candidate.fingerprint == self._bundle.fingerprint
+            candidate = read(self.client, name)
+            same = candidate.fingerprint == self.bundle.fingerprint
             if same and not candidate.complete and candidate.meta.get("copied_from") == copied_from:
                 return name
         return None
@@ -175,20 +167,20 @@ class Targets:
         number = int(names[-1].rpartition("-")[2]) + 1 if names else 1
         name = f"{self._stem}{number}"
         if visible:
-            body["aliases"] = {self._alias: {}}
-        with guarded(self._client):
-            self._client.indices.create(index=name, body=body)
+            body["aliases"] = {self.alias: {}}
+        with guarded(self.client):
+            self.client.indices.create(index=name, body=body)
         return name
 
     @property
     def _stem(self) -> str:
-        return f"{self._alias}-{self._bundle.fingerprint[:8]}-"
+        return f"{self.alias}-{self.bundle.fingerprint[:8]}-"
 
     def _names(self) -> list[str]:
         """The indices of this model for the alias, by number."""
         stem = self._stem
-        with guarded(self._client):
-            found = self._client.indices.get(index=f"{stem}*", ignore_unavailable=True, allow_no_indices=True)
+        with guarded(self.client):
+            found = self.client.indices.get(index=f"{stem}*", ignore_unavailable=True, allow_no_indices=True)
         return sorted((name for name in found if name[len(stem) :].isdigit()), key=lambda name: int(name[len(stem) :]))
 
 

@@ -1,10 +1,10 @@
-"""Per-stage timing and throughput of a run."""
+"""Per-stage timing of a run."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -57,26 +57,3 @@ class Clock:
         """The seconds so far."""
         with self._lock:
             return StageTimes(**{stage: self._seconds[stage] for stage in STAGES})
-
-
-class Rate:
-    """Products per second over the last few seconds."""
-
-    def __init__(self, window: float = 10.0) -> None:
-        self._window = window
-        self._points: deque[tuple[float, int]] = deque()
-
-    def add(self, done: int) -> None:
-        """Note how many products are done by now."""
-        now = time.monotonic()
-        self._points.append((now, done))
-        while len(self._points) > 2 and now - self._points[0][0] > self._window:
-            self._points.popleft()
-
-    @property
-    def value(self) -> float:
-        """Products per second; 0 before anything is known."""
-        if len(self._points) < 2:
-            return 0.0
-        (start, before), (end, after) = self._points[0], self._points[-1]
-        return (after - before) / (end - start) if end > start else 0.0

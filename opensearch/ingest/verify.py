@@ -21,14 +21,15 @@ _OURS = (VECTOR_FIELD, "clipita")
 def check_copy(client: OpenSearch, source: IndexSource, name: str, backoff: Backoff) -> None:
     """Compare counts, a random sample of documents with their routing, and the hits of some searches.
 
-    Raises:
-        ClusterError: the copy `name` differs from `source`; the text says in what.
+    The first difference between the copy `name` and `source` is a ClusterError.
     """
     backoff.call(client, lambda: all_shards(client.indices.refresh(index=f"{source.name},{name}"), copies=True))
     counts = [count(client, index, backoff) for index in (source.name, name)]
     if counts[0] != counts[1]:
         raise _disagree(source.name, name, f"it has {counts[1]:,} documents instead of {counts[0]:,}")
-    hits = _sample(client, source.name, backoff)
+    chance = {"function_score": {"query": {"match_all": {}}, "random_score": {"seed": 1, "field": "_seq_no"}}}
+    body = {"size": SAMPLE, "query": chance, "_source": {"excludes": list(_OURS)}}
+    hits = backoff.call(client, lambda: all_shards(client.search(index=source.name, body=body)))["hits"]["hits"]
     _check_documents(client, source.name, name, hits, backoff)
     for hit in hits[:SEARCHES]:
         for query in _queries(source, hit["_source"]):
@@ -37,20 +38,18 @@ def check_copy(client: OpenSearch, source: IndexSource, name: str, backoff: Back
                 raise _disagree(source.name, name, f"a search finds {totals[1]:,} instead of {totals[0]:,}: {query}")
 
 
-def _sample(client: OpenSearch, name: str, backoff: Backoff) -> list[dict[str, Any]]:
-    chance = {"function_score": {"query": {"match_all": {}}, "random_score": {"seed": 1, "field": "_seq_no"}}}
-    body = {"size": SAMPLE, "query": chance, "_source": {"excludes": list(_OURS)}}
-    answer = backoff.call(client, lambda: all_shards(client.search(index=name, body=body)))
-    found: list[dict[str, Any]] = answer["hits"]["hits"]
-    return found
-
-
 def _check_documents(
     client: OpenSearch, original: str, name: str, hits: list[dict[str, Any]], backoff: Backoff
 ) -> None:
     if not hits:
         return
-    copies = get_documents(client, name, addresses(hits), backoff, _source_excludes=",".join(_OURS))
+    copies = get_documents(
+        client,
+        name,
+        addresses(hits),
+        backoff,
+        _source_excludes=",".join(_OURS),
+    )
     for hit, copy in zip(hits, copies, strict=True):
         if not copy["found"]:
             raise _disagree(original, name, f"the document {hit['_id']} is missing")

@@ -23,17 +23,13 @@ if TYPE_CHECKING:
 class AsyncProductSearch:
     """Searches without blocking the event loop; requires the extra `async`.
 
-    Searches go through an asynchronous client. What may take the processor (encoding a new text) or is rare (reading
-    the mapping and the categories) runs in a thread.
+    `search` plans the searches, which an asynchronous client sends. Encoding a new text, and reading the mapping and
+    the categories, run in a thread.
 
     Example::
 
         async with await AsyncProductSearch.open("https://search.internal:9200", model="model/") as search:
             page = await search("running shoes", facets=["brand"])
-
-    Args:
-        search: plans the searches.
-        opensearch: where and how to connect.
     """
 
     def __init__(self, search: ProductSearch, opensearch: OpenSearchConfig) -> None:

@@ -107,9 +107,6 @@ class Boost:
         """A boost as clipita.toml and the command line write it: `kind:field:weight` and the kind's numbers.
 
         For instance `popularity:sales:0.2:100`, `stock:in_stock:0.3`, `recency:added:0.2:30`, `margin:gain:0.1:0:1`.
-
-        Raises:
-            UsageError: another form.
         """
         kind, *rest = text.split(":")
         if kind not in _PARAMETERS or len(rest) < 2:

@@ -106,7 +106,11 @@ class ProductSearch:
         self.alias = index
         self.client = connect(opensearch, cluster) if isinstance(cluster, str | None) else cluster
         self._configured = config
-        self._bundle = _load_bundle(model)
+        if isinstance(model, str | Path):
+            from clipita.runtime.bundle import QUERY_FILES, Bundle
+
+            model = Bundle.load(Path(model), QUERY_FILES)
+        self._bundle = model
         self._encoder = None
         if self._bundle is not None:
             from clipita.runtime import TextEncoder
@@ -223,11 +227,7 @@ class ProductSearch:
         return dataclasses.replace(arguments, vector=self.vector(text) if category is None else category.vector)
 
     def steps(self, arguments: SearchArguments, given: Mapping[str, Any]) -> Steps[SearchPage | None]:
-        """The calls of one search; the arguments were made from the options `given`.
-
-        Returns:
-            The page; None where the alias moved meanwhile, so that the arguments must be made anew.
-        """
+        """The calls of one search and its page, or None if the alias moved: the arguments must be made again."""
         fingerprint = self.fingerprint
         params = search_params(arguments)
         body = search_body(arguments)
@@ -268,12 +268,7 @@ class ProductSearch:
         return page
 
     def refresh(self) -> None:
-        """Read index, fields and categories again.
-
-        Raises:
-            IndexMissingError: the index is gone.
-            FingerprintError: it belongs to another model by now.
-        """
+        """Read index, fields and categories again; errors as of the constructor."""
         index = indices.require(self.client, self.alias)
         if self._bundle is not None:
             indices.check_fingerprint(index, self._bundle, self.alias)
@@ -338,11 +333,7 @@ class ProductSearch:
 
 
 def resume(steps: Steps[Result], answer: Any = None, error: QueryError | None = None) -> tuple[Call | None, Any]:
-    """Go on with a search after the answer to its last call, or the error of it.
-
-    Returns:
-        The next call and None, or None and the result.
-    """
+    """Go on with a search after an answer or error; gives the next call and None, or None and the result."""
     try:
         return (steps.send(answer) if error is None else steps.throw(error)), None
     except StopIteration as stop:
@@ -351,12 +342,7 @@ def resume(steps: Steps[Result], answer: Any = None, error: QueryError | None = 
 
 @contextmanager
 def sent(client: OpenSearch | str, call: Call) -> Iterator[None]:
-    """Turn exceptions of the client during a call into our errors.
-
-    Raises:
-        QueryError: the cluster refused the search.
-        UsageError: the point in time of a cursor is gone.
-    """
+    """Turn exceptions of the client during a call into our errors; a lost point in time is the cursor's UsageError."""
     try:
         yield
     except (opensearchpy.OpenSearchException, opensearchpy.ImproperlyConfigured) as error:
@@ -367,14 +353,6 @@ def sent(client: OpenSearch | str, call: Call) -> Iterator[None]:
             ) from None
         where = client if isinstance(client, str) else address_of(client)
         raise translate(error, where, QueryError) from error
-
-
-def _load_bundle(model: str | Path | Bundle | None) -> Bundle | None:
-    if not isinstance(model, str | Path):
-        return model
-    from clipita.runtime.bundle import QUERY_FILES, Bundle
-
-    return Bundle.load(Path(model), QUERY_FILES)
 
 
 def _key(query: str) -> str:

@@ -40,16 +40,12 @@ class Cursor:
 
     @classmethod
     def decode(cls, word: str) -> Cursor:
-        """Inverse of `encode`.
-
-        Raises:
-            UsageError: the word is no cursor of this version.
-        """
+        """Inverse of `encode`; a UsageError for any other word."""
         try:
             content = json.loads(base64.urlsafe_b64decode(word + "=" * (-len(word) % 4)))
             _, after, page, identity, snapshot = msgspec.convert(content, _CONTENT)
         except (binascii.Error, ValueError, TypeError, RecursionError, msgspec.ValidationError):
             raise UsageError(
-                "This is no cursor.", hint="Take it from the page before (page.cursor), unchanged."
+                "This is not a cursor.", hint="Take it from the page before (page.cursor), unchanged."
             ) from None
         return cls(after, page, identity, snapshot)

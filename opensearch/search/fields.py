@@ -38,12 +38,9 @@ class FieldNames:
                 self._collect(name, mapping)
 
     def exact(self, name: str) -> str:
-        """The path to filter or count by whole values.
+        """The path to filter or count by whole values; a UsageError for an unknown field, or one of words.
 
         A name is tried as it is, then as an attribute's; a text field gives its `keyword` sub-field.
-
-        Raises:
-            UsageError: the index has no such field, or only one of words.
         """
         path = self._find(name)
         if self.types[path] != "text":
@@ -57,11 +54,7 @@ class FieldNames:
         return keyword
 
     def searchable(self, names: Sequence[str]) -> tuple[str, ...]:
-        """The paths to match words in; a boost (`title^3`) stays.
-
-        Raises:
-            UsageError: the index has no such field, or it holds no words.
-        """
+        """The paths to match words in, with their boosts (`title^3`); a UsageError for a field without words."""
         paths = []
         for name in names:
             bare, mark, boost = name.partition("^")
@@ -80,12 +73,11 @@ class FieldNames:
     def typed(self, name: str, value: FilterValue) -> FilterValue:
         """A filter's value as its field holds it, so that the text "80" of a URL equals the number 80.
 
-        Raises:
-            UsageError: a value or bound of a number field is not a number, which the cluster would refuse unclearly.
+        The cluster would refuse a wrong number without naming the field; here a UsageError does.
         """
         kind = self.types[self.exact(name)]
         if kind == "boolean":
-            convert: Callable[[Any], Any] = _truth
+            convert: Callable[[Any], FilterValue] = _truth
         elif kind in NUMBERS:
             convert = _number
         else:

@@ -32,7 +32,7 @@ SortKey = tuple[str, Literal["asc", "desc"]]
 
 SCORE = "_score"
 MAX_WINDOW = 10_000
-"""`index.max_result_window` and the k-NN plugin's largest k, both 10,000 by default."""
+"""`index.max_result_window` and the k-NN plugin's largest k, both by default."""
 MAX_VARIANTS = 100
 """`index.max_inner_result_window` by default."""
 
@@ -125,7 +125,7 @@ class SearchArguments:
         facets: name in the answer to field.
         after: sort values of the hit that the page follows, in place of a page number; see `cursor`.
         boosts: each with the type of its field.
-        layout: where title, image and category path lie in a product's document.
+        layout: where title, image and category path are in a product's document.
     """
 
     text: str
@@ -175,8 +175,15 @@ class SearchArguments:
     @cached_property
     def identity(self) -> str:
         """16 hex digits that two searches share when one can go on where the other stopped."""
-        lasting = [(entry.name, _written(self, entry.name)) for entry in dataclasses.fields(self)]
-        kept = [(name, value) for name, value in lasting if name not in _OF_ONE_PAGE]
+        kept = [(entry.name, getattr(self, entry.name)) for entry in dataclasses.fields(self)]
+        # Filters that find the same products have the same form.
+        kept = [
+            (name, sorted((path, _canonical(one)) for path, one in value.items()))
+            if name in ("filters", "choices")
+            else (name, value)
+            for name, value in kept
+            if name not in _OF_ONE_PAGE
+        ]
         return hashlib.blake2b(repr(kept).encode(), digest_size=8).hexdigest()
 
 
@@ -216,14 +223,13 @@ def _check_bounds(arguments: SearchArguments) -> None:
 def names_in(given: Mapping[str, Any], config: SearchConfig) -> list[str]:
     """Every field name that a search uses."""
     highlight = given.get("highlight", ())
-    collapse = given.get("collapse")
     return [
         *given.get("filters", {}),
         *given.get("facets", ()),
         *(name.partition("^")[0] for name in given.get("fields", config.fields)),
         *(name for name, _ in _sort_keys(given.get("sort", ())) if name != SCORE),
         *(highlight if not isinstance(highlight, bool) else ()),
-        *((collapse,) if collapse is not None else ()),
+        *((given["collapse"],) if "collapse" in given else ()),
         *(boost.field for boost in _boosts(given.get("boosts", config.boosts))),
     ]
 
@@ -292,14 +298,6 @@ def _typed(boost: Boost, names: FieldNames) -> TypedBoost:
     return dataclasses.replace(boost, field=path), kind
 
 
-def _written(arguments: SearchArguments, name: str) -> Any:
-    """A field's value for `identity`: filters that find the same products have the same form."""
-    value = getattr(arguments, name)
-    if name not in ("filters", "choices"):
-        return value
-    return sorted((path, _canonical(one)) for path, one in value.items())
-
-
 def _canonical(value: FilterValue) -> str:
     if isinstance(value, Mapping):
         return repr(sorted(value.items()))
@@ -342,18 +340,13 @@ def _check_page(arguments: SearchArguments) -> None:
 
 
 def _check_native(arguments: SearchArguments) -> None:
-    """What the `hybrid` query cannot do, or does wrongly.
+    """Refuse what the `hybrid` query cannot do, or does wrongly.
 
-    The recorded answers of OpenSearch 3.5 with neural-search: collapse loses the best product of a group, a sort by
-    score and another key is refused, and a hybrid query inside function_score returns raw sums.
+    As recorded with OpenSearch 3.5 and neural-search: collapse loses the best product of a group, a sort by score and
+    another key is refused, and a hybrid query inside function_score returns raw sums.
     """
-    for name, asked in (
-        ("collapse", arguments.collapse),
-        ("boosts", arguments.boosts),
-        ("explain", arguments.explain),
-        ("cursor", arguments.after),
-    ):
-        if asked:
+    for name in ("collapse", "boosts", "explain", "cursor"):
+        if getattr(arguments, "after" if name == "cursor" else name):
             raise UsageError(f"The fusion {arguments.fusion} offers no {name}.", hint="The fusion saturation does.")
     if any(name == SCORE for name, _ in arguments.sort):
         raise UsageError(

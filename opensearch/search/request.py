@@ -37,11 +37,7 @@ _WORD = re.compile(r"[^\W\u0e00-\U0010ffff]+|[©®\u0e00-\U0010ffff]")
 
 
 def search_body(arguments: SearchArguments) -> dict[str, Any]:
-    """The body of one `_search` request.
-
-    Raises:
-        UsageError: a malformed filter, or the mode requires a vector and none is given.
-    """
+    """The body of one `_search` request; a UsageError for a malformed filter or a missing vector."""
     body: dict[str, Any] = {"size": arguments.size, "track_total_hits": True, **_content(arguments)}
     body |= _native_parts(arguments) if arguments.native else _parts(arguments)
     if arguments.after is not None:
@@ -122,11 +118,7 @@ def vector_clause(arguments: SearchArguments) -> dict[str, Any]:
 
 
 def filter_clauses(filters: Mapping[str, FilterValue]) -> list[dict[str, Any]]:
-    """One clause per filter; all must hold.
-
-    Raises:
-        UsageError: an empty list, an unknown key, or a value of another kind.
-    """
+    """One clause per filter, all of which must hold; a UsageError for a malformed one."""
     return [_filter_clause(path, value) for path, value in filters.items()]
 
 

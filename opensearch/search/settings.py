@@ -28,11 +28,7 @@ def settings_for(meta: Mapping[str, Any], config: SearchConfig | Mapping[str, An
 
 
 def settings_in(index: ProductIndex, config: SearchConfig | Mapping[str, Any] | None = None) -> SearchConfig:
-    """The settings in force for an index, with the text fields as they are called there.
-
-    Raises:
-        UsageError: the index has no such text field.
-    """
+    """The settings in force for an index, with its names of the text fields; a UsageError where it lacks one."""
     chosen = settings_for(index.meta, config)
     return dataclasses.replace(chosen, fields=FieldNames(index.properties, index.fields).searchable(chosen.fields))
 

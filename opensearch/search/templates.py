@@ -73,11 +73,7 @@ def template(config: SearchConfig, mode: Mode, fusion: str = "saturation") -> st
 
 
 def put(client: OpenSearch, alias: str, config: SearchConfig, capabilities: Capabilities) -> list[str]:
-    """Store the templates as `<alias>-<suffix>` and return their names.
-
-    Raises:
-        AuthenticationError: this user may not store scripts.
-    """
+    """Store the templates as `<alias>-<suffix>` and return their names; needs a permission for scripts."""
     names = []
     for suffix, source in sources(config, capabilities).items():
         name = f"{alias}-{suffix}"

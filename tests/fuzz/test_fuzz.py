@@ -58,7 +58,7 @@ def test_a_crash_and_a_hang_are_found(tmp_path: Path, fault: str, found: str) ->
 
 
 def test_a_cursor_of_many_brackets_is_no_cursor() -> None:
-    with pytest.raises(UsageError, match="no cursor"):
+    with pytest.raises(UsageError, match="not a cursor"):
         Cursor.decode(base64.urlsafe_b64encode(b"[" * 100_000).decode())
 
 

@@ -151,7 +151,7 @@ def test_the_index_tells_its_facets_and_ranges(server: Server, shop: Path) -> No
         (query(q="plate", size="2.5"), "Expected: a whole number"),
         (query(q="plate", page=0), "Expected: a whole number, at least 1"),
         (query(q="plate", page=500), "cursor"),
-        (query(q="plate", cursor="nonsense"), "no cursor"),
+        (query(q="plate", cursor="nonsense"), "not a cursor"),
         (query(q="plate", mode="magic"), "one of: lexical, vector, hybrid"),
         (query(q=["plate", "kite"]), "given twice"),
         (query(category="Plats"), "Did you mean Home > Plates"),

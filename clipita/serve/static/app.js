@@ -2,7 +2,7 @@
 
 import { Failure, get, keepKey } from "./api.js";
 import { byId, count, el, fill, label, plural } from "./dom.js";
-import { compared, grid, picture } from "./products.js";
+import { compared, grid, productImage } from "./products.js";
 import { showFacets, showTree } from "./side.js";
 import { MODES, asked, bounded, filtered, read, request, toggled, write } from "./state.js";
 
@@ -120,7 +120,7 @@ async function showFound(turn) {
   const first = (found.page - 1) * found.size + 1;
   const last = first + found.hits.length - 1;
   const where = found.hits.length ? `${count(first)}–${count(last)} of ` : "";
-  byId("status").textContent = `${where}${plural(found.total, "product", "products")} · ${modeName(found.mode)} · ${found.took_ms} ms${found.remarks.map((remark) => ` · ${remark}`).join("")}`;
+  byId("status").textContent = `${where}${plural(found.total, "product", "products")} · ${modeName(found.mode)} · ${found.took_ms} ms${found.remarks.map((warning) => ` · ${warning}`).join("")}`;
   fill(byId("content"), found.hits.length ? grid(found) : nothing(found));
   pages(found);
 }
@@ -152,7 +152,7 @@ async function showWindows(turn) {
     el("p", { class: "quiet" }, "Search above, or start with one of these."),
     el("ul", { class: "windows" }, roots.map((node, position) => el("li", {}, el("a", {
       href: write({ ...state, category: node.path.join(" > ") }), "data-link": true,
-    }, el("span", { class: "mosaic", "aria-hidden": "true" }, found[position].hits.map(picture)),
+    }, el("span", { class: "mosaic", "aria-hidden": "true" }, found[position].hits.map(productImage)),
     el("strong", {}, node.name), el("small", {}, plural(node.count, "product", "products")))))));
 }
 

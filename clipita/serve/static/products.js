@@ -6,14 +6,14 @@ import { amount, count, el } from "./dom.js";
 const JPEG = /^\/9j\/[A-Za-z0-9+/]+={0,2}$/;
 let number = 0;
 
-export function picture(hit) {
+export function productImage(hit) {
   const address = source(hit);
-  if (!address) return el("div", { class: "tile none" }, el("span", {}, "No picture"));
+  if (!address) return el("div", { class: "tile none" }, el("span", {}, "No image"));
   const image = el("img", { src: address, alt: hit.title ?? `Product ${hit.id}`, loading: "lazy", decoding: "async" });
   const tile = el("div", { class: "tile" }, image);
   image.addEventListener("error", () => {
     tile.classList.add("none");
-    tile.replaceChildren(el("span", {}, "No picture"));
+    tile.replaceChildren(el("span", {}, "No image"));
   });
   return tile;
 }
@@ -29,7 +29,7 @@ export function grid(found) {
 
 export function card(hit, mode, mark = null, heading = "h2") {
   return el("li", { class: "card", "data-id": hit.id },
-    picture(hit),
+    productImage(hit),
     el("div", { class: "words" },
       mark,
       el(heading, { class: "name" }, hit.title ?? hit.id),
@@ -68,7 +68,7 @@ function reasons(hit, mode) {
   const near = told.cosine === null ? "not among the nearest" : `cosine ${told.cosine.toFixed(3)}`;
   const rows = [];
   if (mode !== "vector") rows.push(part("Words", told.lexical, told.lexical / sum, bm25, "by-words"));
-  if (mode !== "lexical") rows.push(part("Picture and meaning", told.vector, told.vector / sum, near, "by-picture"));
+  if (mode !== "lexical") rows.push(part("Image and meaning", told.vector, told.vector / sum, near, "by-image"));
   for (const [name, factor] of Object.entries(told.boosts)) rows.push(el("p", {}, `${name} × ${factor.toFixed(2)}`));
   rows.push(el("p", { class: "sum" }, `Score ${hit.score === null ? "–" : hit.score.toFixed(3)}`));
   return rows;

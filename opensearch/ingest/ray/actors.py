@@ -28,13 +28,7 @@ from clipita.runtime import Bundle, ProductEncoder
 
 @dataclass(frozen=True)
 class Encoded:
-    """The result for one product.
-
-    Attributes:
-        vector: unit length, float32 [dim], or None.
-        thumbnail: base64 of a JPEG, or None.
-        problem: why there is no vector.
-    """
+    """The result for one product: its vector, float32 [dim] of unit length, and a JPEG in base64; or its problem."""
 
     vector: npt.NDArray[np.float32] | None = field(default=None, repr=False)
     thumbnail: str | None = field(default=None, repr=False)
@@ -43,13 +37,7 @@ class Encoded:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why an encoder cannot work.
-
-    Attributes:
-        host: the machine's name.
-        message: what was wrong.
-        hint: what to do about it.
-    """
+    """Why an encoder cannot work."""
 
     host: str
     message: str
@@ -129,7 +117,7 @@ class BatchEncoder:
         try:
             self._encoder = ProductEncoder(_same_bundle(bundle, fingerprint), device)
         except ClipItaError as error:
-            # An exception here would make Ray retry for ever.
+            # An exception here would make Ray retry forever.
             self._encoder = Failure(socket.gethostname(), error.message, error.hint)
         self._pool = decoding_pool()
         context = ray.get_runtime_context()

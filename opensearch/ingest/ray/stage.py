@@ -51,15 +51,8 @@ class RayEncoders:
     The cluster is that of RAY_ADDRESS or of `ray start` on this machine; otherwise one is started here that ends with
     the run. Ray's usage reports are off unless RAY_USAGE_STATS_ENABLED says otherwise.
 
-    Args:
-        bundle: the model; every machine must have its folder under the same path.
-        config: device (`auto`: a GPU each where the cluster has any, else CPU), number of encoders.
-        warn: called when encoders come and go.
-
-    Attributes:
-        bundle: the model.
-        device: of every encoder.
-        count: of encoders.
+    Every machine must have the bundle's folder under the same path. The device `auto` is a GPU for each encoder where
+    the cluster has any, else the CPU. `warn` is called when encoders come and go.
 
     Raises:
         MissingExtraError: Ray is not installed.
@@ -107,23 +100,15 @@ class RayStage(BatchStage[tuple[Item, Draft]]):
         self._flow: _Flow | None = None
 
     def put_all(self, products: Sequence[tuple[Item, Draft]]) -> None:
-        """Queue products; waits while the queue is full.
-
-        Raises:
-            Stopped: the run is over.
-        """
+        """Queue products; waits while the queue is full."""
         for product in products:
             self._enqueue(product)
 
     def step(self) -> bool:
-        """Send a batch if there is room, and take results back.
-
-        Returns:
-            False when everything was encoded.
+        """Send a batch if there is room, and take results back; False when everything was encoded.
 
         Raises:
-            ClipItaError: an encoder cannot work on its machine.
-            ClusterError: the Ray cluster is gone.
+            ClipItaError: an encoder cannot work on its machine, or the Ray cluster is gone.
         """
         batch = self._next_batch() if len(self._under_way) < self._most and not self._ended else []
         if batch:

@@ -123,7 +123,7 @@ def test_a_cursor_belongs_to_its_search(live: Live) -> None:
         with pytest.raises(UsageError, match="belongs to another search"):
             live.search(TEXT, cursor=page.cursor, **other)  # type: ignore[arg-type]
     for broken in (page.cursor[:-5], "x", "", "e30", page.cursor[::-1]):
-        with pytest.raises(UsageError, match="no cursor"):
+        with pytest.raises(UsageError, match="not a cursor"):
             live.search(TEXT, cursor=broken)
     with pytest.raises(UsageError, match="Both a page and a cursor"):
         live.search(TEXT, cursor=page.cursor, page=2)

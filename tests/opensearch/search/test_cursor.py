@@ -46,11 +46,11 @@ def test_decoding_is_the_inverse_of_encoding(cursor: Cursor) -> None:
 )
 def test_other_content_is_no_cursor(content: Any) -> None:
     word = base64.urlsafe_b64encode(json.dumps(content).encode()).decode().rstrip("=")
-    with pytest.raises(UsageError, match="no cursor"):
+    with pytest.raises(UsageError, match="not a cursor"):
         Cursor.decode(word)
 
 
 @pytest.mark.parametrize("word", ["", "a", "%%%", "Zm9v", "ünö", "=" * 50])
 def test_another_word_is_no_cursor(word: str) -> None:
-    with pytest.raises(UsageError, match="no cursor"):
+    with pytest.raises(UsageError, match="not a cursor"):
         Cursor.decode(word)
