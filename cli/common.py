@@ -11,7 +11,7 @@ import click
 from clipita import config
 from clipita.errors import UsageError
 from clipita.files import write_atomically
-from clipita.options import Option, options
+from clipita.option_table import Option, options
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

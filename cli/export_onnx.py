@@ -12,7 +12,7 @@ from clipita import config
 from clipita.cli import console
 from clipita.cli.common import config_option, fields_options, flags, json_option, mapped_fields
 from clipita.errors import ExportError
-from clipita.options import options
+from clipita.option_table import options
 
 
 @click.command("export-onnx")

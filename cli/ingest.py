@@ -24,7 +24,7 @@ from clipita.cli.common import (
 )
 from clipita.cli.ingest_report import as_json_value, print_summary, save_metrics
 from clipita.errors import ClipItaError, ConfigError, UsageError
-from clipita.options import options
+from clipita.option_table import options
 
 if TYPE_CHECKING:
     from clipita.catalogue.reader import CatalogueFile

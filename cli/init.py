@@ -14,7 +14,7 @@ from clipita import config
 from clipita.cli import console
 from clipita.cli.common import write
 from clipita.errors import UsageError
-from clipita.options import Option, about, options
+from clipita.option_table import Option, about, options
 
 _WIDTH = 100
 _SIBLINGS = {"valid": ("valid", "validation", "val", "dev"), "test": ("test",)}

@@ -12,7 +12,7 @@ from clipita import config
 from clipita.cli import console
 from clipita.cli.common import config_option, flags, index_option, json_option, url_option
 from clipita.errors import LocalNodeError
-from clipita.options import options
+from clipita.option_table import options
 
 if TYPE_CHECKING:
     from clipita.opensearch.local.node import LocalNode, NodeStatus
@@ -162,7 +162,7 @@ def put_templates(index: str | None, url: str | None, as_json: bool, config_file
     from clipita.opensearch.cluster.connection import capabilities, connect
     from clipita.opensearch.index.index import require
     from clipita.opensearch.search import templates
-    from clipita.opensearch.search.settings import settings_in
+    from clipita.opensearch.search.defaults import settings_in
 
     client = connect(cluster)
     chosen = settings_in(require(client, cluster.index), settings.given.get("search"))

@@ -12,7 +12,7 @@ from clipita import config
 from clipita.cli import console
 from clipita.cli.common import config_option, device_option, flags, index_option, model_option, url_option
 from clipita.errors import ConfigError, MissingExtraError
-from clipita.options import options
+from clipita.option_table import options
 
 if TYPE_CHECKING:
     from clipita.opensearch.search.client import ProductSearch

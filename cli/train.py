@@ -13,7 +13,7 @@ from clipita import config
 from clipita.cli import console
 from clipita.cli.common import config_option, fields_options, flags, json_option, mapped_fields
 from clipita.errors import ConfigError
-from clipita.options import options
+from clipita.option_table import options
 from clipita.training.recipes import Recipe, apply_recipe
 
 if TYPE_CHECKING:

@@ -163,7 +163,7 @@ def _tune(search: ProductSearch, protocol: TreeProtocol, sets: list[Fields], mea
 
 def _store(search: ProductSearch, tuning: Tuning, file: Path) -> None:
     from clipita.opensearch.index.index import remember
-    from clipita.opensearch.search.settings import settings_to_store
+    from clipita.opensearch.search.defaults import settings_to_store
 
     best, present = tuning.best, search.config
     # A page larger than k is refused, so k never falls below the pages that are in use.

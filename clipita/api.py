@@ -205,7 +205,7 @@ def evaluate(
     """
     from clipita.catalogue.reader import CatalogueFile
     from clipita.evaluation.evaluate import evaluate_offline
-    from clipita.opensearch.search.settings import settings_for
+    from clipita.opensearch.search.defaults import settings_for
 
     tell, said = progress or (lambda *_: None), warn or (lambda _: None)
     if not isinstance(catalogue, CatalogueFile):
@@ -291,7 +291,7 @@ def ingest(
     from clipita.opensearch.ingest.index_source import IndexSource
     from clipita.opensearch.ingest.run import Ingest
     from clipita.opensearch.search import templates
-    from clipita.opensearch.search.settings import settings_in
+    from clipita.opensearch.search.defaults import settings_in
     from clipita.runtime import Bundle
 
     config, fields, warn = config or IngestConfig(), fields or FieldsConfig(), warn or (lambda _: None)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from clipita.options import check_known, option, read_environment, read_file, read_table
+from clipita.option_table import check_known, option, read_environment, read_file, read_table
 
 CONFIG_FILE = "clipita.toml"
 

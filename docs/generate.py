@@ -14,7 +14,7 @@ from clipita import errors
 from clipita.cli import group
 from clipita.config import sections
 from clipita.opensearch.search.options import SEARCH
-from clipita.options import about, options
+from clipita.option_table import about, options
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "build" / "docs-source" / "clipita"

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 # A package may import itself and packages of a lower level. The model stands above the runtime because training
 # prepares images and texts with the code that serves them.
 LEVELS = {
-    "": 0, "errors": 0, "files": 0, "templates": 0, "options": 0.5, "config": 1, "logs": 1, "opensearch.dialect": 1,
+    "": 0, "errors": 0, "files": 0, "markup": 0, "option_table": 0.5, "config": 1, "logs": 1, "opensearch.dialect": 1,
     "opensearch.local": 1, "catalogue": 2, "opensearch.cluster": 2, "runtime": 3, "opensearch.index": 4,
     "evaluation": 4, "model": 4, "exporters": 5, "training": 5, "opensearch.search": 5, "opensearch.ingest": 5,
     "opensearch": 6, "api": 7, "serve": 8, "cli": 9,
@@ -76,10 +76,11 @@ UNTESTED = {
     "clipita/runtime/classify.py": "tests/cli/test_classify_command.py",
     "clipita/serve/batching.py": "tests/serve/test_embedding.py",
     "clipita/serve/metrics.py": "tests/serve/test_middleware.py",
+    "clipita/serve/errors.py": "tests/serve/test_app_search.py",
     "clipita/serve/query_string.py": "tests/serve/test_app_search.py",
     "clipita/serve/schema.py": "tests/serve/test_middleware.py",
     "clipita/serve/server.py": "tests/serve/conftest.py",
-    "clipita/templates.py": "tests/evaluation/test_report.py",
+    "clipita/markup.py": "tests/evaluation/test_report.py",
     "clipita/training/recipes.py": "tests/cli/test_train_command.py",
     "clipita/training/features.py": "tests/training/test_run.py",
     "clipita/training/prepare.py": "tests/training/test_dataset.py",

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any, TypeVar
 
-from clipita import templates
+from clipita import markup
 from clipita.catalogue.product import CategoryPath
 from clipita.evaluation.measures import MEASURES, bootstrap_interval
 from clipita.evaluation.mistakes import count_errors, looked_at, shared_levels
@@ -126,7 +126,7 @@ def render(report: Report, thumbnails: Mapping[str, bytes]) -> str:
     protocol, results, right = report.protocol, report.results, report.right
     groups = protocol.groups()
     gains = [report.gain(index) for index in range(len(protocol.queries))]
-    return templates.render(
+    return markup.render(
         "clipita.evaluation",
         "report.html",
         {

@@ -24,8 +24,9 @@ from clipita.errors import ClipItaError, RequestError
 from clipita.opensearch.cluster.errors import guarded
 from clipita.opensearch.search.client import ProductSearch
 from clipita.serve.embedding import json_in, products_in, texts_in
+from clipita.serve.errors import error_response
 from clipita.serve.metrics import Metrics
-from clipita.serve.middleware import Gate, error_response
+from clipita.serve.middleware import Gate
 from clipita.serve.query_string import from_json, from_query_string
 from clipita.serve.schema import description
 from clipita.serve.service import Models, Service

@@ -10,7 +10,7 @@ from typing import Any
 
 from clipita.errors import RequestError
 from clipita.opensearch.search.options import SEARCH
-from clipita.options import Option
+from clipita.option_table import Option
 
 MOST = {"size": 1_000, "facet_size": 1_000}
 MAX_LISTED = 100

@@ -9,7 +9,7 @@ import msgspec
 
 from clipita import __version__
 from clipita.opensearch.search.results import FacetValue, Hit, SearchPage
-from clipita.options import Option
+from clipita.option_table import Option
 from clipita.serve.embedding import ProductBody, Products, Texts
 from clipita.serve.query_string import CONDITIONS, OPTIONS, PARAMETERS
 

@@ -26,6 +26,7 @@ from clipita.opensearch.index import categories as category_store
 from clipita.opensearch.index import index as indices
 from clipita.opensearch.index.categories import Categories, CategoryVector
 from clipita.opensearch.search.cursor import Cursor
+from clipita.opensearch.search.defaults import settings_for
 from clipita.opensearch.search.fields import FieldNames
 from clipita.opensearch.search.options import (
     MAX_WINDOW,
@@ -37,7 +38,6 @@ from clipita.opensearch.search.options import (
 )
 from clipita.opensearch.search.request import ranking_body, search_body, search_params, shorten, union_body
 from clipita.opensearch.search.results import SearchPage, read_page
-from clipita.opensearch.search.settings import settings_for
 
 if TYPE_CHECKING:
     from clipita.runtime import Bundle

@@ -22,8 +22,8 @@ from clipita.opensearch.cluster.reads import all_shards
 from clipita.opensearch.index import index as indices
 from clipita.opensearch.index.mapping import ID_FIELD, VECTOR_FIELD
 from clipita.opensearch.search.client import ProductSearch
+from clipita.opensearch.search.defaults import settings_to_store
 from clipita.opensearch.search.options import MAX_WINDOW
-from clipita.opensearch.search.settings import settings_to_store
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from clipita.errors import UsageError
 from clipita.opensearch.search.boosts import TYPES, Boost, TypedBoost
 from clipita.opensearch.search.cursor import Cursor
 from clipita.opensearch.search.fusion import FUSIONS, Fusion
-from clipita.options import Option, options
+from clipita.option_table import Option, options
 
 if TYPE_CHECKING:
     from clipita.opensearch.search.fields import FieldNames

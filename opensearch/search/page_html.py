@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from clipita import templates
+from clipita import markup
 
 if TYPE_CHECKING:
     from clipita.opensearch.search.results import Hit, SearchPage
@@ -27,12 +27,12 @@ def render(page: SearchPage, index: str) -> str:
         index: the alias.
     """
     values = {"index": index, "mode": MODE_NAMES[page.mode], "remarks": page.remarks}
-    return templates.render("clipita.opensearch.search", "page.html", _values(page) | values)
+    return markup.render("clipita.opensearch.search", "page.html", _values(page) | values)
 
 
 def fragment(page: SearchPage) -> str:
     """The hits as a piece of HTML that brings its own style, for a notebook's output."""
-    return templates.render("clipita.opensearch.search", "fragment.html", _values(page))
+    return markup.render("clipita.opensearch.search", "fragment.html", _values(page))
 
 
 def image_address(hit: Hit) -> str | None:

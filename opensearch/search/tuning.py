@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from clipita import templates
+from clipita import markup
 from clipita.errors import UsageError
 from clipita.evaluation import measures as metrics
 from clipita.evaluation.protocol import TreeProtocol, top
@@ -290,7 +290,7 @@ def draw(tuning: Tuning) -> str:
     best = tuning.best
     top = tuning.curve[best.weight]
     values_at = [low + (high - low) * step / 4 for step in range(5)]
-    return templates.render(
+    return markup.render(
         "clipita.opensearch.search",
         "tuning.svg",
         {

@@ -13,7 +13,7 @@ from clipita.catalogue import CatalogueFile
 from clipita.cli import group
 from clipita.cli.failure import run_guarded
 from clipita.cli.init import render
-from clipita.options import about, options
+from clipita.option_table import about, options
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from clipita.config import ModelConfig, TrainingConfig
-from clipita.options import options
+from clipita.option_table import options
 from clipita.training.objective import LOSSES
 from clipita.training.prepare import Sources
 from clipita.training.run import train

@@ -13,7 +13,7 @@ from clipita.cli import search as search_command
 from clipita.config import SearchConfig
 from clipita.errors import UsageError
 from clipita.opensearch.search.options import SEARCH, SearchOptions, given_options
-from clipita.options import options
+from clipita.option_table import options
 from clipita.serve.query_string import OPTIONS, PARAMETERS, from_json, from_query_string
 from clipita.serve.schema import description
 

@@ -23,8 +23,8 @@ from clipita.errors import UsageError
 from clipita.evaluation.protocol import TreeProtocol
 from clipita.opensearch.local.node import NodeStatus
 from clipita.opensearch.search.client import ProductSearch
+from clipita.opensearch.search.defaults import settings_for
 from clipita.opensearch.search.fusion import FUSIONS
-from clipita.opensearch.search.settings import settings_for
 from clipita.opensearch.search.tuning import FOLDS, Parts, Setting, collect, draw, tune
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import pytest
 
 from clipita.errors import ConfigError
-from clipita.options import Option, check_known, option, options, read_environment, read_table
+from clipita.option_table import Option, check_known, option, options, read_environment, read_table
 
 
 @dataclass(frozen=True)

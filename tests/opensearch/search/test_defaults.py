@@ -7,7 +7,7 @@ import pytest
 from clipita.config import SearchConfig
 from clipita.errors import UsageError
 from clipita.opensearch.index.index import ProductIndex
-from clipita.opensearch.search.settings import settings_for, settings_in, settings_to_store
+from clipita.opensearch.search.defaults import settings_for, settings_in, settings_to_store
 
 META = {"search": {"weight": 0.25, "fields": ["title^2"], "k": 50, "future": 1}}
 
