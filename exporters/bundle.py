@@ -21,7 +21,7 @@ from clipita.errors import ExportError
 from clipita.exporters.card import write_card
 from clipita.exporters.graphs import OPSET, export_product, export_text
 from clipita.exporters.parity import Parity, compare, real_samples
-from clipita.exporters.precision import LOWEST_COSINE, check_precision, convert
+from clipita.exporters.precision import LOWEST_COSINE, PRECISIONS, convert
 from clipita.files import sha256
 from clipita.model.checkpoint import TrainedModel
 from clipita.model.towers import TowerSource
@@ -61,7 +61,8 @@ def export_bundle(
         ExportError: a graph cannot be exported or written, or `target` is not a bundle.
         ParityError: ONNX and PyTorch disagree; nothing is left behind.
     """
-    check_precision(precision)
+    if precision not in PRECISIONS:
+        raise ExportError(f"There is no precision {precision}.", hint=f"Choose one of {', '.join(PRECISIONS)}.")
     _check_target(target)
     draft = target.with_name(f".{target.name}.{os.getpid()}")
     sweep(target)
@@ -87,7 +88,12 @@ def export_bundle(
         (draft / CARD).write_text(write_card(manifest), encoding="utf-8")
         manifest["files"][CARD] = _entry(draft / CARD)
         _write_manifest(manifest, draft)
-        _swap(draft, target)
+        # The old bundle is removed after the new one is in place.
+        old = target.with_name(f".{target.name}.old.{os.getpid()}")
+        if target.exists():
+            target.rename(old)
+        draft.rename(target)
+        shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
         raise ExportError(f"The bundle cannot be written: {error}.", hint="Free some disk space.") from error
     finally:
@@ -169,15 +175,6 @@ def _entry(file: Path) -> dict[str, Any]:
 
 def _write_manifest(manifest: dict[str, Any], folder: Path) -> None:
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def _swap(draft: Path, target: Path) -> None:
-    """Move the draft in; the old bundle is removed after the new one is in place."""
-    old = target.with_name(f".{target.name}.old.{os.getpid()}")
-    if target.exists():
-        target.rename(old)
-    draft.rename(target)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 # Licences as their publishers state them; a family that is not listed is "unknown".

@@ -133,8 +133,9 @@ def cluster_tokenizer(bundle: Bundle) -> str:
     if spec.clean in {"lower", "canonicalize"}:
         steps.append(normalizers.Lowercase())
     steps += [normalizers.Replace(Regex(r"\s+"), " "), normalizers.Strip()]
-    own = tokenizer.normalizer
-    tokenizer.normalizer = normalizers.Sequence([*steps, own] if own is not None else steps)
+    if tokenizer.normalizer is not None:
+        steps.append(tokenizer.normalizer)
+    tokenizer.normalizer = normalizers.Sequence(steps)
     tokenizer.enable_truncation(max_length=spec.context_length)
     tokenizer.no_padding()
     definition: str = tokenizer.to_str()
@@ -142,13 +143,13 @@ def cluster_tokenizer(bundle: Bundle) -> str:
 
 
 def checked_name(name: str) -> str:
-    """A name that the plugin takes: it registers others, and then cannot deploy them.
+    """The name, if the plugin can deploy it; it registers others too.
 
     Raises:
         UsageError: the name has brackets, commas or the like.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9 ._-]*", name):
-        raise UsageError(f"{name!r} is no model name.", hint="Use letters, digits, blank, dot, hyphen and underscore.")
+        raise UsageError(f"{name!r} is not a model name.", hint="Use letters, digits, blanks, dots, hyphens and _.")
     return name
 
 

@@ -29,12 +29,6 @@ FP32_OPERATORS = ("LayerNormalization", "Softmax", "ReduceL2", "Clip", "Gelu", "
 segmentation fault on a CPU when it optimises a graph that has them in 16 bits."""
 
 
-def check_precision(name: str) -> None:
-    """Raise ExportError unless the precision is in `PRECISIONS`."""
-    if name not in PRECISIONS:
-        raise ExportError(f"There is no precision {name}.", hint=f"Choose one of {', '.join(PRECISIONS)}.")
-
-
 def convert(file: Path, precision: str) -> None:
     """Rewrite an fp32 graph in place, as fp16 or int8.
 

@@ -45,6 +45,7 @@ _MID_NUMBER = _MID_ANY + ",;\u037e\u0589\u060c\u060d\u066c\u07f8\u2044\ufe10\ufe
 
 _LAST_CODE = 0x1FFFF  # letters beyond are ideographs
 
+_PORTER = snowballstemmer.stemmer("porter")
 _DOUBLED = re.compile(r"(?P<start>.*)(?P<consonant>[^aeiouylszbdfgmnprt])(?P=consonant)(?:ed|ing)s?$")
 _POSSESSIVE = re.compile("['\u2019\uff07][sS]$")
 
@@ -81,9 +82,9 @@ def stem(word: str) -> str:
     doubled = _DOUBLED.match(word)
     if doubled and any(_vowels(doubled["start"])):
         word = doubled["start"] + doubled["consonant"]
-    stemmed: str = _porter().stemWord(word)
+    stemmed: str = _PORTER.stemWord(word)
     if stemmed.endswith("bli") and _measure_is_positive(stemmed[:-3]):
-        return str(_porter().stemWord(stemmed[:-1] + "e"))
+        return str(_PORTER.stemWord(stemmed[:-1] + "e"))
     if stemmed.endswith("logi") and _measure_is_positive(stemmed[:-4]):
         return stemmed[:-1]
     return stemmed
@@ -100,11 +101,6 @@ def _vowels(letters: str) -> list[bool]:
 def _measure_is_positive(letters: str) -> bool:
     """Porter's m > 0: somewhere a consonant follows a vowel."""
     return any(before and not after for before, after in itertools.pairwise(_vowels(letters)))
-
-
-@lru_cache(maxsize=1)
-def _porter() -> snowballstemmer.stemmer:
-    return snowballstemmer.stemmer("porter")
 
 
 @lru_cache(maxsize=1)

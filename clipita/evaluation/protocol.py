@@ -35,7 +35,6 @@ class CategoryQuery:
     """One category name as a query.
 
     Attributes:
-        text: the name.
         paths: the nodes of that name, sorted.
         level: depth of the shallowest of them; roots have 1.
         leaf: whether none of them has nodes below it.

@@ -89,10 +89,9 @@ class Ranker(Protocol):
 
 @dataclass(frozen=True)
 class LiveRanking:
-    """Rankings of one mode.
+    """Rankings of one mode, one per query.
 
     Attributes:
-        rankings: one per query.
         dropped: hits that were taken out because the evaluated catalogue lacks them, over all queries.
         truncated: names of queries with more relevant products than a search returns; their R-precision is a lower
             bound.

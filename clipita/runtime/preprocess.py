@@ -88,14 +88,10 @@ def _resized_size(image: Image, spec: ImageSpec) -> tuple[int, int]:
 
 def _crop_or_pad(pixels: npt.NDArray[np.uint8], spec: ImageSpec) -> npt.NDArray[np.uint8]:
     height, width = pixels.shape[:2]
-    missing_rows, missing_columns = max(0, spec.height - height), max(0, spec.width - width)
-    if missing_rows or missing_columns:
-        above, left = missing_rows // 2, missing_columns // 2
-        pixels = np.pad(
-            pixels,
-            ((above, missing_rows - above), (left, missing_columns - left), (0, 0)),
-            constant_values=spec.fill,
-        )
+    rows, columns = max(0, spec.height - height), max(0, spec.width - width)
+    if rows or columns:
+        margins = ((rows // 2, rows - rows // 2), (columns // 2, columns - columns // 2), (0, 0))
+        pixels = np.pad(pixels, margins, constant_values=spec.fill)
         height, width = pixels.shape[:2]
     top, left = round((height - spec.height) / 2.0), round((width - spec.width) / 2.0)
     return np.ascontiguousarray(pixels[top : top + spec.height, left : left + spec.width])

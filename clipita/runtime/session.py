@@ -128,18 +128,11 @@ class BoundSession:
 
     def __init__(self, session: Any, device: str, number: int, memory: Any = None) -> None:
         self._session = session
+        self.get_inputs, self.get_outputs = session.get_inputs, session.get_outputs
         self._place = (device, number)
         self._memory = memory
         self._buffers: dict[str, Any] = {}
         self._lock = threading.Lock()
-
-    def get_inputs(self) -> Any:
-        """As of the session."""
-        return self._session.get_inputs()
-
-    def get_outputs(self) -> Any:
-        """As of the session."""
-        return self._session.get_outputs()
 
     def run(self, outputs: Sequence[str], feeds: Mapping[str, Array]) -> list[Array]:
         """The named outputs for the named inputs."""

@@ -52,24 +52,17 @@ def encode_products(
                     waiting.append([(product, pool.submit(encoder.prepare, product)) for product in chunk])
                 if not waiting:
                     return
-                ready, inputs = _gather(waiting.popleft(), on_reject)
+                ready, inputs = [], []
+                for product, future in waiting.popleft():
+                    try:
+                        inputs.append(future.result())
+                        ready.append(product)
+                    except ProductError as error:
+                        on_reject(product, error)
                 yield from zip(ready, encoder.encode(inputs), strict=True)
         finally:
             for _, future in (entry for chunk in waiting for entry in chunk):
                 future.cancel()
-
-
-def _gather(
-    chunk: Iterable[tuple[Product, Future[ProductInput]]], on_reject: Callable[[Product, ProductError], None]
-) -> tuple[list[Product], list[ProductInput]]:
-    ready, inputs = [], []
-    for product, future in chunk:
-        try:
-            inputs.append(future.result())
-            ready.append(product)
-        except ProductError as error:
-            on_reject(product, error)
-    return ready, inputs
 
 
 def best_batch_size(

@@ -21,7 +21,7 @@ from clipita.catalogue.product import CategoryPath
 from clipita.errors import DeviceError
 from clipita.model.clip_ita import ClipIta, ProductFeatures
 from clipita.runtime.preprocess import Tokenizer
-from clipita.training.features import LearningTexts, Split
+from clipita.training.features import Split
 
 LONGEST_WAIT = timedelta(days=2)
 """Timeout of the others while one process reads the catalogue and encodes or decodes its images."""
@@ -174,7 +174,7 @@ class SharedTexts:
     """Query texts whose tower is learning; each process encodes a share."""
 
     def __init__(self, texts: Sequence[str], tokenizer: Tokenizer, ranks: Ranks) -> None:
-        self._own = LearningTexts(texts[ranks.share(len(texts))], tokenizer)
+        self._ids = torch.from_numpy(tokenizer(texts[ranks.share(len(texts))]))
         self._length = len(texts)
         self._ranks = ranks
         self._step = 0
@@ -183,7 +183,7 @@ class SharedTexts:
         """The tower's present features, float32 [C, text_dim]."""
         self._step -= 1
         with self._ranks.own_chance(self._step):
-            own = self._own.features(model)
+            own = model.towers.encode_text(self._ids.to(model.log_scale.device))
         return self._ranks.gather(own, self._length)
 
 

@@ -13,7 +13,6 @@ from torch import Tensor
 from clipita.catalogue.product import CategoryPath
 from clipita.model.clip_ita import ClipIta, ProductFeatures
 from clipita.model.towers import Towers
-from clipita.runtime.preprocess import Tokenizer
 from clipita.training.dataset import Examples, Progress
 from clipita.training.row_store import RowStore, content_key
 
@@ -47,24 +46,11 @@ class FrozenTexts:
         return self._encoded.to(model.log_scale.device)
 
 
-class LearningTexts:
-    """Query texts whose tower is learning."""
-
-    def __init__(self, texts: Sequence[str], tokenizer: Tokenizer) -> None:
-        self._ids = torch.from_numpy(tokenizer(texts))
-
-    def features(self, model: ClipIta) -> Tensor:
-        """The tower's present features."""
-        return model.towers.encode_text(self._ids.to(model.log_scale.device))
-
-
 @dataclass(frozen=True)
 class Variants:
-    """Category names as people type them, under frozen towers.
+    """Category names as people type them, under frozen towers: float32 [K, text_dim].
 
-    Attributes:
-        features: float32 [K, text_dim].
-        owners: int64 [K], ascending: the name that a text stands for; every name has at least one text.
+    `owners`, int64 [K], ascending, are the names that the texts stand for; every name has at least one text.
     """
 
     features: Tensor

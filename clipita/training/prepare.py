@@ -41,12 +41,9 @@ class Data:
     """What the training loop reads.
 
     Attributes:
-        towers: the encoders.
         tree: categories of the training split.
         names: their distinct names, the queries.
-        train: products to learn from.
-        valid: products to stop by.
-        queries: the names' tower features.
+        valid: products whose R-precision decides when training stops.
         variants: the names as people type them; None for plain heads.
         phrases: features of words of the catalogue, float32 [P, text_dim]; likewise.
         held_out: names of categories whose products were left out of both splits.
@@ -70,10 +67,8 @@ class Sources:
     """The catalogue files of a training.
 
     Attributes:
-        train: products to learn from.
-        valid: products to stop by; never the ones that quality is reported on.
-        fields: their columns.
-        image_root: where relative image paths start.
+        valid: products whose R-precision decides when training stops; never those that quality is reported on.
+        image_root: folder of relative image paths.
         hold_out: categories that training must not see, see `held_out_names`.
     """
 

@@ -113,7 +113,10 @@ def fit(
 
     identity = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
     if ranks.first:
-        _describe_run(folder, described, data)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "config.json").write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
+        (folder / "rejected.jsonl").write_bytes(b"".join(row.to_json_line() for row in data.rejected))
+        (folder / HELD_OUT).write_text("".join(f"{name}\n" for name in data.held_out), encoding="utf-8")
     known = (len(data.variants.owners), len(data.names)) if data.variants is not None else (0, 0)
     network = ClipIta(data.towers, model.modalities, model.dim, model.hidden, model.dropout, model.heads, known)
     pretrained = data.towers.source.pretrained_text
@@ -158,7 +161,7 @@ def fit(
 
 
 def describe(sources: Sources, model: ModelConfig, training: TrainingConfig) -> dict[str, Any]:
-    """Everything that decides the result, as plain data; two equal descriptions train the same model."""
+    """All settings and data that decide the result; two equal descriptions train the same model."""
     settings = {key: value for key, value in asdict(training).items() if key not in {"run", "cache", "device"}}
     return {
         "clipita": clipita.__version__,
@@ -167,13 +170,6 @@ def describe(sources: Sources, model: ModelConfig, training: TrainingConfig) -> 
         "model": {key: str(value) if isinstance(value, Path) else value for key, value in asdict(model).items()},
         "training": settings,
     }
-
-
-def _describe_run(folder: Path, described: dict[str, Any], data: Data) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.json").write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
-    (folder / "rejected.jsonl").write_bytes(b"".join(row.to_json_line() for row in data.rejected))
-    (folder / HELD_OUT).write_text("".join(f"{name}\n" for name in data.held_out), encoding="utf-8")
 
 
 def _check_settings(training: TrainingConfig) -> None:

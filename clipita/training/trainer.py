@@ -122,7 +122,9 @@ class Trainer:
 
     def run(self, progress: Progress, on_epoch: Callable[[Epoch], None]) -> Epoch:
         """Train until the last epoch or until validation stops improving; the model ends with the best weights."""
-        while len(self.history) < self._settings.epochs and not self._stalled():
+        while len(self.history) < self._settings.epochs:
+            if self.history and len(self.history) - self.best.number >= self._settings.patience:
+                break
             epoch = self._one_epoch(len(self.history) + 1, progress)
             self.history.append(epoch)
             if self._ranks.first:
@@ -150,9 +152,6 @@ class Trainer:
             fine = LORA_RATE if self._settings.lora_rank else FINE_TUNING_RATE
             groups.append({"params": learning, "lr": fine if pretrained_towers else rate, "weight_decay": decay})
         return groups
-
-    def _stalled(self) -> bool:
-        return bool(self.history) and len(self.history) - self.best.number >= self._settings.patience
 
     def _one_epoch(self, number: int, progress: Progress) -> Epoch:
         started = time.monotonic()
