@@ -13,7 +13,7 @@ import operator
 import tomllib
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -142,6 +142,13 @@ def about(table: type) -> str:
     return " ".join((table.__doc__ or "").split())
 
 
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The hint of an error about an unknown name: the nearest known one, or all of them."""
+    names = list(known)
+    near = difflib.get_close_matches(name, names, n=1)
+    return f"Did you mean {near[0]}?" if near else f"Known: {', '.join(names)}."
+
+
 def check_known(name: str, known: Mapping[str, Any], complaint: str) -> None:
     """Refuse a name that is not among the known ones.
 
@@ -149,8 +156,7 @@ def check_known(name: str, known: Mapping[str, Any], complaint: str) -> None:
         ConfigError: with the nearest known name.
     """
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        raise ConfigError(f"{complaint}.", hint=f"Did you mean {near[0]}?" if near else f"Known: {', '.join(known)}.")
+        raise ConfigError(f"{complaint}.", hint=nearest(name, known))
 
 
 def read_file(file: Path) -> dict[str, Any]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from clipita.errors import RequestError
 from clipita.opensearch.search.options import SEARCH
-from clipita.option_table import Option
+from clipita.option_table import Option, nearest
 
 MOST = {"size": 1_000, "facet_size": 1_000}
 MAX_LISTED = 100
@@ -87,9 +86,7 @@ def _bounded(given: dict[str, Any]) -> dict[str, Any]:
 def _known(name: str, known: Mapping[str, Option], filters: str) -> Option:
     if name in known:
         return known[name]
-    near = difflib.get_close_matches(name, [*known, filters], n=1)
-    hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(known)}, {filters}."
-    raise _refused(f"There is no parameter {_shown(name)}.", hint)
+    raise _refused(f"There is no parameter {_shown(name)}.", nearest(name, [*known, filters]))
 
 
 def _add_filter(filters: dict[str, Any], field: str, condition: str | None, text: str) -> None:

@@ -7,7 +7,6 @@ the reference are made from this description. Options with configurable defaults
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import hashlib
 import math
 import typing
@@ -21,7 +20,7 @@ from clipita.errors import UsageError
 from clipita.opensearch.search.boosts import TYPES, Boost, TypedBoost
 from clipita.opensearch.search.cursor import Cursor
 from clipita.opensearch.search.fusion import FUSIONS, Fusion
-from clipita.option_table import Option, options
+from clipita.option_table import Option, nearest, options
 
 if TYPE_CHECKING:
     from clipita.opensearch.search.fields import FieldNames
@@ -207,9 +206,7 @@ def given_options(given: Mapping[str, Any]) -> dict[str, Any]:
     """The options that are not None; a UsageError where an option of that name does not exist."""
     for name in given:
         if name not in SEARCH:
-            near = difflib.get_close_matches(name, SEARCH, n=1)
-            hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(SEARCH)}."
-            raise UsageError(f"A search has no option {name!r}.", hint=hint)
+            raise UsageError(f"A search has no option {name!r}.", hint=nearest(name, SEARCH))
     return {name: value for name, value in given.items() if value is not None}
 
 
