@@ -134,7 +134,7 @@ def split(file: Path, id_field: str | None, force: bool, config_file: Path | Non
 
 @contextlib.contextmanager
 def _rejections(rejected_file: Path | None, catalogue_file: Path) -> Iterator[OnReject | None]:
-    """Writes rejections as they are found; the file is created even when there are none."""
+    """Writes rejections as they are found; the file is created even when no row was rejected."""
     if rejected_file is None:
         yield None
         return

@@ -119,7 +119,7 @@ def files_in(folder: Path) -> list[Path]:
     """All catalogue files of a folder and those below it, sorted, without hidden ones.
 
     Raises:
-        CatalogueError: there are none.
+        CatalogueError: the folder holds no catalogue file.
     """
     found = sorted(
         file for file in folder.rglob("*")

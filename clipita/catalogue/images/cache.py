@@ -46,7 +46,7 @@ class ImageCache:
         self._bytes: int | None = None
 
     def get(self, url: str) -> CachedImage | None:
-        """The image of a URL; None where there is none or its file is damaged."""
+        """The image of a URL; None if the image is missing or its file is damaged."""
         file = self._file(url)
         try:
             head, _, data = file.read_bytes().partition(b"\n")
