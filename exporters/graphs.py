@@ -1,6 +1,7 @@
 """The two ONNX graphs of a bundle.
 
-Text graph: `ids` int64 [B, L] -> `vector` [B, D], `features` [B, F].
+Text graph: `ids` int64 [B, L] -> `vector` [B, D], `features` [B, F]; where the model knows categories by name also
+`gate` [B], from 0 (like no known category) to 1 (a known name), and `anchored` [B, D], the vector without the gate.
 Product graph: `pixels` uint8 [B, H, W, 3], `has_image` bool [B], `title_ids` int64 [B, L], `has_title` bool [B],
 `known_attributes` float32 [K, F], `attribute_ids` int64 [U, L'], `attribute_weights` float32 [B, K + U] -> `vector`
 [B, D], `features` [B, F], `attribute_features` [U, F], which a later batch may give as known. Inputs of
@@ -37,10 +38,11 @@ class TextGraph(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, ids: Tensor) -> tuple[Tensor, Tensor]:
-        """Token ids [B, L] -> vector [B, D] and zero-shot features [B, F]."""
+    def forward(self, ids: Tensor) -> tuple[Tensor, ...]:
+        """Token ids [B, L] -> vector [B, D], zero-shot features [B, F], and with a gate [B] and anchored [B, D]."""
         features = self.model.towers.encode_text(ids)
-        return self.model.query(features), features
+        gate = self.model.gate(features) if self.model.has_gate else ()
+        return (self.model.query(features), features, *gate)
 
 
 class ProductGraph(nn.Module):
@@ -81,7 +83,8 @@ def export_text(model: ClipIta, file: Path) -> None:
     """
     ids = torch.from_numpy(model.towers.tokenizer(["running shoes", "a red dress with long sleeves"]))
     length = _sequence(model, "length")
-    _export(TextGraph(model), {"ids": ids}, {"ids": {0: _dim("batch"), 1: length}}, ["vector", "features"], file)
+    outputs = ["vector", "features"] + ["gate", "anchored"] * model.has_gate
+    _export(TextGraph(model), {"ids": ids}, {"ids": {0: _dim("batch"), 1: length}}, outputs, file)
 
 
 def export_product(model: ClipIta, example: Mapping[str, Tensor], file: Path) -> None:

@@ -115,6 +115,20 @@ class ClipIta(nn.Module):
         """Unit vectors of queries: [B, text_dim] -> [B, dim]."""
         return nn.functional.normalize(self.heads.query(text_features)[:, : self.dim], dim=-1)
 
+    @property
+    def has_gate(self) -> bool:
+        """Whether queries that name a known category are told from others."""
+        return isinstance(self.heads, ResidualHeads) and len(self.heads.known) > 0
+
+    def gate(self, text_features: Tensor) -> tuple[Tensor, Tensor]:
+        """How near queries are to known categories, [B] from 0 to 1, and their unit vectors without the gate, [B, dim].
+
+        Requires `has_gate`.
+        """
+        assert isinstance(self.heads, ResidualHeads)
+        anchored = nn.functional.normalize(self.heads.anchored(text_features)[:, : self.dim], dim=-1)
+        return self.heads.gate(text_features), anchored
+
     def product(self, features: ProductFeatures) -> Tensor:
         """Unit vectors of products: [B, dim]."""
         vectors = self.heads.product(torch.cat(features.present, dim=-1))[:, : self.dim]

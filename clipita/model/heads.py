@@ -11,15 +11,19 @@ import torch
 from torch import Tensor, nn
 
 from clipita.model.anchor import Anchor
+from clipita.runtime.amendments import GATE_START
 
-GATE_START = 0.78
-"""Cosine to the nearest known category name above which a query moves from the anchor to the learnt vectors."""
 GATE_SHARPNESS = 50.0
 """Inverse temperature of the attention over known texts."""
 START_SCALE = 20.0
 MAX_SCALE = 100.0
 IMAGE_DIM = 256
 """Directions of an image feature that the residual heads read: more cost time and gain nothing."""
+
+
+def gate_share(nearness: Tensor) -> Tensor:
+    """Cosines of queries to all known texts, [B, K], to the share of the learnt vectors in their answer, [B, 1]."""
+    return ((nearness.max(dim=1, keepdim=True).values - GATE_START) / (1 - GATE_START)).clamp(0, 1)
 
 
 def _mlp(inputs: int, hidden: int, dim: int, dropout: float, *norm: nn.Module) -> nn.Sequential:
@@ -140,10 +144,18 @@ class ResidualHeads(nn.Module):
         if not len(self.known):
             return self._correct(anchored) @ self.rotation
         nearness = anchored @ self.known.T
-        share = ((nearness.max(dim=1, keepdim=True).values - GATE_START) / (1 - GATE_START)).clamp(0, 1)
+        share = gate_share(nearness)
         answers = nn.functional.normalize(self._correct(self.names) + self.own, dim=-1)[self.owners]
         answer = nn.functional.normalize((GATE_SHARPNESS * nearness).softmax(dim=1) @ answers, dim=-1)
         return ((1 - share) * anchored + share * answer) @ self.rotation
+
+    def gate(self, texts: Tensor) -> Tensor:
+        """How far the gate opens for queries: [B, F] -> [B], from 0 (like no known text) to 1 (a known text)."""
+        return gate_share(self.anchor.query(texts) @ self.known.T)[:, 0]
+
+    def anchored(self, texts: Tensor) -> Tensor:
+        """Vectors of queries that the gate leaves alone: [B, F] -> [B, D]."""
+        return self.anchor.query(texts) @ self.rotation
 
     def product(self, parts: Tensor) -> Tensor:
         """Vectors of products as they are served: [B, all widths] -> [B, D]."""

@@ -4,12 +4,14 @@
 
     model/
       manifest.json    schema, fingerprint, files with SHA-256 and size, preprocessing, metrics
-      text.onnx        ids int64 [B, L] -> vector [B, D], features [B, F]
+      text.onnx        ids int64 [B, L] -> vector [B, D], features [B, F]; gate [B] and anchored [B, D] of a gated model
       product.onnx     pixels, title and attributes -> vector [B, D], features [B, F]
       tokenizer.json
       README.md        the bundle's card, for people
+      categories.json  what the shop added after the export: names of categories and new ones, see `amendments`
 
-Schema 2 added `precision`, the card, and `known_attributes` to the product graph; bundles of schema 1 load as before.
+Schema 2 added `precision`, the card, and `known_attributes` to the product graph; schema 3 added `gate` and `anchored`
+to the text graph. Bundles of older schemas load as before.
 """
 
 from __future__ import annotations
@@ -26,9 +28,11 @@ import msgspec
 from clipita.catalogue.product import CategoryPath
 from clipita.errors import BundleError
 from clipita.files import sha256
+from clipita.runtime.amendments import Amendments
+from clipita.runtime.amendments import read as read_amendments
 from clipita.runtime.preprocess import CLEANERS, ImageSpec, Interpolation, Resize, TextSpec
 
-SCHEMA = 2
+SCHEMA = 3
 MANIFEST = "manifest.json"
 TEXT_GRAPH = "text.onnx"
 PRODUCT_GRAPH = "product.onnx"
@@ -60,10 +64,12 @@ class Bundle:
     Attributes:
         path: its folder.
         manifest: manifest.json, parsed.
+        amendments: names of categories and new ones that the shop added after the export.
     """
 
     path: Path
     manifest: Mapping[str, Any] = field(repr=False)
+    amendments: Amendments = field(default_factory=Amendments, repr=False)
 
     @classmethod
     def load(cls, path: Path | str, needed: Collection[str] | None = None) -> Bundle:
@@ -75,7 +81,8 @@ class Bundle:
                 in half the time, because it skips the larger file.
 
         Raises:
-            BundleError: no bundle in the folder, a newer schema, or a file that is missing or changed since its export.
+            BundleError: no bundle in the folder, a newer schema, a file that is missing or changed since its export, or
+                amendments that were changed by hand or belong to another bundle.
         """
         path = Path(path)
         manifest = _read_manifest(path)
@@ -83,7 +90,7 @@ class Bundle:
             _verify_file(path, name, entry, hashed=needed is None or name in needed)
         if manifest["fingerprint"] != fingerprint_of(manifest):
             raise BundleError(f"{path / MANIFEST} was changed: its fingerprint differs.", hint=_EXPORT_AGAIN)
-        return cls(path, manifest)
+        return cls(path, manifest, read_amendments(path, manifest["fingerprint"], manifest["dim"]))
 
     @property
     def fingerprint(self) -> str:

@@ -43,12 +43,12 @@ class TextEncoder:
         self._batch = TEXT_BATCH
 
     def encode(self, texts: Sequence[str]) -> Vectors:
-        """Unit vectors, float32 [len(texts), dim].
+        """Unit vectors, float32 [len(texts), dim]; names and categories that the bundle was amended by are known.
 
         Raises:
             DeviceError: not even one text fits into the device's memory.
         """
-        return self._run(texts, "vector")
+        return self.encode_gated(texts)[:, :-1] if len(self.bundle.amendments) else self._run(texts, "vector")
 
     def features(self, texts: Sequence[str]) -> Vectors:
         """Unit vectors of the text tower without the head (zero-shot), float32 [len(texts), F].
@@ -58,18 +58,53 @@ class TextEncoder:
         """
         return self._run(texts, "features")
 
-    def _run(self, texts: Sequence[str], output: str) -> Vectors:
+    def anchored(self, texts: Sequence[str]) -> Vectors | None:
+        """Unit vectors of texts as if none named a known category, float32 [len(texts), dim]; None without a gate.
+
+        Raises:
+            DeviceError: not even one text fits into the device's memory.
+        """
+        return self._run(texts, "anchored") if self.has_gate else None
+
+    @property
+    def has_gate(self) -> bool:
+        """Whether the graph says how near a text is to a known category (schema 3)."""
+        return any(entry.name == "gate" for entry in self._session.get_outputs())
+
+    def encode_gated(self, texts: Sequence[str]) -> Vectors:
+        """Unit vectors and, in the last column, the gate: float32 [len(texts), dim + 1].
+
+        The gate lies between 0 (like no known category) and 1 (a known name); NaN where the graph has none.
+
+        Raises:
+            DeviceError: not even one text fits into the device's memory.
+        """
+        if not self.has_gate:
+            vectors = self._run(texts, "vector")
+            return np.hstack([vectors, np.full((len(vectors), 1), np.nan, dtype=np.float32)])
+        if not len(self.bundle.amendments):
+            return self._run(texts, "vector", "gate")
+        amended, dim = self.bundle.amendments, self.bundle.dim
+        spellings = [*texts, *(amended.respelled(text) or text for text in texts)]
+        found = self._run(spellings, "vector", "anchored", "gate")
+        rows = np.hstack(amended.apply(found[:, :dim], found[:, dim:-1], found[:, -1]))
+        # "cheap shades" is nearer to a known category as "cheap Sunglasses".
+        typed, respelled = np.split(rows, 2)
+        return np.where(respelled[:, -1:] >= typed[:, -1:], respelled, typed)
+
+    def _run(self, texts: Sequence[str], *outputs: str) -> Vectors:
+        """The outputs side by side."""
         distinct = {text: position for position, text in enumerate(dict.fromkeys(texts))}
         if not distinct:
-            return _no_vectors(self._session, output)
+            return np.hstack([_no_vectors(self._session, output) for output in outputs])
         rows = self._tokenizer.rows(list(distinct))
         # Texts of like length share a batch, so that little of it is padding.
         order = sorted(range(len(rows)), key=lambda position: len(rows[position]))
 
         def encode(batch: Sequence[int]) -> Vectors:
             ids = self._tokenizer.pad([rows[position] for position in batch])
-            encoded: Vectors = self._session.run([output], {"ids": ids})[0]
-            return encoded
+            encoded = self._session.run(list(outputs), {"ids": ids})
+            return np.hstack([part.reshape(len(batch), -1) for part in encoded]) if len(encoded) > 1 else encoded[0]
 
         found, self._batch = _in_batches(order, self._batch, encode)
         vectors = np.empty_like(found)
@@ -163,7 +198,7 @@ class ProductEncoder:
 
 
 def _no_vectors(session: Any, output: str) -> Vectors:
-    width = next(entry.shape[1] for entry in session.get_outputs() if entry.name == output)
+    width = next([*entry.shape, 1][1] for entry in session.get_outputs() if entry.name == output)
     return np.zeros((0, width), dtype=np.float32)
 
 

@@ -48,8 +48,19 @@ def test_graphs_give_what_the_model_gives(residual_run: Path, shop: Path, tmp_pa
     with torch.no_grad():
         ids = torch.from_numpy(trained.model.towers.tokenizer(TEXTS))
         expected = trained.model.query(trained.model.towers.encode_text(ids)).numpy()
+        features = trained.model.towers.encode_text(ids)
+        gate, anchored = (part.numpy() for part in trained.model.gate(features))
     np.testing.assert_allclose(vectors, expected, atol=1e-4)
     assert vectors.shape == (5, dim)
+    gated = TextEncoder(bundle).encode_gated(TEXTS)
+    np.testing.assert_allclose(gated[:, :-1], vectors, atol=1e-6)
+    np.testing.assert_allclose(gated[:, -1], gate, atol=1e-4)
+    assert gated[0, -1] == pytest.approx(1.0, abs=1e-4)
+    assert (gated[:, -1] >= 0).all()
+    free = TextEncoder(bundle).anchored(TEXTS)
+    assert free is not None
+    np.testing.assert_allclose(free, anchored, atol=1e-4)
+    assert TextEncoder(bundle).encode_gated([]).shape == (0, dim + 1)
 
 
 def test_products_with_gaps_get_unit_vectors_in_the_same_space(residual_run: Path, shop: Path, tmp_path: Path) -> None:
