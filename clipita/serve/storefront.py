@@ -4,33 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar, cast
 
 from opensearchpy import AsyncOpenSearch
 
-from clipita.catalogue.fields import category_path
 from clipita.catalogue.product import CategoryPath
-from clipita.errors import QueryError, UsageError
+from clipita.errors import QueryError
 from clipita.opensearch.cluster.errors import address_of, guarded
-from clipita.opensearch.cluster.reads import value_at
-from clipita.opensearch.index.mapping import ID_FIELD
+from clipita.opensearch.index.categories import category_id
+from clipita.opensearch.index.mapping import NODES_FIELD
 from clipita.opensearch.search.boosts import NUMBERS
 from clipita.opensearch.search.client import ProductSearch
 from clipita.opensearch.search.fields import FieldNames
 
 KEPT_SECONDS = 60.0
-PATHS_AT_ONCE = 500
-PRODUCTS_AT_ONCE = 1_000
+NODES_AT_ONCE = 10_000
 MAX_FIELDS = 100
 MOST_VALUES = 1_000
 """A field with more values is not offered as a facet."""
 LEAST_SHARE = 0.01
 """The share of products that must have a field for it to be offered."""
 NOT_OFFERED = ("product_id", "category_path", "attributes_text")
-
-_EXACT_SET = "doc[params.field].size() == params.size"
 
 Answer = TypeVar("Answer")
 
@@ -64,69 +59,15 @@ class Shop:
 
     async def _read_categories(self) -> dict[str, Any]:
         categories = await asyncio.to_thread(lambda: self._search.categories)
-        paths = sorted(entry.path for entry in categories)
-        own = [count for start in range(0, len(paths), PATHS_AT_ONCE)
-               for count in await self._counts(paths[start : start + PATHS_AT_ONCE])]  # fmt: skip
-        counted = dict(zip(paths, own, strict=True))
-        for alike in same_names(paths):
-            counted |= await self._in_order(alike)
+        paths = {category_id(entry.path): entry.path for entry in categories}
         totals: dict[CategoryPath, int] = {}
-        for path, count in counted.items():
-            for depth in range(1, len(path) + 1):
-                totals[path[:depth]] = totals.get(path[:depth], 0) + count
-        return {"total": len(paths), "categories": nested(totals)}
-
-    async def _counts(self, paths: Sequence[CategoryPath]) -> list[int]:
-        """How many products are at each path itself.
-
-        The index knows a product's names without their order, so a product counts where its names are exactly those of
-        the path: that tells `Bags > Wallets` from `Wallets`; `_in_order` tells it from `Wallets > Bags`.
-        """
-        if (field := self._category_field()) is None:
-            return [0] * len(paths)
-        filters = [self._is_at(path, field) for path in paths]
-        answer = await self._ask({"paths": {"filters": {"filters": filters}}})
-        return [bucket["doc_count"] for bucket in answer["aggregations"]["paths"]["buckets"]]
-
-    async def _in_order(self, paths: Sequence[CategoryPath]) -> dict[CategoryPath, int]:
-        """The same for paths of the same names in another order or number, counted from the documents."""
-        found: dict[CategoryPath, int] = dict.fromkeys(paths, 0)
-        layout, field = self._search.names.layout, self._category_field()
-        if field is None:
-            return found
-        body: dict[str, Any] = {
-            "size": PRODUCTS_AT_ONCE,
-            "_source": [layout.category_path],
-            "sort": [{ID_FIELD: "asc"}],
-            "query": self._is_at(paths[0], field),
-        }
-        while True:
-            with guarded(self._where, QueryError):
-                hits = (await self._client.search(index=self._search.alias, body=body))["hits"]["hits"]
-            for hit in hits:
-                path = category_path(value_at(hit["_source"], layout.category_path), layout)
-                if path in found:
-                    found[path] += 1
-            if len(hits) < PRODUCTS_AT_ONCE:
-                return found
-            body["search_after"] = hits[-1]["sort"]
-
-    def _category_field(self) -> str | None:
-        """The path to look up categories by; None where the index keeps none, or only as words."""
-        with suppress(UsageError):
-            return self._search.names.exact(self._search.names.layout.category_path)
-        return None
-
-    def _is_at(self, path: CategoryPath, field: str) -> dict[str, Any]:
-        """The query for products that are at a path itself."""
-        size = {"script": {"source": _EXACT_SET, "params": {"field": field, "size": len(set(path))}}}
-        names = {"bool": {"filter": [*({"term": {field: name}} for name in path), {"script": size}]}}
-        separator = self._search.index.fields.get("category_separator")
-        if not separator:
-            return names
-        bare = separator.strip() or separator
-        joined = {"terms": {field: [between.join(path) for between in (separator, bare, f" {bare} ")]}}
-        return {"bool": {"should": [names, joined]}}
+        for start in range(0, len(paths), NODES_AT_ONCE):
+            nodes = list(paths)[start : start + NODES_AT_ONCE]
+            terms = {"field": NODES_FIELD, "include": nodes, "size": len(nodes)}
+            answer = await self._ask({"nodes": {"terms": terms}})
+            for bucket in answer.get("aggregations", {}).get("nodes", {"buckets": []})["buckets"]:
+                totals[paths[bucket["key"]]] = bucket["doc_count"]
+        return {"total": len(paths), "categories": nested(dict.fromkeys(paths.values(), 0) | totals)}
 
     async def _read_fields(self) -> dict[str, Any]:
         names = self._search.names
@@ -170,14 +111,6 @@ class Shop:
         body = {"size": 0, "track_total_hits": True, "aggs": aggregations}
         with guarded(self._where, QueryError):
             return await self._client.search(index=self._search.alias, body=body)
-
-
-def same_names(paths: Sequence[CategoryPath]) -> list[list[CategoryPath]]:
-    """Groups of at least two paths with the same names."""
-    groups: dict[frozenset[str], list[CategoryPath]] = {}
-    for path in paths:
-        groups.setdefault(frozenset(path), []).append(path)
-    return [group for group in groups.values() if len(group) > 1]
 
 
 def nested(totals: Mapping[CategoryPath, int]) -> list[dict[str, Any]]:

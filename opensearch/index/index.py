@@ -44,6 +44,11 @@ class ProductIndex:
         return self.meta.get("state") == "complete"
 
     @property
+    def has_nodes(self) -> bool:
+        """Whether every document lists the categories on its path (`mapping.NODES_FIELD`); older runs wrote none."""
+        return bool(self.meta.get("nodes"))
+
+    @property
     def fields(self) -> Mapping[str, str]:
         """Of the shop's own documents: title, image and category_path, each with the name of the shop's field.
 

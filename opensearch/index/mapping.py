@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 SCHEMA = 1
 VECTOR_FIELD = "product_vector"
 ID_FIELD = "product_id"
+NODES_FIELD = "clipita.categories"
+"""Ids of all categories on a product's path (`categories.category_id`), which make a category page an exact filter."""
 MAX_FIELDS = 5_000
 """`index.mapping.total_fields.limit`; the default of 1,000 is low for a catalogue with free attribute names."""
 
@@ -29,6 +31,7 @@ CLIPITA_FIELD: Mapping[str, Any] = {
         "content_hash": _STORED_ONLY,
         "document_hash": _STORED_ONLY,
         "fingerprint": {"type": "keyword"},
+        "categories": {"type": "keyword"},
         "thumbnail": {"type": "binary"},
     },
 }
@@ -162,6 +165,7 @@ def _meta(bundle: Bundle) -> dict[str, Any]:
         "model": bundle.name,
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "state": "building",
+        "nodes": True,
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from clipita.errors import ProductError
 from clipita.opensearch.cluster.reads import address, get_documents
 from clipita.opensearch.cluster.retry import Backoff
+from clipita.opensearch.index.categories import nodes_on
 from clipita.opensearch.index.mapping import VECTOR_FIELD
 from clipita.opensearch.ingest.context import RunContext
 from clipita.opensearch.ingest.documents import Draft, Item, is_url, kept_source, make_draft, make_thumbnail
@@ -20,7 +21,7 @@ from clipita.opensearch.ingest.stages import CHUNK, BatchStage, WriteStage
 
 Drafting = Sequence[tuple[Sequence[Item], "Future[list[Draft | ProductError]]"]]
 """Products whose drafts are being made, by task."""
-HASHES = "clipita.content_hash,clipita.document_hash"
+MARKS = "clipita.content_hash,clipita.document_hash,clipita.categories"
 
 
 @dataclass
@@ -65,7 +66,7 @@ class Comparison:
                 self.write.put_without_vector(item, draft, item.problem)
             elif draft.problem is not None:
                 unfetched.append((item, draft))
-            elif same_content and (not self.context.replacing or marks.get("document_hash") == draft.document_hash):
+            elif same_content and self._same_rest(draft, marks):
                 self.context.ledger.count(Outcome.UNCHANGED)
             elif same_content:
                 refreshed.append((item, draft))
@@ -75,11 +76,17 @@ class Comparison:
         self._refresh(refreshed)
         self._keep(unfetched)
 
+    def _same_rest(self, draft: Draft, marks: Mapping[str, Any]) -> bool:
+        """Whether all that a run writes beside the vector is stored already."""
+        if self.context.replacing:
+            return bool(marks.get("document_hash") == draft.document_hash)
+        return bool(marks.get("categories", []) == nodes_on(draft.product.category_path))
+
     def _marked(self, items: Sequence[Item]) -> dict[str, dict[str, Any]]:
         """Stored hashes; a document that was read from this index has them already."""
         if not self.context.replacing and all(item.stored is not None for item in items):
             return {item.product.id: item.stored.source for item in items if item.stored is not None}
-        return self._stored(items, HASHES)
+        return self._stored(items, MARKS)
 
     def _drafts(self, batch: Drafting) -> list[tuple[Item, Draft]]:
         usable: list[tuple[Item, Draft]] = []

@@ -21,6 +21,7 @@ from clipita.catalogue.images.download import download
 from clipita.catalogue.product import ImageSource, Product, Rejection
 from clipita.errors import ImageError, ProductError
 from clipita.opensearch.cluster.bulk import Document
+from clipita.opensearch.index.categories import nodes_on
 from clipita.opensearch.index.mapping import ID_FIELD, VECTOR_FIELD, attribute_key
 
 OnReject = Callable[[Rejection], None]
@@ -60,7 +61,7 @@ class Item:
         return Rejection(self.file, self.row, self.product.id, reason)
 
 
-DOCUMENT_VERSION = 1
+DOCUMENT_VERSION = 2
 """Part of the document hash; a new number makes the next run rewrite all documents."""
 OURS = ("attributes", "attributes_text", "category_path", "clipita", "image", ID_FIELD, VECTOR_FIELD, "title")
 THUMBNAIL_SIZE = 160
@@ -114,7 +115,8 @@ def make_draft(
         problem = error.message
     source = _source(product) if stored is None else kept_source(stored, product.id)
     content = _content_hash(product, fingerprint)
-    document_hash = _digest(source, content.encode(), f"{DOCUMENT_VERSION} {thumbnails}".encode())
+    nodes = orjson.dumps(product.category_path)
+    document_hash = _digest(source, content.encode(), nodes, f"{DOCUMENT_VERSION} {thumbnails}".encode())
     return Draft(product, source, content, document_hash, problem)
 
 
@@ -131,11 +133,13 @@ def clashing_column(names: Iterable[str]) -> str | None:
 
 def our_fields(draft: Draft, vector: Vector, fingerprint: str, thumbnail: str | None) -> bytes:
     """The fields that clipita adds to a document, as a JSON object; `vector` is [dim], of unit length."""
-    marks = {
+    marks: dict[str, Any] = {
         "content_hash": draft.content_hash,
         "document_hash": draft.document_hash,
         "fingerprint": fingerprint,
     }
+    if draft.product.category_path:
+        marks["categories"] = nodes_on(draft.product.category_path)
     if thumbnail is not None:
         marks["thumbnail"] = thumbnail
     return orjson.dumps({VECTOR_FIELD: vector, "clipita": marks}, option=orjson.OPT_SERIALIZE_NUMPY)
@@ -260,9 +264,16 @@ class Layout:
         return Document(item.product.id, b'{"doc":' + ours + b"}", item.routing, "update", guard)
 
     def without_vector(self, item: Item, draft: Draft) -> Document | None:
-        """A document of the shop without a vector, which still belongs into its copy; None where nothing is lost."""
-        if self._way == "update" or item.stored is None:
+        """A document of the shop without a vector, which is still in its index and on its category's page.
+
+        None for a product of a catalogue, which is left out.
+        """
+        if item.stored is None:
             return None
         # Without hashes, so that the next run tries again.
-        ours = orjson.dumps({"clipita": {"fingerprint": self._fingerprint}})
-        return Document(item.product.id, with_fields(draft.source, ours), item.routing)
+        marks = {"fingerprint": self._fingerprint, "categories": nodes_on(item.product.category_path)}
+        ours = orjson.dumps({"clipita": marks})
+        if self._way == "replace":
+            return Document(item.product.id, with_fields(draft.source, ours), item.routing)
+        guard = (item.stored.seq_no, item.stored.primary_term)
+        return Document(item.product.id, b'{"doc":' + ours + b"}", item.routing, "update", guard)

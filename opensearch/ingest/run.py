@@ -32,7 +32,7 @@ from clipita.opensearch.ingest.pipeline import Pipeline
 from clipita.opensearch.ingest.prune import drop_deleted, prune
 from clipita.opensearch.ingest.ray.stage import RayEncoders
 from clipita.opensearch.ingest.sources import CatalogueSource
-from clipita.opensearch.ingest.target import Target, Targets, loading
+from clipita.opensearch.ingest.target import Target, Targets, confirm_nodes, loading
 from clipita.opensearch.ingest.timing import Clock, StageTimes
 from clipita.opensearch.ingest.verify import check_copy
 from clipita.runtime import Bundle, ProductEncoder
@@ -194,6 +194,7 @@ class Ingest:
                 hint=f"The reasons are in {ledger.file}.",
             )
         context.lock.check()
+        self._backoff.call(self.client, lambda: confirm_nodes(self.client, target.name))
         if target.way == "update":
             return
         carried: dict[str, Any] = {}

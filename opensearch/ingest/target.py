@@ -12,6 +12,7 @@ from opensearchpy import NotFoundError, OpenSearch
 from clipita.config import IngestConfig
 from clipita.errors import ClipItaError, ClusterError, IndexMissingError
 from clipita.opensearch.cluster.errors import guarded
+from clipita.opensearch.cluster.reads import all_shards
 from clipita.opensearch.cluster.retry import Backoff
 from clipita.opensearch.index.index import (
     ProductIndex,
@@ -22,7 +23,14 @@ from clipita.opensearch.index.index import (
     update_meta,
     write_alias,
 )
-from clipita.opensearch.index.mapping import VECTOR_FIELD, added_fields, carried_body, mapping_body
+from clipita.opensearch.index.mapping import (
+    CLIPITA_FIELD,
+    NODES_FIELD,
+    VECTOR_FIELD,
+    added_fields,
+    carried_body,
+    mapping_body,
+)
 from clipita.opensearch.ingest.documents import Way
 from clipita.opensearch.ingest.index_source import IndexSource
 
@@ -74,6 +82,7 @@ class Targets:
             )
         if present is not None and not new_index:
             check_fingerprint(present, self.bundle, self.alias)
+            self._complete_mapping(present)
             return Target(present.name, present.name, "replace", not present.complete)
         behind = None if present is None else present.name
         name = self._unfinished(copied_from=None)
@@ -99,6 +108,7 @@ class Targets:
             if behind == source.name:
                 return self.in_place()
             if present.meta.get("copied_from") == source.name:
+                self._complete_mapping(present)
                 return Target(present.name, behind, "replace", not present.complete)
         name = self._unfinished(copied_from=source.name)
         if name is None:
@@ -144,9 +154,18 @@ class Targets:
         if VECTOR_FIELD not in mappings.get("properties", {}):
             fields = added_fields(mappings, self.bundle, self.engine, self.config, self.products)
             self.client.indices.put_mapping(index=name, body={"properties": fields})
-        if present is None:
+        if present is not None:
+            self._complete_mapping(present)
+        else:
             meta = mapping_body(self.bundle, self.engine, self.config)["mappings"]["_meta"]["clipita"]
-            update_meta(self.client, name, **(meta | {"documents": "kept", "state": "complete"}))
+            # Until the run is over, most documents list no categories.
+            update_meta(self.client, name, **(meta | {"documents": "kept", "state": "complete", "nodes": None}))
+
+    def _complete_mapping(self, index: ProductIndex) -> None:
+        """Add what an earlier version's mapping of our own fields lacks."""
+        if not index.has_nodes:
+            with guarded(self.client):
+                self.client.indices.put_mapping(index=index.name, body={"properties": {"clipita": CLIPITA_FIELD}})
 
     def _ours(self, name: str) -> ProductIndex | None:
         with guarded(self.client):
@@ -182,6 +201,18 @@ class Targets:
         with guarded(self.client):
             found = self.client.indices.get(index=f"{stem}*", ignore_unavailable=True, allow_no_indices=True)
         return sorted((name for name in found if name[len(stem) :].isdigit()), key=lambda name: int(name[len(stem) :]))
+
+
+def confirm_nodes(client: OpenSearch, name: str) -> None:
+    """Note that every document with a category lists the categories on its path, once that is so."""
+    index = read(client, name)
+    if index.has_nodes:
+        return
+    field = index.fields.get("category_path", "category_path")
+    missing = {"bool": {"filter": [{"exists": {"field": field}}], "must_not": [{"exists": {"field": NODES_FIELD}}]}}
+    with guarded(client):
+        if not all_shards(client.count(index=name, body={"query": missing}))["count"]:
+            update_meta(client, name, nodes=True)
 
 
 WHILE_BUILDING: Mapping[str, Any] = {"refresh_interval": "-1", "number_of_replicas": "0"}

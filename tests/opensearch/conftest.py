@@ -164,10 +164,12 @@ class FaultyProxy:
 
             def with_rejects(self, data: bytes, actions: list[bytes]) -> bytes:
                 answer = json.loads(data)
+                parsed = [json.loads(action) for action in actions]
                 error = {"type": "rejected_execution_exception", "reason": "too much under way"}
                 answer["items"] += [
-                    {"index": {"_id": json.loads(action)["index"]["_id"], "status": 429, "error": error}}
-                    for action in actions
+                    {kind: {"_id": line["_id"], "status": 429, "error": error}}
+                    for action in parsed
+                    for kind, line in action.items()
                 ]
                 return json.dumps(answer | {"errors": True}).encode()
 

@@ -18,17 +18,9 @@ from clipita.opensearch.local.node import NodeStatus
 from clipita.opensearch.search.client import ProductSearch
 from clipita.runtime import Bundle
 from clipita.serve import storefront as shops
-from clipita.serve.storefront import Shop, same_names
+from clipita.serve.storefront import Shop
 
 COUNTS = {("Bags", "Wallets"): 3, ("Wallets", "Bags"): 2, ("Bags",): 1, ("Bags", "Bags"): 4, ("Wallets", "Belts"): 1}
-
-
-def test_paths_of_the_same_names_are_found() -> None:
-    assert same_names(sorted(COUNTS)) == [
-        [("Bags",), ("Bags", "Bags")],
-        [("Bags", "Wallets"), ("Wallets", "Bags")],
-    ]
-    assert same_names([("a", "b"), ("a", "c")]) == []
 
 
 @pytest.mark.integration
@@ -36,7 +28,7 @@ def test_order_and_number_of_names_count(
     node: NodeStatus, tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # More than one round of reading.
-    monkeypatch.setattr(shops, "PRODUCTS_AT_ONCE", 2)
+    monkeypatch.setattr(shops, "NODES_AT_ONCE", 2)
     paths = [path for path, count in COUNTS.items() for _ in range(count)]
     file = tmp_path / "bags.jsonl"
     rows = [{"product_id": f"p{n}", "title": "bag", "category_path": list(path)} for n, path in enumerate(paths)]

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from opensearchpy import OpenSearch
 
+from clipita.opensearch.index.index import remember, require
 from clipita.opensearch.ingest.outcomes import IngestReport
 
 pytestmark = pytest.mark.integration
@@ -39,6 +40,27 @@ def test_second_run_encodes_and_writes_nothing(ingest: Run, catalogue: Path, cli
     after = client.search(index=alias, body={"size": 100, "seq_no_primary_term": True, "_source": False})
     sequence = [{hit["_id"]: hit["_seq_no"] for hit in answer["hits"]["hits"]} for answer in (before, after)]
     assert sequence[0] == sequence[1]
+
+
+def test_documents_of_an_earlier_version_get_their_categories(
+    ingest: Run, documents: Documents, catalogue: Path, client: OpenSearch, alias: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as before:
+        before.setattr("clipita.opensearch.ingest.documents.DOCUMENT_VERSION", 1)
+        before.setattr("clipita.opensearch.ingest.documents.nodes_on", lambda path: [])
+        name = ingest(catalogue).index
+    remember(client, name, nodes=None)
+    half = catalogue.with_name("half.parquet")
+    counts = counted(ingest(changed(catalogue, half, lambda rows: rows[:20])))
+    assert counts == {"updated": 20}
+    assert not require(client, alias).has_nodes
+    report = ingest(catalogue)
+    assert counted(report) == {"updated": 20, "unchanged": 20}
+    assert report.encoded == 0
+    assert require(client, alias).has_nodes
+    for source in documents(alias).values():
+        path = source["category_path"]
+        assert source["clipita"]["categories"] == [" > ".join(path[: depth + 1]) for depth in range(len(path))]
 
 
 def test_price_change_keeps_the_vector(ingest: Run, documents: Documents, catalogue: Path, alias: str) -> None:

@@ -53,6 +53,7 @@ def test_document() -> None:
             "content_hash": draft.content_hash,
             "document_hash": draft.document_hash,
             "fingerprint": MODEL,
+            "categories": ["Shoes", "Shoes > Sneakers"],
             "thumbnail": "dGh1bWI=",
         },
     }
