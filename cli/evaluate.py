@@ -42,6 +42,11 @@ SOME_REJECTED = 3
     help="Ask only categories that the models' training saw, or only those it did not. Default: all.",
 )  # fmt: skip
 @click.option(
+    "--queries", "queries_file", metavar="FILE", type=click.Path(path_type=Path),
+    help="Ask these queries instead of the categories: one JSON object per line with query, kind, categories, and "
+    "attributes that a product must have.",
+)  # fmt: skip
+@click.option(
     "--without", type=click.Choice(["image", "title", "attributes"]), multiple=True,
     help="Measure the models once more with this taken from all products; may be repeated.",
 )  # fmt: skip
@@ -57,6 +62,7 @@ def command(
     bundles: tuple[Path, ...],
     index: str | None,
     subset: Subset,
+    queries_file: Path | None,
     without: tuple[str, ...],
     json_file: Path | None,
     report_file: Path | None,
@@ -81,6 +87,7 @@ def command(
       clipita evaluate test.parquet --model models/clip-i --model models/clip-ita
       clipita evaluate test.parquet --subset unseen      of a training with --hold-out-categories
       clipita evaluate test.parquet --without image --without title
+      clipita evaluate test.parquet --index products --queries typed.jsonl
       clipita evaluate test.parquet --index products --report report.html --json results.json
     """
     if url is not None and index is None:
@@ -102,7 +109,8 @@ def command(
         measured = api.evaluate(
             source, models=() if absent else bundles or (default,), index=index,
             opensearch=config.override(settings.opensearch, url=url), search=settings.given.get("search"),
-            subset=subset, without=without, fields=fields, image_root=image_root or settings.catalogue.image_root,
+            subset=subset, queries=queries_file, without=without, fields=fields,
+            image_root=image_root or settings.catalogue.image_root,
             device=device or settings.ingest.device, progress=console.stages(bar), warn=_warn,
         )  # fmt: skip
     if absent:
@@ -112,6 +120,8 @@ def command(
         console.print_json(document)
     else:
         _print_table(document["rows"])
+        if document["pages"]:
+            _print_pages(document["pages"])
     if json_file is not None and json_file != STDOUT:
         write(json_file, console.as_json(document) + b"\n")
     if report_file is not None:
@@ -144,3 +154,16 @@ def _print_table(rows: Sequence[dict[str, Any]]) -> None:
     console.table(
         ("System", "Mode", "Where", *numbers), cells, f"{rows[0]['queries']} category queries, percent", numbers=numbers
     )
+
+
+def _print_pages(rows: Sequence[dict[str, Any]]) -> None:
+    """Where pages end. BM25's holds every product with a word of the query, a model's those above its threshold."""
+    measures = ("page F1", "page size", "pages within 20 %")
+    cells = [
+        (row["group"], row["system"], row["queries"], f"{row[measures[0]]:.1f}", f"{row[measures[1]]:.2f}",
+         f"{row[measures[2]]:.1f}")
+        for row in rows
+    ]  # fmt: skip
+    numbers = ("Queries", *measures)
+    title = "Pages: what is found beside what belongs there; thresholds from the other half of the products"
+    console.table(("Categories", "System", *numbers), cells, title, numbers=numbers)

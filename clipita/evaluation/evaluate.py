@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import datetime
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from clipita import __version__
 from clipita.catalogue.product import Rejection
@@ -15,11 +17,14 @@ from clipita.catalogue.reader import CatalogueFile
 from clipita.config import SearchConfig
 from clipita.errors import UsageError
 from clipita.evaluation import report as html
+from clipita.evaluation.bm25 import Bm25
 from clipita.evaluation.encode import Model, encode_catalogue
-from clipita.evaluation.protocol import Subset, SystemResult, TreeProtocol
-from clipita.evaluation.summary import as_json
-from clipita.evaluation.systems import measure_bm25, measure_models
+from clipita.evaluation.pages import PageEnds, cross_validated, measure_pages
+from clipita.evaluation.protocol import Subset, SystemResult, TreeProtocol, Vectors
+from clipita.evaluation.summary import as_json, pages_as_json
+from clipita.evaluation.systems import BM25, measure_bm25, measure_models
 from clipita.evaluation.thumbnails import thumbnails
+from clipita.evaluation.typed import read_queries
 from clipita.runtime import Bundle, ProductEncoder, TextEncoder
 
 SHOWN_REJECTIONS = 5
@@ -38,6 +43,7 @@ class Evaluation:
         models: those that were measured.
         search: whose fields BM25 reads.
         results: one per system.
+        pages: where the pages of BM25 and of each model end.
         live: facts about the index that was measured; None without one.
         warnings: what a reader must know, in sentences.
         rejections: products that cannot be used.
@@ -48,6 +54,7 @@ class Evaluation:
     models: Sequence[Model]
     search: SearchConfig
     results: list[SystemResult] = field(default_factory=list)
+    pages: list[PageEnds] = field(default_factory=list)
     live: dict[str, Any] | None = None
     warnings: list[str] = field(default_factory=list)
     rejections: list[Rejection] = field(default_factory=list)
@@ -60,6 +67,7 @@ class Evaluation:
         """
         return {
             **as_json(self.protocol, self.results),
+            "pages": pages_as_json(self.protocol, self.pages),
             "catalogue": str(self.catalogue.file),
             "models": [
                 {
@@ -71,7 +79,7 @@ class Evaluation:
                 for model in self.models
             ],
             "live": self.live,
-            "search": {name: getattr(self.search, name) for name in ("fields", "weight", "pivot")},
+            "search": {name: getattr(self.search, name) for name in ("fields", "weight", "pivot", "precision")},
             "rejected": [{"row": item.row, "id": item.id, "reason": item.reason} for item in self.rejections],
             "remarks": self.warnings,
             "command": command,
@@ -96,7 +104,8 @@ class Evaluation:
         if self.live:
             facts["Index"] = self.live["index"]
         facts["Made"] = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}, clipita {__version__}"
-        page = html.Report(self.protocol, self.results, left, right, facts, self.warnings)
+        ends = next((page for page in self.pages if page.system == right.system.name), None)
+        page = html.Report(self.protocol, self.results, left, right, facts, self.warnings, ends)
         wanted, done = page.image_ids(), itertools.count(1)
         small, failed = thumbnails(self.catalogue, wanted, lambda: progress("Reading images", next(done), len(wanted)))
         if failed:
@@ -112,6 +121,7 @@ def evaluate_offline(
     search: SearchConfig,
     *,
     subset: Subset,
+    queries: Path | None,
     without: Sequence[str],
     device: str,
     progress: Progress,
@@ -155,8 +165,25 @@ def evaluate_offline(
     if opened:
         names = [{name for path in model.bundle.categories for name in path} for model in opened]
         protocol.select(subset, set.intersection(*names))
+    if queries is not None:
+        protocol.queries, few = read_queries(queries, protocol)
+        if few:
+            noted(f"{few} of the queries in {queries.name} have fewer than 3 relevant products, and are left out.")
     results = [measure_bm25(protocol, search.fields, noted), *measure_models(protocol, evaluated, opened, noted)]
-    return Evaluation(catalogue, protocol, opened, search, results, None, warnings, rejections)
+    # Where pages end is fitted for categories.
+    pages = [] if queries is not None else list(_pages(protocol, search, opened, evaluated.vectors))
+    return Evaluation(catalogue, protocol, opened, search, results, pages, None, warnings, rejections)
+
+
+def _pages(
+    protocol: TreeProtocol, search: SearchConfig, models: Sequence[Model], vectors: Sequence[Vectors]
+) -> Iterator[PageEnds]:
+    texts = [query.text for query in protocol.queries]
+    bm25 = Bm25(protocol.products, search.fields)
+    yield measure_pages(protocol.queries, BM25, lambda row: bm25.scores(texts[row]) > -np.inf)
+    for model, products in zip(models, vectors, strict=True):
+        queries = model.text.encode(texts)
+        yield cross_validated(protocol, model.name, lambda row: products @ queries[row])  # noqa: B023 - used at once
 
 
 def _open(models: Sequence[Path | Bundle], device: str) -> list[Model]:

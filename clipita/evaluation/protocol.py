@@ -39,6 +39,7 @@ class CategoryQuery:
         level: depth of the shallowest of them; roots have 1.
         leaf: whether none of them has nodes below it.
         relevant: positions of the relevant products, ascending.
+        kind: of a query as people type it, the group to report it in; None for a category's name.
     """
 
     text: str
@@ -46,6 +47,7 @@ class CategoryQuery:
     level: int
     leaf: bool
     relevant: Positions = field(repr=False)
+    kind: str | None = None
 
     @property
     def depth(self) -> int:
@@ -202,6 +204,9 @@ class TreeProtocol:
     def groups(self) -> dict[str, list[int]]:
         """Indices of queries by level, and of leaves; with a model, also of seen and unseen categories."""
         groups: dict[str, list[int]] = {}
+        kinds = sorted({query.kind for query in self.queries if query.kind is not None})
+        if kinds:
+            return {kind: [at for at, query in enumerate(self.queries) if query.kind == kind] for kind in kinds}
         for level in sorted({query.level for query in self.queries}):
             name = "general (level 1, roots)" if level == 1 else f"level {level}"
             groups[name] = [index for index, query in enumerate(self.queries) if query.level == level]

@@ -18,6 +18,7 @@ from clipita import markup
 from clipita.catalogue.product import CategoryPath
 from clipita.evaluation.measures import MEASURES, bootstrap_interval
 from clipita.evaluation.mistakes import count_errors, looked_at, shared_levels
+from clipita.evaluation.pages import PageEnds
 from clipita.evaluation.protocol import RELEVANCE, SystemResult, TreeProtocol
 from clipita.evaluation.summary import compare
 
@@ -49,6 +50,7 @@ class Report:
         left: the system in the left column, which is the baseline.
         right: the system beside it; the same as `left` where only one was measured.
         facts: label and text, for the head of the page.
+        ends: where the right system's pages end, if it was measured.
     """
 
     protocol: TreeProtocol
@@ -57,6 +59,7 @@ class Report:
     right: SystemResult
     facts: Mapping[str, str] = field(default_factory=dict)
     warnings: Sequence[str] = ()
+    ends: PageEnds | None = None
 
     @property
     def paired(self) -> bool:
@@ -85,6 +88,21 @@ class Report:
         best = sorted(by_size, key=lambda index: -values[index])
         worst = sorted(by_size, key=lambda index: values[index])
         return best[:SHOWN], worst[:SHOWN], improved[:SHOWN]
+
+    def page_ends(self) -> list[tuple[str, list[tuple[str, int, float]]]]:
+        """Pages that end too early and too late: query, products that belong there, and products shown to each."""
+        if self.ends is None:
+            return []
+        sizes = self.ends.size
+        order = sorted(range(len(sizes)), key=lambda index: (sizes[index], -len(self.protocol.queries[index].relevant)))
+        wrong = [index for index in order if not self.ends.within[index]]
+        rows = {index: (self.protocol.queries[index], float(sizes[index])) for index in wrong}
+        early = [index for index in wrong if sizes[index] < 1][:PAIRS]
+        late = [index for index in reversed(wrong) if sizes[index] > 1][:PAIRS]
+        return [
+            (title, [(rows[index][0].text, len(rows[index][0].relevant), rows[index][1]) for index in chosen])
+            for title, chosen in (("Too early", early), ("Too late", late))
+        ]
 
     def image_ids(self) -> list[str]:
         """Ids of the products whose images are shown, each once, in the order of their first appearance."""

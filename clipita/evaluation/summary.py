@@ -9,6 +9,7 @@ from typing import Any
 
 from clipita.evaluation.measures import MEASURES, bootstrap_interval, holm, paired_p_value
 from clipita.evaluation.mistakes import count_errors
+from clipita.evaluation.pages import PageEnds
 from clipita.evaluation.protocol import RELEVANCE, SystemResult, TreeProtocol
 
 _DIGITS = 4
@@ -55,6 +56,21 @@ def as_json(protocol: TreeProtocol, results: Sequence[SystemResult]) -> dict[str
         "relevance": f"{RELEVANCE} {COUNTING}",
         "products": len(protocol.products),
     }
+
+
+def pages_as_json(protocol: TreeProtocol, pages: Sequence[PageEnds]) -> list[dict[str, Any]]:
+    """Where pages end, one row per group of queries and system; see `PageEnds.means`."""
+    groups = {protocol.subset: list(range(len(protocol.queries))), **protocol.groups()}
+    return [
+        {
+            "group": name,
+            "system": page.system,
+            "queries": len(chosen),
+            **{measure: round(value, _DIGITS) for measure, value in page.means(chosen).items()},
+        }
+        for name, chosen in groups.items()
+        for page in pages
+    ]
 
 
 def compare(results: Sequence[SystemResult], measure: str = "R-precision") -> list[dict[str, Any]]:
