@@ -21,6 +21,7 @@ COMMANDS = {
     "ingest": ("ingest", "Write products and their vectors into OpenSearch."),
     "index": ("index", "List, switch, measure, export and remove indices."),
     "search": ("search", "Search the index by category or free text."),
+    "categories": ("categories", "Name categories in other words, and add new ones."),
     "classify": ("classify", "Suggest categories for products that have none."),
     "serve": ("serve", "Serve search and a storefront page over HTTP."),
     "evaluate": ("evaluate", "Measure retrieval quality, offline and live."),

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import orjson
 from opensearchpy import OpenSearch
 
@@ -22,6 +23,7 @@ from clipita.opensearch.cluster.bulk import Document, write_all
 from clipita.opensearch.cluster.errors import guarded
 from clipita.opensearch.cluster.retry import Backoff
 from clipita.opensearch.index.aliases import indices_behind, swap_alias
+from clipita.opensearch.index.mapping import NODES_FIELD
 
 if TYPE_CHECKING:
     from clipita.runtime import Bundle
@@ -29,7 +31,11 @@ if TYPE_CHECKING:
 SUFFIX = "-categories"
 SEPARATOR = " > "
 MAX_ID_BYTES = 512
+Named = Callable[[str], CategoryPath | None]
 PAGE = 1_000
+MAX_ADDED = 10_000
+"""Categories added by examples that are looked for: `index.max_result_window` by default."""
+_READ = ["path", "vector", "thresholds", "added"]
 _NEAREST = 3
 
 MAPPING: dict[str, Any] = {
@@ -41,16 +47,22 @@ MAPPING: dict[str, Any] = {
         "name": {"type": "keyword", "ignore_above": 8191, "fields": {"words": {"type": "text", "analyzer": "english"}}},
         "level": {"type": "integer"},
         "vector": {"type": "float", "index": False, "doc_values": False},
+        "added": {"type": "boolean"},
     },
 }
 
 
 @dataclass(frozen=True, slots=True)
 class CategoryVector:
-    """A category's path from the root, and its vector, [dim] of unit length."""
+    """A category's path from the root, its vector, [dim] of unit length, and its thresholds; see `thresholds.Curve`.
+
+    `added` says that it was made from examples after the training (`clipita categories add`).
+    """
 
     path: CategoryPath
     vector: tuple[float, ...] = field(repr=False)
+    thresholds: tuple[float, ...] = field(default=(), repr=False)
+    added: bool = False
 
     @property
     def name(self) -> str:
@@ -59,26 +71,65 @@ class CategoryVector:
 
 
 class Categories:
-    """Looks up categories by path or name."""
+    """Looks up categories by path, by name, or by their nearness to a query.
 
-    def __init__(self, entries: Iterable[CategoryVector]) -> None:
+    Attributes:
+        general: thresholds of queries that name no known category; empty where none were fitted.
+
+    `named` gives the path of a category that has another name besides its own.
+    """
+
+    def __init__(
+        self, entries: Iterable[CategoryVector], general: tuple[float, ...] = (), named: Named | None = None
+    ) -> None:
+        self.general = general
+        self._named = named
         self._paths: dict[str, CategoryVector] = {}
         self._names: dict[str, CategoryVector] = {}
         for entry in sorted(entries, key=lambda entry: (len(entry.path), entry.path)):
             self._paths.setdefault(SEPARATOR.join(entry.path).casefold(), entry)
             # Categories of one name have one text, hence one vector: the uppermost stands for all.
             self._names.setdefault(entry.name.casefold(), entry)
+        self._entries = list(self._paths.values())
+        self._alike: dict[str, list[str]] = {}
+        for entry in self._entries:
+            self._alike.setdefault(entry.name.casefold(), []).append(category_id(entry.path))
+        self._vectors = np.array([entry.vector for entry in self._entries], dtype=np.float32)
 
     def __len__(self) -> int:
         return len(self._paths)
 
     def __iter__(self) -> Iterator[CategoryVector]:
-        return iter(self._paths.values())
+        return iter(self._entries)
 
     def find(self, wanted: str | Sequence[str]) -> CategoryVector | None:
-        """A category by its path (a sequence of names, or `A > B > C`) or its name, ignoring case."""
+        """A category by its path (a sequence of names, or `A > B > C`) or a name of its, ignoring case."""
         key = (wanted if isinstance(wanted, str) else SEPARATOR.join(wanted)).strip().casefold()
-        return self._paths.get(key) or (self._names.get(key) if isinstance(wanted, str) else None)
+        found = self._paths.get(key)
+        if found is None and isinstance(wanted, str):
+            found = self._names.get(key)
+            if found is None and self._named is not None and (path := self._named(wanted)):
+                found = self._paths.get(SEPARATOR.join(path).casefold())
+        return found
+
+    def nodes(self, found: CategoryVector, wanted: str | Sequence[str]) -> tuple[str, ...]:
+        """Ids of the categories that `wanted` means: one by path, all of the name by name."""
+        if not isinstance(wanted, str) or wanted.strip().casefold() in self._paths:
+            return (category_id(found.path),)
+        return tuple(self._alike[found.name.casefold()])
+
+    def nearest(self, vector: Sequence[float], count: int = 1) -> list[tuple[CategoryVector, float]]:
+        """The categories of the highest cosine to a vector, [dim], with it; one of each name."""
+        if not self._entries:
+            return []
+        cosines = self._vectors @ np.asarray(vector, dtype=np.float32)
+        found: dict[str, tuple[CategoryVector, float]] = {}
+        for position in [int(cosines.argmax())] if count == 1 else np.argsort(-cosines, kind="stable"):
+            entry = self._entries[position]
+            found.setdefault(entry.name.casefold(), (entry, float(cosines[position])))
+            if len(found) == count:
+                break
+        return list(found.values())
 
     def unknown(self, wanted: str | Sequence[str]) -> UsageError:
         """The error for a category that does not exist, with the nearest names."""
@@ -101,7 +152,7 @@ def publish(
     """Write the vectors of categories beside an index, point `<alias>-categories` at them, and return their number.
 
     Every node above the `paths` of products is a category too. Categories of earlier runs stay; those that training saw
-    are written too.
+    are written too. The vectors of categories that were added by examples stay, whichever copy of the bundle is given.
 
     Raises:
         ClusterError: the cluster refuses, or stays busy or away for too long; or `<alias>-categories` is an index that
@@ -110,38 +161,69 @@ def publish(
     from clipita.runtime import TextEncoder
 
     backoff = backoff or Backoff()
-    categories = CategoryTree([*paths, *bundle.categories]).categories
-    names = sorted({category.name for category in categories})
-    vectors = dict(zip(names, TextEncoder(bundle).encode(names).tolist(), strict=True))
     target = index + SUFFIX
     backoff.call(client, lambda: _create(client, target, bundle.fingerprint))
-    documents = [_document(category.path, vectors[category.name]) for category in categories]
-    refused = write_all(client, target, documents, backoff, require_alias=False)
-    if refused:
-        raise ClusterError(f"{len(refused)} categories were refused by {target}; the first: {refused[0]}.")
+    new = [
+        CategoryVector(one.path, tuple(one.vector.tolist()), one.thresholds, added=True)
+        for one in bundle.amendments.new
+    ]
+    kept = backoff.call(client, lambda: _added(client, target)) | {entry.path for entry in new}
+    categories = [one for one in CategoryTree([*paths, *bundle.categories]).categories if one.path not in kept]
+    names = sorted({category.name for category in categories})
+    vectors = dict(zip(names, TextEncoder(bundle).encode(names).tolist(), strict=True))
+    entries = [CategoryVector(category.path, tuple(vectors[category.name])) for category in categories]
+    write(client, index, [*entries, *new], backoff)
     moved = alias + SUFFIX
     backoff.call(client, lambda: swap_alias(client, moved, target, indices_behind(client, moved)))
-    return len(documents)
+    return len(entries) + len(kept)
 
 
-def load(client: OpenSearch, index: str) -> Categories:
-    """The categories beside an index; empty where ingest wrote none."""
+def write(client: OpenSearch, index: str, entries: Sequence[CategoryVector], backoff: Backoff) -> None:
+    """Write categories beside an index; the thresholds of one without any stay as they are.
+
+    Raises:
+        ClusterError: the cluster refuses, or stays busy or away for too long.
+    """
+    target = index + SUFFIX
+    refused = write_all(client, target, [_document(entry) for entry in entries], backoff, require_alias=False)
+    if refused:
+        raise ClusterError(f"{len(refused)} categories were refused by {target}; the first: {refused[0]}.")
+
+
+def load(client: OpenSearch, index: str, named: Named | None = None) -> Categories:
+    """The categories beside an index; empty where ingest wrote none. `named` knows further names of theirs."""
+    name = index + SUFFIX
     with guarded(client):
-        if not client.indices.exists(index=index + SUFFIX):
+        if not client.indices.exists(index=name):
             return Categories(())
+        meta = client.indices.get_mapping(index=name)[name]["mappings"].get("_meta", {}).get("clipita", {})
         entries: list[CategoryVector] = []
-        body: dict[str, Any] = {"size": PAGE, "sort": [{"id": "asc"}], "_source": ["path", "vector"]}
-        while hits := client.search(index=index + SUFFIX, body=body)["hits"]["hits"]:
-            sources = (hit["_source"] for hit in hits)
-            entries += [CategoryVector(tuple(source["path"]), tuple(source["vector"])) for source in sources]
+        body: dict[str, Any] = {"size": PAGE, "sort": [{"id": "asc"}], "_source": _READ}
+        while hits := client.search(index=name, body=body)["hits"]["hits"]:
+            entries += [_entry(hit["_source"]) for hit in hits]
             body["search_after"] = hits[-1]["sort"]
-    return Categories(entries)
+    fitted = meta.get("thresholds") or {}
+    # Cosines of another model mean nothing here.
+    general = tuple(fitted["general"]) if fitted.get("fingerprint") == meta["fingerprint"] else ()
+    return Categories(entries, general, named)
+
+
+def default_members(client: OpenSearch, index: str, category: CategoryVector) -> Literal["labelled", "predicted"]:
+    """What the page of an added category holds: the products labelled with it, or those near it as long as none is."""
+    labelled = {"query": {"term": {NODES_FIELD: category_id(category.path)}}}
+    with guarded(client):
+        return "labelled" if client.count(index=index, body=labelled)["count"] else "predicted"
 
 
 def category_id(path: CategoryPath) -> str:
     """A category's `_id`: its path with ` > ` between the names, or a hash of a path that is too long for an id."""
     text = SEPARATOR.join(path)
     return text if len(text.encode()) <= MAX_ID_BYTES else hashlib.sha256(text.encode()).hexdigest()
+
+
+def nodes_on(path: CategoryPath) -> list[str]:
+    """Ids of the categories on a product's path, root first."""
+    return [category_id(path[:depth]) for depth in range(1, len(path) + 1)]
 
 
 def _create(client: OpenSearch, target: str, fingerprint: str) -> None:
@@ -153,14 +235,28 @@ def _create(client: OpenSearch, target: str, fingerprint: str) -> None:
         client.indices.create(index=target, body=body)
 
 
-def _document(path: CategoryPath, vector: list[float]) -> Document:
-    identifier = category_id(path)
+def _added(client: OpenSearch, target: str) -> set[CategoryPath]:
+    """Paths of the categories that were added by examples."""
+    body = {"size": MAX_ADDED, "query": {"term": {"added": True}}, "_source": ["path"]}
+    return {tuple(hit["_source"]["path"]) for hit in client.search(index=target, body=body)["hits"]["hits"]}
+
+
+def _entry(source: Mapping[str, Any]) -> CategoryVector:
+    thresholds = tuple(source.get("thresholds", ()))
+    return CategoryVector(tuple(source["path"]), tuple(source["vector"]), thresholds, bool(source.get("added")))
+
+
+def _document(entry: CategoryVector) -> Document:
+    identifier = category_id(entry.path)
     source = {
         "id": identifier,
-        "path": list(path),
-        "parent": SEPARATOR.join(path[:-1]),
-        "name": path[-1],
-        "level": len(path),
-        "vector": vector,
+        "path": list(entry.path),
+        "parent": SEPARATOR.join(entry.path[:-1]),
+        "name": entry.name,
+        "level": len(entry.path),
+        "vector": list(entry.vector),
+        "added": entry.added,
+        **({"thresholds": entry.thresholds} if entry.thresholds else {}),
     }
-    return Document(identifier, orjson.dumps(source))
+    # Thresholds that were fitted before stay.
+    return Document(identifier, orjson.dumps({"doc": source, "doc_as_upsert": True}), None, "update")
