@@ -1,0 +1,109 @@
+"""The vocabulary as the index's documents have it: bodies of the requests, and what their answers say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
+from typing import Any
+
+from clipita.catalogue.product import split_path
+from clipita.errors import UsageError
+from clipita.opensearch.index.mapping import ID_FIELD
+from clipita.opensearch.search.boosts import NUMBERS
+from clipita.opensearch.search.fields import FieldNames, mapping_at
+from clipita.opensearch.search.understanding.stems import Ask, Stemmer
+from clipita.opensearch.search.understanding.vocabulary import Value, Vocabulary, spaced, words_of
+
+MAX_FIELDS = 100
+MAX_VALUES = 10_000
+"""Values of a field; a field with more of them has the most frequent ones."""
+MAX_BUCKETS = 50_000
+"""Values in one answer; `search.max_buckets` is 65,535 by default."""
+LEAST_PRODUCTS = 2
+"""The products that have a field, divided by its values: below, the field holds ids, names or descriptions."""
+MAX_CHARACTERS = 60
+
+Search = Callable[[dict[str, Any]], Mapping[str, Any]]
+"""Sends the body of a `_search` request."""
+
+
+def read_vocabulary(
+    properties: Mapping[str, Any], names: FieldNames, stem: Stemmer, search: Search, ask: Ask
+) -> Vocabulary:
+    """The vocabulary of an index.
+
+    It takes one request, one more for each 50,000 values, and one for each 200 words where the analyzer is not
+    `english`.
+
+    Args:
+        properties: of the index's mapping.
+        names: its fields.
+        stem: by the analyzer of the title.
+        search: sends a search.
+        ask: sends words to the analyzer.
+    """
+    fields = value_fields(properties, names)
+    categories = None
+    with suppress(UsageError):
+        categories = names.exact(names.layout.category_path)
+    sizes = _sizes(search, fields.values())
+    if categories is not None:
+        sizes[categories] = MAX_VALUES
+    found: dict[str, list[tuple[str, int]]] = {}
+    for some in _batches(sizes):
+        aggregations = {path: {"terms": {"field": path, "size": size}} for path, size in some.items()}
+        answer = search({"size": 0, "aggs": aggregations})["aggregations"]
+        found |= {path: [(bucket["key"], bucket["doc_count"]) for bucket in answer[path]["buckets"]] for path in some}
+    paths = [text for text, _ in found.pop(categories or "", ())]
+    nodes = sorted({name for path in paths for name in split_path(path, names.layout.category_separator)})
+    values = [
+        Value(name, text, count)
+        for name, path in fields.items()
+        for text, count in found.get(path, ())
+        if len(text) <= MAX_CHARACTERS
+    ]
+    numbers = [names.short(path) for path, kind in names.types.items() if kind in NUMBERS]
+    unknown = stem.unknown(words_of([*nodes, *(value.text for value in values), *map(spaced, [*fields, *numbers])]))
+    stem.learn(unknown, ask)
+    return Vocabulary(values, nodes, numbers, stem)
+
+
+def value_fields(properties: Mapping[str, Any], names: FieldNames) -> dict[str, str]:
+    """The shop's names of the fields whose values may be vocabulary, each to its path."""
+    layout = names.layout
+    not_values = {ID_FIELD, layout.title, layout.category_path, layout.image}
+    found: dict[str, str] = {}
+    for path, kind in names.types.items():
+        mapping = mapping_at(properties, path)
+        readable = mapping.get("doc_values", True) and mapping.get("index", True)
+        if kind == "keyword" and readable and path.removesuffix(".keyword") not in not_values:
+            found.setdefault(names.short(path), path)
+    return dict(list(found.items())[:MAX_FIELDS])
+
+
+def _sizes(search: Search, paths: Collection[str]) -> dict[str, int]:
+    """How many values to read of each field whose values are shared by products."""
+    if not paths:
+        return {}
+    counts = {f"products:{path}": {"filter": {"exists": {"field": path}}} for path in paths}
+    values = {f"values:{path}": {"cardinality": {"field": path}} for path in paths}
+    answer = search({"size": 0, "aggs": {**counts, **values}})["aggregations"]
+    sizes = {}
+    for path in paths:
+        products, distinct = answer[f"products:{path}"]["doc_count"], answer[f"values:{path}"]["value"]
+        if 0 < distinct * LEAST_PRODUCTS <= products:
+            # The number of values is an estimate.
+            sizes[path] = min(MAX_VALUES, 2 * distinct + 10)
+    return sizes
+
+
+def _batches(sizes: Mapping[str, int]) -> Iterator[dict[str, int]]:
+    """The fields, by as many values as one answer may have."""
+    batch: dict[str, int] = {}
+    for path, size in sizes.items():
+        if batch and sum(batch.values()) + size > MAX_BUCKETS:
+            yield batch
+            batch = {}
+        batch[path] = size
+    if batch:
+        yield batch
