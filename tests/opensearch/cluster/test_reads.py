@@ -14,7 +14,7 @@ from clipita.opensearch.cluster.reads import all_shards, get_documents, value_at
 from clipita.opensearch.cluster.retry import Backoff
 from clipita.opensearch.ingest.index_source import IndexSource, scan
 from clipita.opensearch.ingest.prune import prune
-from clipita.opensearch.search.live import measure_recall
+from clipita.opensearch.quality.live import measure_recall
 
 DOCS = [{"_id": "there"}, {"_id": "absent"}]
 
