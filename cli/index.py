@@ -156,7 +156,7 @@ def recall(
       clipita index recall --k 100 --query "running shoes" --query kurtas
     """
     from clipita.opensearch.index.index import check_fingerprint, require
-    from clipita.opensearch.search.live import measure_recall
+    from clipita.opensearch.quality.live import measure_recall
     from clipita.runtime import Bundle, TextEncoder
 
     settings = config.load(config_file)

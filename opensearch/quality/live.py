@@ -25,6 +25,9 @@ from clipita.opensearch.search.client import ProductSearch
 from clipita.opensearch.search.defaults import settings_to_store
 from clipita.opensearch.search.options import MAX_WINDOW
 
+OWN_CLAUSE = "own clause"
+"""What the mode lexical is called where the settings hold a clause of the shop's own."""
+
 
 @dataclass(frozen=True)
 class Recall:
@@ -159,9 +162,10 @@ def measure_live(
         known = facts["documents_not_evaluated"] > 0 and len(protocol.ids) <= MAX_TERMS
         ranker = _FilteredSearch(search, protocol.ids if known else None)
         modes = MODES if model is not None else MODES[:1]
+        words = BM25 if search.config.lexical is None else OWN_CLAUSE
         results = []
         for mode in modes:
-            name = BM25 if model is None or mode == "lexical" else model.name
+            name = words if model is None or mode == "lexical" else model.name
             live = _rank(protocol, ranker, mode, facts["documents"], search.config.k, progress)
             _warn_of_cut(live, mode, warn)
             fingerprint = None if mode == "lexical" else index.fingerprint

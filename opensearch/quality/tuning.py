@@ -1,18 +1,22 @@
-"""Weight, pivot, k and fields of the hybrid search, found on a validation catalogue, and the tuning curve as SVG."""
+"""Weights, pivot, fields and page ends of the hybrid search, found on a validation catalogue; the curve as SVG."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from clipita import markup
+from clipita.catalogue.product import CategoryPath
 from clipita.errors import UsageError
 from clipita.evaluation import measures as metrics
+from clipita.evaluation.pages import cross_validated
 from clipita.evaluation.protocol import TreeProtocol, top
+from clipita.evaluation.thresholds import Thresholds, fit
 from clipita.opensearch.index.mapping import ID_FIELD
 from clipita.opensearch.search.client import ProductSearch
 from clipita.opensearch.search.fusion import FUSIONS, Fusion
@@ -20,14 +24,15 @@ from clipita.opensearch.search.options import MAX_WINDOW
 
 WEIGHTS = tuple(round(step / 20, 2) for step in range(21))
 PIVOTS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
-KS = (50, 100, 200, 400, 800)
 RANK_CONSTANT = 60
 FOLDS = 5
 SEED = 0
 PAYS = 0.2
 """Points by which hybrid must beat the better half to pay for the second search."""
-K_COSTS = 0.1
-"""Points that a smaller k may cost."""
+MATCHED = 1e-30
+"""A score of 0 of a product that a clause finds, by filters alone for instance: 0 itself is a product not found."""
+SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1, 2, 4)
+"""Pivots to try of a clause of the shop's own, as shares of the best score that it usually gives."""
 
 Fields = tuple[str, ...]
 Scores = npt.NDArray[np.float64]
@@ -35,12 +40,11 @@ Scores = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Setting:
-    """One point of the grid; k None is all products."""
+    """One point of the grid."""
 
     fields: Fields
     weight: float
     pivot: float
-    k: int | None = None
 
 
 @dataclass(frozen=True)
@@ -50,19 +54,20 @@ class Parts:
     Attributes:
         bm25: fields to BM25 scores [products]; 0 where no word matches.
         cosine: [products]; -inf where the index did not return the product.
+        free: as `cosine`, of the text as if it named no known category; None where the model cannot say.
     """
 
     bm25: Mapping[Fields, Scores] = field(repr=False)
     cosine: Scores = field(repr=False)
+    free: Scores | None = field(default=None, repr=False)
 
     def fused(self, setting: Setting, fusion: Fusion) -> Scores:
         """The score that the cluster gives; -inf where a product is not found."""
         bm25 = self.bm25[setting.fields]
-        cosine = self.cosine
-        if setting.k is not None and setting.k < len(cosine):
-            least = np.partition(cosine, len(cosine) - setting.k)[len(cosine) - setting.k]
-            cosine = np.where(cosine >= least, cosine, -np.inf)
-        return fusion.scores(bm25, cosine, setting.weight, setting.pivot, RANK_CONSTANT)
+        if fusion.native:
+            # The plugin takes a score of 0 for no match.
+            bm25 = np.where(bm25 > MATCHED, bm25, 0.0)
+        return fusion.scores(bm25, self.cosine, setting.weight, setting.pivot, RANK_CONSTANT)
 
     def lexical(self, fields: Fields) -> Scores:
         """BM25 alone."""
@@ -84,7 +89,9 @@ class Tuning:
         vector: the vector alone.
         default: hybrid with the settings that were in force.
         curve: weight to the measure, with the best fields and pivot.
-        ks: k to the measure, with the best of all else.
+        weight_unknown: the best weight of queries that name no known category, None where the model cannot say.
+        thresholds: where pages end.
+        page: how well they do, see `PageEnds.means`; fitted on one half of the products and judged on the other.
         queries: how many categories.
         products: how many products.
         error: standard error of the mean difference between hybrid and the better half.
@@ -99,7 +106,9 @@ class Tuning:
     vector: float
     default: float
     curve: dict[float, float]
-    ks: dict[int, float]
+    weight_unknown: float | None
+    thresholds: Thresholds = field(repr=False)
+    page: dict[str, float]
     queries: int
     products: int
     error: float
@@ -130,8 +139,11 @@ def collect(
 ) -> list[Parts]:
     """Ask the index for both halves of all queries, among the protocol's products.
 
+    Where the search's settings hold a clause of the shop's own, its scores take the place of BM25.
+
     Raises:
         UsageError: more products than a search can return, so that the halves would be cut.
+        QueryError: the cluster refuses the clause.
         ClusterError: the index does not answer.
     """
     if len(protocol.ids) > MAX_WINDOW:
@@ -139,21 +151,24 @@ def collect(
             f"The catalogue has {len(protocol.ids):,} products; a search returns {MAX_WINDOW:,} at most.",
             hint="Tune on a sample of it: a few thousand products are enough.",
         )
-    filters = {ID_FIELD: protocol.ids}
+    alone: Any = {"filters": {ID_FIELD: protocol.ids}, "boosts": (), "understand": False}
     collected = []
-    for query in protocol.queries:
-        bm25 = {
-            fields: _by_position(
-                protocol,
-                search.scores(query.text, mode="lexical", fields=fields, depth=MAX_WINDOW, filters=filters, boosts=()),
-                0.0,
-            )
-            for fields in field_sets
-        }
-        found = search.scores(query.text, mode="vector", depth=MAX_WINDOW, filters=filters, boosts=())
+    anchored = search.vectors.anchored([query.text for query in protocol.queries])
+
+    def cosines(text: str, vector: Sequence[float] | None) -> Scores:
+        found = search.scores(text, mode="vector", depth=MAX_WINDOW, vector=vector, **alone)
         # 1 + cosine from cosine 0 on, 1 / (1 - cosine) below.
-        cosines = {name: score - 1 if score >= 1 else 1 - 1 / score for name, score in found.items()}
-        collected.append(Parts(bm25, _by_position(protocol, cosines, -np.inf)))
+        turned = {name: score - 1 if score >= 1 else 1 - 1 / score for name, score in found.items()}
+        return _by_position(protocol, turned, -np.inf)
+
+    def words(text: str, fields: Fields) -> Scores:
+        found = search.scores(text, mode="lexical", fields=fields, depth=MAX_WINDOW, **alone)
+        return _by_position(protocol, {name: max(score, MATCHED) for name, score in found.items()}, 0.0)
+
+    for row, query in enumerate(protocol.queries):
+        bm25 = {fields: words(query.text, fields) for fields in field_sets}
+        free = None if anchored is None else cosines(query.text, anchored[row])
+        collected.append(Parts(bm25, cosines(query.text, None), free))
         on_query()
     return collected
 
@@ -165,6 +180,8 @@ def tune(
     measure: str = "mAP@10",
     on_setting: Callable[[], None] = lambda: None,
     fusion: str = "saturation",
+    pivots: Sequence[float] | None = None,
+    paths: Sequence[CategoryPath] = (),
 ) -> Tuning:
     """Find the best settings.
 
@@ -174,7 +191,9 @@ def tune(
         default: what is in force; of settings equally good the one nearest to it is taken.
         measure: one of `metrics.MEASURES`.
         on_setting: is called after each point of the grid.
-        fusion: by name; a pivot is tried of saturation alone, as the others have none.
+        fusion: by name.
+        pivots: those to try; None means those of `pivots_of` for BM25.
+        paths: categories that need a threshold too.
 
     Raises:
         UsageError: fewer categories than folds.
@@ -188,7 +207,7 @@ def tune(
     grid = [
         Setting(fields, weight, pivot)
         for fields in field_sets
-        for pivot in pivots_of(fusion, default.pivot)
+        for pivot in pivots or pivots_of(fusion, default.pivot)
         for weight in sorted(WEIGHTS, key=lambda weight: abs(weight - default.weight))
     ]
     values = np.empty((len(grid), len(parts)))
@@ -200,23 +219,52 @@ def tune(
     lexical = {fields: _lexical(protocol, parts, measure, fields) for fields in field_sets}
     best_lexical = max(lexical.values(), key=lambda row: float(row.mean()))
     vector = _values(protocol, parts, measure, Setting(field_sets[0], 1.0, 1.0), FUSIONS["saturation"])
-    ks = {k: float(_values(protocol, parts, measure, replace(best, k=k), FUSIONS[fusion]).mean()) for k in KS}
-    enough = min(k for k, value in ks.items() if value >= max(ks.values()) - K_COSTS)
     better = best_lexical if best_lexical.mean() > vector.mean() else vector
     return Tuning(
         measure=measure,
         fusion=fusion,
-        best=replace(best, k=enough),
+        best=best,
         hybrid=float(held_out.mean()),
         chosen=chosen,
         lexical=float(best_lexical.mean()),
         vector=float(vector.mean()),
         default=float(_values(protocol, parts, measure, default, FUSIONS[fusion]).mean()),
         curve=_curve(grid, values, best),
-        ks=ks,
+        weight_unknown=_unknown(protocol, parts, measure, best, FUSIONS[fusion]),
+        thresholds=_thresholds(protocol, parts, paths),
+        page=cross_validated(protocol, "hybrid", lambda row: parts[row].cosine).means(range(len(parts))),
         queries=len(parts),
         products=len(protocol.ids),
         error=float((held_out - better).std(ddof=1) / math.sqrt(len(parts))),
+    )
+
+
+def _unknown(
+    protocol: TreeProtocol, parts: Sequence[Parts], measure: str, best: Setting, fusion: Fusion
+) -> float | None:
+    """The best weight for the same queries as if training had not seen their categories."""
+    free = [Parts(part.bm25, part.free) for part in parts if part.free is not None]
+    if len(free) < len(parts):
+        return None
+    settings = [replace(best, weight=weight) for weight in WEIGHTS]
+    means = [float(_values(protocol, free, measure, setting, fusion).mean()) for setting in settings]
+    return WEIGHTS[int(np.argmax(means))]
+
+
+def _thresholds(protocol: TreeProtocol, parts: Sequence[Parts], paths: Sequence[CategoryPath]) -> Thresholds:
+    """Thresholds by category; those of names that stand at several places hold for each of them.
+
+    Of the index's categories, `paths`, those that the catalogue lacks have their siblings'.
+    """
+    free = [part.free for part in parts if part.free is not None]
+    places = [(path, row) for row, query in enumerate(protocol.queries) for path in query.paths]
+    others = sorted(set(paths) - {path for path, _ in places})
+    none = np.zeros(0, dtype=np.int64)
+    return fit(
+        [*(path for path, _ in places), *others],
+        lambda at: parts[places[at][1]].cosine,
+        lambda at: protocol.queries[places[at][1]].relevant if at < len(places) else none,
+        (lambda at: free[places[at][1]]) if len(free) == len(parts) else None,
     )
 
 
@@ -239,9 +287,18 @@ def _curve(grid: Sequence[Setting], values: Scores, best: Setting) -> dict[float
     return {weight: float(values[rows[weight]].mean()) for weight in WEIGHTS}
 
 
-def pivots_of(fusion: str, default: float) -> tuple[float, ...]:
-    """The pivots to try: a fusion of ranked lists has none."""
-    return (default,) if FUSIONS[fusion].native else PIVOTS
+def pivots_of(fusion: str, default: float, parts: Sequence[Parts] = ()) -> tuple[float, ...]:
+    """The pivots to try: a fusion of ranked lists has none.
+
+    `parts` come from a clause of the shop's own, whose scores may be of any size, unlike those of BM25.
+    """
+    if FUSIONS[fusion].native:
+        return (default,)
+    best = [float(scores.max()) for part in parts for scores in part.bm25.values()]
+    best = [score for score in best if score > MATCHED]
+    if not best:
+        return PIVOTS
+    return tuple(float(f"{float(np.median(best)) * share:.3g}") for share in SHARES)
 
 
 def _values(protocol: TreeProtocol, parts: Sequence[Parts], measure: str, setting: Setting, fusion: Fusion) -> Scores:
@@ -275,8 +332,11 @@ WIDTH, HEIGHT = 720, 400
 LEFT, RIGHT, TOP, BOTTOM = 60, 24, 56, 48
 
 
-def draw(tuning: Tuning) -> str:
-    """An SVG of the measure over the weight, with both halves as lines and the chosen weight marked."""
+def draw(tuning: Tuning, words: str | None = None) -> str:
+    """An SVG of the measure over the weight, with both halves as lines and the chosen weight marked.
+
+    `words` is what a clause of the shop's own is called, where it stood in place of BM25.
+    """
     values = [*tuning.curve.values(), tuning.lexical, tuning.vector]
     margin = max(0.5, (max(values) - min(values)) * 0.08)
     low, high = min(values) - margin, max(values) + margin
@@ -291,7 +351,7 @@ def draw(tuning: Tuning) -> str:
     top = tuning.curve[best.weight]
     values_at = [low + (high - low) * step / 4 for step in range(5)]
     return markup.render(
-        "clipita.opensearch.search",
+        "clipita.opensearch.quality",
         "tuning.svg",
         {
             "width": WIDTH,
@@ -300,11 +360,11 @@ def draw(tuning: Tuning) -> str:
             "right": WIDTH - RIGHT,
             "bottom": HEIGHT - BOTTOM,
             "title": f"{tuning.measure} over the weight of the vector ({tuning.fusion}): "
-            f"best {top:.1f} at {best.weight:g} (pivot {best.pivot:g}, {', '.join(best.fields)})",
+            f"best {top:.1f} at {best.weight:g} (pivot {best.pivot:g}, {words or ', '.join(best.fields)})",
             "levels": [(f"{value:.1f}", y(value)) for value in values_at],
             "weights": [(f"{weight:g}", x(weight)) for weight in (0, 0.2, 0.4, 0.6, 0.8, 1)],
             "halves": [
-                ("BM25", tuning.lexical, y(tuning.lexical), "#b3361b"),
+                (words or "BM25", tuning.lexical, y(tuning.lexical), "#b3361b"),
                 ("vector", tuning.vector, y(tuning.vector), "#10713f"),
             ],
             "points": [(x(weight), y(value)) for weight, value in tuning.curve.items()],
