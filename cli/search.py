@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ from clipita.errors import UsageError
 from clipita.opensearch.search.options import SEARCH
 
 if TYPE_CHECKING:
-    from clipita.opensearch.search.results import SearchPage
+    from clipita.opensearch.search.results import Hit, SearchPage
 
 NOT_SHOWN = ("highlight", "variants", "thumbnails")
 """Options without a flag, as the terminal cannot show them."""
@@ -117,21 +118,31 @@ def parse_filters(texts: tuple[str, ...]) -> dict[str, Any]:
 
 def _print(found: SearchPage) -> None:
     groups = "" if found.groups is None else f" in {found.groups:,} groups"
-    why = ("why",) if any(hit.explanation for hit in found.hits) else ()
+    caption = f"{found.total:,} products{groups}, {found.mode}, page {found.page}, {found.took_ms} ms"
+    _print_hits(found.hits, (found.page - 1) * found.size + 1, caption)
+    if found.also_total is not None:
+        _print_hits(found.also, 1, f"{found.also_total:,} products from elsewhere that the model places here too")
+    if found.understood:
+        click.echo("understood: " + ", ".join(f"{part.field} {_printable(part.value)}" for part in found.understood))
+    for name, values in found.facets.items():
+        click.echo(f"{name}: " + ", ".join(f"{_printable(str(entry.value))} ({entry.count:,})" for entry in values))
+    if found.nearest:
+        console.note("The nearest categories: " + "; ".join(" > ".join(path) for path in found.nearest) + ".")
+    if found.cursor is not None:
+        console.note(f"The next page: --cursor {found.cursor}")
+
+
+def _print_hits(hits: Sequence[Hit], first: int, caption: str) -> None:
+    why = ("why",) if any(hit.explanation for hit in hits) else ()
     rows = []
-    for rank, hit in enumerate(found.hits, start=(found.page - 1) * found.size + 1):
+    for rank, hit in enumerate(hits, start=first):
         score = "" if hit.score is None else f"{hit.score:.3f}"
         explained = (hit.explanation.text(),) if hit.explanation else ()
         price = hit.source.get("price")
         cells = (hit.id, hit.title or "", " > ".join(hit.category_path), "" if price is None else price)
         rows.append((rank, score, *explained, *cells))
     columns = ("", "score", *why, "id", "title", "category", "price")
-    caption = f"{found.total:,} products{groups}, {found.mode}, page {found.page}, {found.took_ms} ms"
     console.table(columns, rows, numbers=("", "score", "price"), caption=caption)
-    for name, values in found.facets.items():
-        click.echo(f"{name}: " + ", ".join(f"{_printable(str(entry.value))} ({entry.count:,})" for entry in values))
-    if found.cursor is not None:
-        console.note(f"The next page: --cursor {found.cursor}")
 
 
 def _printable(text: str) -> str:

@@ -168,6 +168,7 @@ def evaluate(
     opensearch: OpenSearchConfig | None = None,
     search: SearchConfig | Mapping[str, Any] | None = None,
     subset: Subset = "all",
+    queries: Path | None = None,
     without: Sequence[str] = (),
     fields: FieldsConfig | None = None,
     image_root: Path | None = None,
@@ -191,6 +192,7 @@ def evaluate(
         opensearch: its cluster.
         search: fields that BM25 reads, weight and so on, as of `ProductSearch`.
         subset: `seen` or `unseen`: only categories that the training of the models saw, or did not.
+        queries: a file of queries as people type them in place of the categories; see `evaluation.typed.read_queries`.
         without: `image`, `title` or `attributes`: the models once more on products that lack it.
         fields: which column is what.
         image_root: folder of relative image paths.
@@ -212,10 +214,10 @@ def evaluate(
         catalogue = CatalogueFile(Path(catalogue), fields, image_root)
     measured = evaluate_offline(
         catalogue, [Path(one) if isinstance(one, str) else one for one in models], settings_for({}, search),
-        subset=subset, without=without, device=device, progress=tell, warn=said,
+        subset=subset, queries=queries, without=without, device=device, progress=tell, warn=said,
     )  # fmt: skip
     if index is not None:
-        from clipita.opensearch.search.live import measure_live
+        from clipita.opensearch.quality.live import measure_live
 
         def noted(text: str) -> None:
             measured.warnings.append(text)
@@ -290,6 +292,7 @@ def ingest(
     from clipita.opensearch.index.index import require
     from clipita.opensearch.ingest.index_source import IndexSource
     from clipita.opensearch.ingest.run import Ingest
+    from clipita.opensearch.quality import thresholds
     from clipita.opensearch.search import templates
     from clipita.opensearch.search.defaults import settings_in
     from clipita.runtime import Bundle
@@ -314,6 +317,9 @@ def ingest(
     report = run.run(copied or catalogues)
     written = categories.publish(client, index, report.index, bundle, run.paths, Backoff(warn, config.patience))
     warn(f"{written:,} categories have their vectors in {index}{categories.SUFFIX}.")
+    fitted = thresholds.refit(client, report.index, bundle, Backoff(warn, config.patience))
+    if fitted is not None:
+        warn(f"Where a page ends was fitted on {fitted:,} products with a category.")
     try:
         templates.put(client, index, settings_in(require(client, index), search), capabilities(client))
     except (AuthenticationError, UsageError) as error:

@@ -20,19 +20,9 @@ from clipita.option_table import check_known, option, read_environment, read_fil
 CONFIG_FILE = "clipita.toml"
 
 QUERY_TEMPLATES = (
-    "buy {} online",
-    "{} for women",
-    "{} for men",
-    "a photo of {}",
-    "picture of {}",
-    "cheap {}",
-    "best {}",
-    "shop for {}",
-    "{} sale",
-    "{} in style",
-    "new {}",
-    "looking for {}",
-)
+    "buy {} online", "{} for women", "{} for men", "a photo of {}", "picture of {}", "cheap {}", "best {}",
+    "shop for {}", "{} sale", "{} in style", "new {}", "looking for {}",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -299,20 +289,37 @@ class SearchConfig:
         "saturation",
         "How hybrid makes one score of two: saturation (any cluster), or min_max or rrf (neural-search plugin).",
     )
-    weight: float = option(0.8, "Share of the vector's score in hybrid.", ge=0, le=1)
-    pivot: float = option(10.0, "The BM25 score that counts one half in hybrid.", gt=0)
-    k: int = option(
-        400, "Nearest products that each shard contributes; at least `size`, the same on every page.", ge=1, le=10000
+    weight: float | None = option(
+        None, "Share of the vector's score in hybrid; by default the query's nearness to known names.", ge=0, le=1
     )
+    weight_known: float = option(0.8, "The share for a query that names a known category.", ge=0, le=1)
+    weight_unknown: float = option(0.4, "The share for a query that is like no known category.", ge=0, le=1)
+    pivot: float = option(10.0, "The BM25 score that counts one half in hybrid.", gt=0)
+    precision: float = option(
+        0.9, "Least share of right products in what the vector adds to a page; more gives less.", ge=0.5, le=0.99
+    )
+    k: int = option(400, "Nearest products that each shard adds in an index without fitted thresholds.", ge=1, le=10000)
     size: int = option(24, "Products per page.", ge=0, le=10000)
     fields: tuple[str, ...] = option(
         ("title",), "Text fields that BM25 searches, each with an optional boost (title^3).", one="field"
+    )
+    lexical: Mapping[str, Any] | None = option(
+        None,
+        "A query clause of your own, such as a multi_match or a function_score, in place of BM25 over fields; "
+        "{{query}} in its texts stands for the query. Here it is a table: [search.lexical.multi_match].",
+        inside=True,
     )
     boosts: tuple[str, ...] = option(
         (),
         "Business signals that multiply the score by 1 + weight * signal: popularity:sales:0.2:100, "
         "stock:in_stock:0.3, recency:added:0.2:30, margin:margin:0.1:0:0.5.",
         one="boost",
+    )
+    understand: bool = option(
+        True, "Read values of the products' fields (red) and ranges of numbers (under 50) out of the query."
+    )
+    strict: bool = option(
+        False, "Leave out products without the values that the query names; otherwise they are ranked lower."
     )
 
 

@@ -23,7 +23,8 @@ import msgspec
 from clipita.errors import ConfigError
 
 TRUE, FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off"})
-_WORDS = {str: "a text", int: "a whole number", float: "a number", bool: "true or false", Path: "a path"}
+_WORDS: dict[Any, str] = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
+_WORDS |= {Path: "a path", Mapping[str, Any]: "a table"}
 
 
 def option(default: Any, help: str, *, repr: bool = True, **facts: Any) -> Any:  # noqa: A002 - as dataclasses.field

@@ -125,6 +125,26 @@ def tiny_bundle(shop: Path, tiny_run: Path, tmp_path_factory: pytest.TempPathFac
     return target
 
 
+@pytest.fixture(scope="session")
+def gated_bundle(shop: Path, tiny_tower: Path, tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of the default recipe on frozen towers, whose text graph has a gate."""
+    from clipita.catalogue.reader import CatalogueFile
+    from clipita.exporters.bundle import export_bundle
+    from clipita.model.checkpoint import load_run
+    from clipita.training.prepare import Sources
+    from clipita.training.run import train
+
+    folder = tmp_path_factory.mktemp("gated")
+    training = TrainingConfig(epochs=4, batch_size=32, run=folder / "run", cache=folder / "cache")
+    model = ModelConfig(tower_config=tiny_tower, pretrained=str(tiny_weights), dim=32, hidden=32)
+    train(Sources(shop / "train.parquet", shop / "valid.parquet"), model, training, lambda *_: None, lambda _: None)
+    export_bundle(
+        load_run(training.run), CatalogueFile(shop / "valid.parquet"), folder / "model", lowest_cosine=0.9999,
+        products=40, command="tests", report=lambda _: None,
+    )  # fmt: skip
+    return folder / "model"
+
+
 _SCHEMA = pa.schema(
     {
         "product_id": pa.string(),

@@ -67,6 +67,7 @@ def test_paths_of_the_file_start_at_its_folder(tmp_path: Path) -> None:
         ('[fields]\nattributes = "colour"\n', "Expected: a list of texts"),
         ("[fields]\nattributes = [1]\n", "Expected: a list of texts"),
         ('[training]\nloss = "trees"\n', "Expected: one of: tree, infonce."),
+        ('[search]\nlexical = "query.json"\n', "Expected: a table"),
         ("model = 3\n", "must be a table"),
         ("[model\n", "is not valid TOML"),
         ('[opensearch]\npassword = "secret"\n', "a password does not belong in this file"),

@@ -22,9 +22,9 @@ ROOT = Path(__file__).parents[1]
 # prepares images and texts with the code that serves them.
 LEVELS = {
     "": 0, "errors": 0, "files": 0, "markup": 0, "option_table": 0.5, "config": 1, "logs": 1, "opensearch.dialect": 1,
-    "opensearch.local": 1, "catalogue": 2, "opensearch.cluster": 2, "runtime": 3, "opensearch.index": 4,
+    "opensearch.local": 1, "catalogue": 2, "opensearch.cluster": 2, "runtime": 3, "opensearch.index": 4.5,
     "evaluation": 4, "model": 4, "exporters": 5, "training": 5, "opensearch.search": 5, "opensearch.ingest": 5,
-    "opensearch": 6, "api": 7, "serve": 8, "cli": 9,
+    "opensearch.quality": 5.5, "opensearch": 6, "api": 7, "categories": 7, "serve": 8, "cli": 9,
 }  # fmt: skip
 TORCH = {"torch", "torchvision", "open_clip", "transformers", "timm", "onnx", "onnxscript"}
 TORCH_FREE = ("catalogue", "runtime", "evaluation", "opensearch", "serve", "config", "errors")
@@ -63,6 +63,7 @@ UNTESTED = {
     "clipita/catalogue/sample/shapes.py": "tests/catalogue/sample/test_writer.py",
     "clipita/catalogue/sample/tree.py": "tests/catalogue/sample/test_writer.py",
     "clipita/catalogue/sample/words.py": "tests/catalogue/sample/test_writer.py",
+    "clipita/categories.py": "tests/opensearch/index/test_additions.py",
     "clipita/evaluation/encode.py": "tests/evaluation/test_systems.py",
     "clipita/evaluation/evaluate.py": "tests/test_api.py",
     "clipita/evaluation/summary.py": "tests/cli/test_evaluate_command.py",
@@ -87,11 +88,19 @@ UNTESTED = {
     "exporters/card.py": "tests/exporters/test_bundle.py",
     "exporters/parity.py": "tests/exporters/test_bundle.py",
     "opensearch/cluster/address.py": "tests/opensearch/cluster/test_connection.py",
+    "opensearch/cluster/calls.py": "tests/opensearch/search/test_async_client.py",
     "opensearch/cluster/credentials.py": "tests/opensearch/cluster/test_connection.py",
     "opensearch/cluster/errors.py": "tests/opensearch/cluster/test_connection.py",
     "opensearch/cluster/tracing.py": "tests/security/test_observed_requests.py",
     "opensearch/dialect/opensearch.py": "constants only",
     "opensearch/index/index.py": "tests/opensearch/search/test_tuning.py",
+    "opensearch/search/clauses/filters.py": "tests/opensearch/search/test_request.py",
+    "opensearch/search/clauses/query.py": "tests/opensearch/search/test_request.py",
+    "opensearch/search/resolve.py": "tests/opensearch/search/test_options.py",
+    "opensearch/search/vectors.py": "tests/opensearch/search/test_client_pages.py",
+    "opensearch/quality/live.py": "tests/opensearch/search/test_live.py",
+    "opensearch/quality/thresholds.py": "tests/opensearch/search/test_client_pages.py",
+    "opensearch/quality/tuning.py": "tests/opensearch/search/test_tuning.py",
     "opensearch/index/mapping.py": "tests/opensearch/ingest/test_run.py",
     "opensearch/index/versions.py": "tests/opensearch/ingest/test_index_source.py",
     "opensearch/ingest/context.py": "tests/opensearch/ingest/test_run.py",

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import opensearchpy
 import orjson
 from opensearchpy.serializer import DEFAULT_SERIALIZERS, Deserializer, JSONSerializer
@@ -18,6 +19,7 @@ from clipita.errors import RequestError
 from clipita.opensearch.cluster.errors import address_of
 from clipita.opensearch.search.async_client import AsyncProductSearch
 from clipita.opensearch.search.client import ProductSearch
+from clipita.opensearch.search.vectors import Encoded
 from clipita.serve.batching import Batcher, Vectors
 from clipita.serve.metrics import Metrics
 from clipita.serve.storefront import Shop
@@ -75,7 +77,7 @@ class Service:
         self._texts: Batcher[str] | None = None
         self._products: Batcher[ProductInput] | None = None
         if models is not None:
-            self._texts = Batcher(models.text.encode, config, metrics, "text")
+            self._texts = Batcher(models.text.encode_gated, config, metrics, "text")
             self._products = Batcher(models.product.encode, config, metrics, "product")
 
     async def find(self, options: dict[str, Any]) -> bytes:
@@ -84,8 +86,11 @@ class Service:
         `options` are those of `ProductSearch`, and `query`.
         """
         query = options.pop("query", None)
-        if self._needs_vector(query, options):
-            self.planner.keep_vector(query, tuple((await self.embed_texts([query]))[0].tolist()))
+        if self._texts is not None and isinstance(query, str) and query.strip():
+            text = await self.search.text_to_encode(query, options)
+            if text is not None:
+                *vector, gate = (await self._encode([text]))[0].tolist()
+                self.planner.vectors.keep(text, Encoded(tuple(vector), gate))
         page = await self.search(query, **options)
         self._cluster_seconds.observe(page.took_ms / 1000)
         # orjson reads dataclasses directly; copying them to dictionaries would take longer than planning the search.
@@ -93,6 +98,11 @@ class Service:
 
     async def embed_texts(self, texts: Sequence[str]) -> Vectors:
         """Unit vectors, [len(texts), dim]; a RequestError without a model (501) or if the queue is full (503)."""
+        # A view of some columns cannot be written as JSON.
+        return np.ascontiguousarray((await self._encode(texts))[:, :-1])
+
+    async def _encode(self, texts: Sequence[str]) -> Vectors:
+        """Vectors, and the gate in the last column."""
         if self._texts is None:
             raise _no_model()
         return await self._texts(texts)
@@ -113,17 +123,6 @@ class Service:
                 await batcher.close()
         self._decoders.shutdown(wait=True)
         await self.search.close()
-
-    def _needs_vector(self, query: Any, options: dict[str, Any]) -> bool:
-        lexical = options.get("mode", self.planner.config.mode) == "lexical"
-        return (
-            self._texts is not None
-            and isinstance(query, str)
-            and bool(query.strip())
-            and "category" not in options
-            and not lexical
-            and self.planner.kept_vector(query) is None
-        )
 
 
 def _no_model() -> RequestError:

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any, Self, Unpack, cast
 
 from clipita.config import OpenSearchConfig, SearchConfig
 from clipita.errors import QueryError
+from clipita.opensearch.cluster.calls import Call, Result, Steps, resume, sent
 from clipita.opensearch.cluster.connection import connect_async, with_url
 from clipita.opensearch.cluster.errors import address_of
-from clipita.opensearch.search.client import Call, ProductSearch, Result, Steps, resume, sent
+from clipita.opensearch.search.clauses.query import clause_alone
+from clipita.opensearch.search.client import ProductSearch
 from clipita.opensearch.search.options import SearchArguments, SearchOptions, given_options
 from clipita.opensearch.search.request import search_body
 from clipita.opensearch.search.results import SearchPage
@@ -62,6 +64,17 @@ class AsyncProductSearch:
     async def body(self, query: str | None = None, **options: Unpack[SearchOptions]) -> dict[str, Any]:
         """The request body of the same search."""
         return search_body(await self._arguments(query, given_options(options)))
+
+    async def clause(self, query: str | None = None, **options: Unpack[SearchOptions]) -> dict[str, Any]:
+        """The query of the same search as one clause; as `ProductSearch.clause`."""
+        given = given_options(options)
+        return clause_alone(await self._arguments(query, given), given)
+
+    async def text_to_encode(self, query: str, given: dict[str, Any]) -> str | None:
+        """What of a query the model must encode, see `ProductSearch.text_to_encode`."""
+        if self.search.understands(query, given):
+            return self.search.text_to_encode(query, given)
+        return await asyncio.to_thread(self.search.text_to_encode, query, given)
 
     async def close(self) -> None:
         """Close both connections."""

@@ -7,58 +7,45 @@ client differ in how a call is sent and in nothing else.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import threading
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
-import opensearchpy
-from cachetools import LRUCache
 from opensearchpy import OpenSearch
 
 from clipita.config import OpenSearchConfig, SearchConfig
 from clipita.errors import QueryError, UsageError
+from clipita.evaluation.thresholds import at
+from clipita.opensearch.cluster.calls import Call, Result, Steps, resume, sent, single
 from clipita.opensearch.cluster.connection import Capabilities, capabilities, connect
-from clipita.opensearch.cluster.errors import address_of, translate
 from clipita.opensearch.index import categories as category_store
 from clipita.opensearch.index import index as indices
 from clipita.opensearch.index.categories import Categories, CategoryVector
+from clipita.opensearch.index.mapping import VECTOR_FIELD
+from clipita.opensearch.search.clauses.query import clause_alone, lexical_clause, words
+from clipita.opensearch.search.clauses.refusal import blaming
 from clipita.opensearch.search.cursor import Cursor
 from clipita.opensearch.search.defaults import settings_for
 from clipita.opensearch.search.fields import FieldNames
-from clipita.opensearch.search.options import (
-    MAX_WINDOW,
-    SearchArguments,
-    SearchOptions,
-    given_options,
-    names_in,
-    resolve,
-)
-from clipita.opensearch.search.request import ranking_body, search_body, search_params, shorten, union_body
+from clipita.opensearch.search.options import MAX_WINDOW, SearchArguments, SearchOptions, given_options
+from clipita.opensearch.search.request import also_body, ranking_body, search_body, search_params, union_body
+from clipita.opensearch.search.resolve import check_depth, continued, names_in, resolve
 from clipita.opensearch.search.results import SearchPage, read_page
+from clipita.opensearch.search.understanding.reader import QueryReader
+from clipita.opensearch.search.vectors import Encoded, QueryVectors
 
 if TYPE_CHECKING:
     from clipita.runtime import Bundle
 
-KEPT_VECTORS = 10_000
-"""Query vectors in the cache, which drops the least recently used; at 256 dimensions each takes about 8 KB."""
-LONGEST_KEY = 200
-"""Characters of a text that is a key itself, not by its digest: 10,000 texts of 10,000 characters would take 100 MB."""
 
-Result = TypeVar("Result")
-
-
-class Call(NamedTuple):
-    """One call to the cluster: a method of opensearch-py's client, and its arguments."""
-
-    method: str
-    arguments: dict[str, Any]
-
-
-Steps = Generator[Call, Any, Result]
-"""Yields calls, gets their answers, returns the result."""
+SAME = 0.999
+"""Cosine from which on a query's vector is that of a category."""
+RECOGNISED = 0.5
+"""The gate from which on a query names a known category, with a slip of the finger perhaps."""
+SUGGESTED = 3
+"""Categories that an empty page offers."""
+OLDEST_RADIAL = (2, 14, 0)
 
 
 class ProductSearch:
@@ -86,6 +73,7 @@ class ProductSearch:
         fingerprint: of the model whose vectors it holds.
         config: the defaults in force.
         names: the index's fields, by the names that the shop gives them.
+        vectors: of queries.
 
     Raises:
         ClusterError: no connection, see `cluster.connect`.
@@ -106,18 +94,7 @@ class ProductSearch:
         self.alias = index
         self.client = connect(opensearch, cluster) if isinstance(cluster, str | None) else cluster
         self._configured = config
-        if isinstance(model, str | Path):
-            from clipita.runtime.bundle import QUERY_FILES, Bundle
-
-            model = Bundle.load(Path(model), QUERY_FILES)
-        self._bundle = model
-        self._encoder = None
-        if self._bundle is not None:
-            from clipita.runtime import TextEncoder
-
-            self._encoder = TextEncoder(self._bundle, device)
-        self._vectors: LRUCache[str, tuple[float, ...]] = LRUCache(KEPT_VECTORS)
-        self._lock = threading.Lock()
+        self.vectors = QueryVectors(model, device)
         self._capabilities: Capabilities | None = None
         self._categories: Categories | None = None
         self.refresh()
@@ -145,6 +122,19 @@ class ProductSearch:
         """The request body of the same search, to send it yourself; arguments as in a call."""
         return search_body(self.arguments(query, given_options(options)))
 
+    def clause(self, query: str | None = None, **options: Unpack[SearchOptions]) -> dict[str, Any]:
+        """The query of the same search as one clause, for a request that you build yourself.
+
+        It scores as the search does. Products must pass `filters` and `raw_filters` of this call: a filter that only
+        your request has leaves fewer than k nearest products.
+
+        Raises:
+            UsageError: as in a call; or an option that belongs to a request (facets, sort, size, page and so on), or a
+                fusion of neural-search, which cannot stand inside another query.
+        """
+        given = given_options(options)
+        return clause_alone(self.arguments(query, given), given)
+
     def rank(self, query: str | None = None, *, depth: int = 1000, **options: Unpack[SearchOptions]) -> list[str]:
         """Product ids, best first, at most `depth`; k is the depth too. For measuring retrieval quality.
 
@@ -154,13 +144,22 @@ class ProductSearch:
         return list(self.scores(query, depth=depth, **options))
 
     def scores(
-        self, query: str | None = None, *, depth: int = 1000, **options: Unpack[SearchOptions]
+        self,
+        query: str | None = None,
+        *,
+        depth: int = 1000,
+        vector: Sequence[float] | None = None,
+        **options: Unpack[SearchOptions],
     ) -> dict[str, float]:
-        """Product ids and their scores, best first; as `rank`."""
+        """Product ids and their scores, best first; as `rank`. `vector`, [dim], takes the place of the query's own."""
         if not 1 <= depth <= MAX_WINDOW:
             raise UsageError(f"depth is {depth}.", hint=f"Use 1 to {MAX_WINDOW:,}.")
         arguments = self.arguments(query, {**given_options(options), "size": 1, "k": depth})
-        answer = self._search(ranking_body(arguments), search_params(arguments))
+        # A ranking goes on where a page ends, and a value that the query names lifts products from far behind.
+        k, vector = MAX_WINDOW if arguments.understood else depth, vector or arguments.vector
+        arguments = dataclasses.replace(arguments, threshold=None, k=k, vector=vector)
+        body = {"body": ranking_body(arguments, depth), "index": self.alias, "params": search_params(arguments)}
+        answer = self._run(self._blaming(single(Call("search", body)), arguments))
         return {hit["_id"]: hit["_score"] for hit in answer["hits"]["hits"]}
 
     def vector(self, query: str) -> tuple[float, ...]:
@@ -169,66 +168,84 @@ class ProductSearch:
         Raises:
             UsageError: this search has no model.
         """
-        vector = self.kept_vector(query)
-        if vector is None:
-            if self._encoder is None:
-                raise UsageError(
-                    "This search was made without a model.",
-                    hint="Give `model`, use the mode lexical, or name a category.",
-                )
-            vector = tuple(self._encoder.encode([query])[0].tolist())
-            self.keep_vector(query, vector)
-        return vector
-
-    def kept_vector(self, query: str) -> tuple[float, ...] | None:
-        """The query's vector if it is kept."""
-        with self._lock:
-            found: tuple[float, ...] | None = self._vectors.get(_key(query))
-        return found
-
-    def keep_vector(self, query: str, vector: tuple[float, ...]) -> None:
-        """Keep a vector that was encoded elsewhere, in a batch for instance."""
-        with self._lock:
-            self._vectors[_key(query)] = vector
+        return self.vectors.encoded(query).vector
 
     def present(self, ids: Sequence[str]) -> set[str]:
         """Those of at most 10,000 product ids that are in the index."""
         body = {"query": {"ids": {"values": list(ids)}}, "size": len(ids), "_source": False}
         return {hit["_id"] for hit in self._search(body, {})["hits"]["hits"]}
 
-    def has_field(self, name: str) -> bool:
-        """Whether the index has a field of this name, which may be an attribute's."""
-        return self.names.has(name)
-
     @property
     def categories(self) -> Categories:
         """The shop's categories, as the last ingest run wrote them; empty where it wrote none."""
         if self._categories is None:
-            self._categories = category_store.load(self.client, self.index.name)
+            self._categories = category_store.load(self.client, self.index.name, self.vectors.category)
         return self._categories
 
     def arguments(self, query: str | None, given: Mapping[str, Any]) -> SearchArguments:
         """Checked arguments of a search, vector included; `given` comes from `given_options`."""
         wanted = given.get("category")
         category = None if wanted is None else self._category(wanted)
+        if category is not None and category.added and "members" not in given:
+            given = {**given, "members": category_store.default_members(self.client, self.index.name, category)}
         text = query if query is not None else "" if category is None else category.name
-        names = names_in(given, self.config)
-        if not all(self.names.has(name) for name in names):
-            # New products may have brought new fields.
-            self.refresh()
         # Checked before the query is encoded, as an empty one needs no vector.
-        arguments = resolve(text, given, self.config, self.names)
+        arguments = self._resolved(text, given, read=query is not None)
         if arguments.native:
-            if self._capabilities is None:
-                self._capabilities = capabilities(self.client)
-            arguments.fused_by.require(self._capabilities, min_score=arguments.min_score is not None)
-        if arguments.mode == "lexical":
-            return arguments
-        return dataclasses.replace(arguments, vector=self.vector(text) if category is None else category.vector)
+            arguments.fused_by.require(self.capabilities, min_score=arguments.min_score is not None)
+        changes: dict[str, Any] = {"respelled": self.vectors.respelled(arguments.searched)}
+        if category is not None and wanted is not None:
+            changes["nodes"] = self.categories.nodes(category, wanted) if self.index.has_nodes else ()
+            # Its values alone make no page beside a category.
+            changes["words"] = arguments.searched
+        if arguments.mode != "lexical" or arguments.also:
+            encoded = self.vectors.encoded(arguments.encoded) if category is None else Encoded(category.vector, 1.0)
+            changes |= self._bounds(encoded, category, arguments, given)
+        arguments = continued(dataclasses.replace(arguments, **changes), given)
+        check_depth(arguments)
+        return arguments
+
+    def _bounds(
+        self, encoded: Encoded, category: CategoryVector | None, arguments: SearchArguments, given: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Vector, weight, and where the page ends."""
+        gate = encoded.gate
+        if category is None and (near := self.categories.nearest(encoded.vector)):
+            category, cosine = near[0]
+            # The vector of a known name is the category's own; an older model says no more than that.
+            gate = float(cosine > SAME) if math.isnan(gate) else gate
+        changes: dict[str, Any] = {"vector": encoded.vector, "recognised": gate >= RECOGNISED}
+        if given.get("weight", self.config.weight) is None and not math.isnan(encoded.gate):
+            low, high = self.config.weight_unknown, self.config.weight_known
+            changes["weight"] = round(low + gate * (high - low), 4)
+        if general := self.categories.general:
+            own = (category.thresholds if category is not None else ()) or general
+            threshold = gate * at(own, arguments.precision) + (1 - gate) * at(general, arguments.precision)
+            changes |= {"threshold": round(threshold, 6), "radial": self._radial}
+        return changes
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the cluster can do; asked once."""
+        if self._capabilities is None:
+            self._capabilities = capabilities(self.client)
+        return self._capabilities
+
+    @property
+    def _radial(self) -> bool:
+        """Whether the cluster finds all vectors above a threshold; vectors of few bits on disk are searched by k alone.
+
+        https://docs.opensearch.org/latest/vector-search/specialized-operations/radial-search-knn/
+        """
+        on_disk = self.index.properties.get(VECTOR_FIELD, {}).get("mode") == "on_disk"
+        return self.capabilities.version >= OLDEST_RADIAL and not on_disk
 
     def steps(self, arguments: SearchArguments, given: Mapping[str, Any]) -> Steps[SearchPage | None]:
         """The calls of one search and its page, or None if the alias moved: the arguments must be made again."""
-        fingerprint = self.fingerprint
+        return (yield from self._blaming(self._steps(arguments, given), arguments))
+
+    def _steps(self, arguments: SearchArguments, given: Mapping[str, Any]) -> Steps[SearchPage | None]:
+        index = self.index.name
         params = search_params(arguments)
         body = search_body(arguments)
         snapshot = Cursor.decode(given["cursor"]).snapshot if "cursor" in given else None
@@ -247,7 +264,7 @@ class ProductSearch:
             body.pop("aggs", None)
             if union["hits"]["total"]["value"] <= (arguments.page - 1) * arguments.size:
                 # The plugin refuses a page behind the last hit, where any other query gives an empty one.
-                return read_page(union, arguments, self._warnings(arguments))
+                return read_page(union, arguments, self._warnings(arguments, given))
         try:
             answer = yield Call("search", {"body": body, **where})
         except QueryError as error:
@@ -259,10 +276,16 @@ class ProductSearch:
         hits = answer["hits"]["hits"]
         if snapshot is None and hits and hits[0]["_index"] != self.index.name:
             yield Call("refresh", {})
-        if self.fingerprint != fingerprint:
-            # With another model's vectors these hits mean nothing.
+        if self.index.name != index:
+            # Vectors, thresholds and fields of these arguments are those of another index.
             return None
-        page = read_page(answer, arguments, self._warnings(arguments), snapshot, union)
+        also = None
+        if arguments.also and arguments.nodes and arguments.threshold is not None:
+            also = yield Call("search", {"body": also_body(arguments), "index": self.alias, "params": params})
+        page = read_page(answer, arguments, self._warnings(arguments, given), snapshot, union, also)
+        if not page.total and arguments.vector is not None:
+            near = self.categories.nearest(arguments.vector, SUGGESTED)
+            page = dataclasses.replace(page, nearest=tuple(entry.path for entry, _ in near))
         if snapshot is not None and page.cursor is None:
             yield Call("delete_pit", {"body": {"pit_id": [snapshot[0]]}, "params": {"ignore": 404}})
         return page
@@ -270,23 +293,52 @@ class ProductSearch:
     def refresh(self) -> None:
         """Read index, fields and categories again; errors as of the constructor."""
         index = indices.require(self.client, self.alias)
-        if self._bundle is not None:
-            indices.check_fingerprint(index, self._bundle, self.alias)
+        if self.vectors.bundle is not None:
+            indices.check_fingerprint(index, self.vectors.bundle, self.alias)
         self.index, self.fingerprint = index, index.fingerprint
         self.config = settings_for(index.meta, self._configured)
         self.names = FieldNames(index.properties, index.fields)
         self._categories = None
+        self._reader = QueryReader(self.client, index, self.names)
 
     def is_ready(self, query: str | None, given: Mapping[str, Any]) -> bool:
         """Whether `arguments` needs neither the cluster nor the model."""
+        if not self.understands(query, given):
+            return False
         category = given.get("category")
+        if category is None and given.get("mode", self.config.mode) == "lexical":
+            return True
+        if self._capabilities is None or self._categories is None:
+            return False
         if category is not None:
-            encoded = self._categories is not None and self._categories.find(category) is not None
-        else:
-            lexical = given.get("mode", self.config.mode) == "lexical"
-            encoded = lexical or (query is not None and self.kept_vector(query) is not None)
-        known = self._capabilities is not None or given.get("fusion", self.config.fusion) == "saturation"
-        return encoded and known and all(self.names.has(name) for name in names_in(given, self.config))
+            found = self._categories.find(category)
+            return found is not None and (not found.added or "members" in given)
+        return query is not None and self.text_to_encode(query, given) is None
+
+    def understands(self, query: str | None, given: Mapping[str, Any]) -> bool:
+        """Whether fields and words of a search are known, so that its query can be read without the cluster."""
+        known = all(self.names.has(name) for name in names_in(given, self.config))
+        plain = query is None or not given.get("understand", self.config.understand)
+        return known and (plain or self._reader.is_ready(query or ""))
+
+    def text_to_encode(self, query: str, given: Mapping[str, Any]) -> str | None:
+        """What of a query the model must encode, see `SearchArguments.encoded`; None if its vector is kept.
+
+        Raises:
+            UsageError: as of `arguments`.
+        """
+        if "category" in given or given.get("mode", self.config.mode) == "lexical":
+            return None
+        text = self._resolved(query, given, read=True).encoded
+        return text if self.vectors.kept(text) is None else None
+
+    def _resolved(self, text: str, given: Mapping[str, Any], *, read: bool) -> SearchArguments:
+        """Checked arguments without a vector, with what the text says about fields if it is to be `read`."""
+        if not all(self.names.has(name) for name in names_in(given, self.config)):
+            # New products may have brought new fields.
+            self.refresh()
+        arguments = resolve(text, given, self.config, self.names)
+        return self._reader.understood(arguments) if read and arguments.understand else arguments
 
     def _category(self, wanted: str | Sequence[str]) -> CategoryVector:
         found = self.categories.find(wanted)
@@ -303,14 +355,27 @@ class ProductSearch:
             )
         raise self.categories.unknown(wanted)
 
-    def _warnings(self, arguments: SearchArguments) -> tuple[str, ...]:
+    def _warnings(self, arguments: SearchArguments, given: Mapping[str, Any]) -> tuple[str, ...]:
         warnings = []
-        text, cut = shorten(arguments.text, len(arguments.fields))
+        if "category" in given and not self.index.has_nodes:
+            warnings.append(
+                f"The documents of {self.index.name} do not list their categories, so the page holds the products that "
+                f"are nearest to the category. Ingest the whole catalogue once more; nothing is encoded again."
+            )
+        if "category" in given and "members" not in given and arguments.members == "predicted":
+            warnings.append(f"No product is labelled with {arguments.text} yet: its examples placed these here.")
+        if arguments.also and arguments.threshold is None:
+            warnings.append("No thresholds are stored, so nothing says which other products fit. Run: clipita ingest")
+        text, cut = words(arguments)
         if cut and arguments.mode != "vector":
             warnings.append(f"The query is long: only its first {len(text)} characters were matched by words.")
         if arguments.native and arguments.min_score is not None:
             warnings.append(f"With a minimum score, total and facets of the fusion {arguments.fusion} may be too low.")
-        return tuple(warnings)
+        return (*warnings, *self._reader.warnings(arguments))
+
+    def _blaming(self, steps: Steps[Result], arguments: SearchArguments) -> Steps[Result]:
+        """The same calls, with errors that tell when the cluster refuses the clause `lexical`."""
+        return steps if arguments.lexical is None else blaming(steps, lexical_clause(arguments), self.alias)
 
     def _run(self, steps: Steps[Result]) -> Result:
         call, result = resume(steps)
@@ -330,33 +395,3 @@ class ProductSearch:
 
     def _search(self, body: dict[str, Any], params: dict[str, str]) -> Any:
         return self._send(Call("search", {"index": self.alias, "body": body, "params": params}))
-
-
-def resume(steps: Steps[Result], answer: Any = None, error: QueryError | None = None) -> tuple[Call | None, Any]:
-    """Go on with a search after an answer or error; gives the next call and None, or None and the result."""
-    try:
-        return (steps.send(answer) if error is None else steps.throw(error)), None
-    except StopIteration as stop:
-        return None, stop.value
-
-
-@contextmanager
-def sent(client: OpenSearch | str, call: Call) -> Iterator[None]:
-    """Turn exceptions of the client during a call into our errors; a lost point in time is the cursor's UsageError."""
-    try:
-        yield
-    except (opensearchpy.OpenSearchException, opensearchpy.ImproperlyConfigured) as error:
-        if isinstance(error, opensearchpy.NotFoundError) and "pit" in call.arguments.get("body", {}):
-            raise UsageError(
-                "The snapshot that this cursor reads is gone: it was kept too short, or the node restarted.",
-                hint="Start at the first page again, with a longer snapshot.",
-            ) from None
-        where = client if isinstance(client, str) else address_of(client)
-        raise translate(error, where, QueryError) from error
-
-
-def _key(query: str) -> str:
-    """The query, or a digest of a long one."""
-    if len(query) <= LONGEST_KEY:
-        return query
-    return "\0" + hashlib.blake2b(query.encode(errors="surrogatepass"), digest_size=32).hexdigest()

@@ -10,8 +10,10 @@ from clipita.config import SearchConfig
 from clipita.opensearch.index.index import ProductIndex
 from clipita.opensearch.search.fields import FieldNames
 
-KEYS = ("weight", "pivot", "k", "fields")
+KEYS = ("weight_known", "weight_unknown", "pivot", "fields", "lexical")
 """What `clipita tune` chooses; stored in `_meta.clipita.search` of the index."""
+FORMER_KEYS = ("weight", "k")
+"""What earlier versions chose too; it stays in force."""
 
 
 def settings_for(meta: Mapping[str, Any], config: SearchConfig | Mapping[str, Any] | None = None) -> SearchConfig:
@@ -22,7 +24,9 @@ def settings_for(meta: Mapping[str, Any], config: SearchConfig | Mapping[str, An
     if isinstance(config, SearchConfig):
         return config
     stored = meta.get("search", {})
-    found: dict[str, Any] = {name: stored[name] for name in KEYS if name in stored} | dict(config or {})
+    found: dict[str, Any] = {name: stored[name] for name in (*KEYS, *FORMER_KEYS) if name in stored} | dict(
+        config or {}
+    )
     values: dict[str, Any] = {name: tuple(one) if isinstance(one, list) else one for name, one in found.items()}
     return SearchConfig(**values)
 
@@ -35,4 +39,5 @@ def settings_in(index: ProductIndex, config: SearchConfig | Mapping[str, Any] | 
 
 def settings_to_store(config: SearchConfig) -> dict[str, Any]:
     """What `settings_for` reads from the index."""
-    return {name: list(value) if isinstance(value := getattr(config, name), tuple) else value for name in KEYS}
+    chosen = {name: value for name in KEYS if (value := getattr(config, name)) is not None}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in chosen.items()}

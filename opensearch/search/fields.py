@@ -101,6 +101,14 @@ class FieldNames:
         """Whether a name can be resolved."""
         return self._lookup(name) is not None
 
+    def short(self, path: str) -> str:
+        """The shop's name of a path: the shortest that `exact` finds it by."""
+        name = path.removeprefix("attributes.").removesuffix(".keyword")
+        with suppress(UsageError):
+            if self.exact(name) == path:
+                return name
+        return path
+
     def _find(self, name: str) -> str:
         path = self._lookup(name)
         if path is None:
@@ -134,6 +142,14 @@ class FieldNames:
         exact = sorted(path.removeprefix("attributes.") for path, kind in self.types.items() if kind != "text")
         shown = [name for name in exact if not name.endswith(".keyword")]
         return ", ".join(shown[:30]) + (f" and {len(shown) - 30} more" if len(shown) > 30 else "")
+
+
+def mapping_at(properties: Mapping[str, Any], path: str) -> Mapping[str, Any]:
+    """The mapping of a field or sub-field; empty where there is none of this path."""
+    mapping: Mapping[str, Any] = {"properties": properties}
+    for name in path.split("."):
+        mapping = {**mapping.get("properties", {}), **mapping.get("fields", {})}.get(name, {})
+    return mapping
 
 
 def _is_positive(text: str) -> bool:

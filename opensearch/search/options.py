@@ -13,19 +13,18 @@ import typing
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict
+from typing import Annotated, Any, Literal, TypedDict
 
 from clipita.config import FieldsConfig, SearchConfig
 from clipita.errors import UsageError
-from clipita.opensearch.search.boosts import TYPES, Boost, TypedBoost
-from clipita.opensearch.search.cursor import Cursor
+from clipita.opensearch.search.boosts import Boost, TypedBoost
+from clipita.opensearch.search.clauses.given import check_clause
 from clipita.opensearch.search.fusion import FUSIONS, Fusion
+from clipita.opensearch.search.understanding.parse import Understood
 from clipita.option_table import Option, nearest, options
 
-if TYPE_CHECKING:
-    from clipita.opensearch.search.fields import FieldNames
-
 Mode = Literal["lexical", "vector", "hybrid"]
+Members = Literal["labelled", "predicted", "both"]
 FilterValue = str | int | float | bool | Sequence[Any] | Mapping[str, Any]
 SortKey = tuple[str, Literal["asc", "desc"]]
 
@@ -49,6 +48,23 @@ class SearchOptions(TypedDict, total=False):
         Option(
             "A category of the index's tree, by path (A > B > C) or name: its stored vector is used and no model is "
             "needed. Its name is the query unless one is given."
+        ),
+    ]
+    members: Annotated[
+        Members | None,
+        Option(
+            "Which products a category's page holds: those labelled with the category (the default where `category` is "
+            "given), those that the model places there, or both.",
+        ),
+    ]
+    also: Annotated[
+        int | None,
+        Option(
+            "With a category, show up to so many products from elsewhere that the model places there too, as a second "
+            "list with its own count.",
+            0,
+            ge=0,
+            le=MAX_WINDOW,
         ),
     ]
     mode: Annotated[Mode | None, _CONFIGURED["mode"]]
@@ -94,11 +110,18 @@ class SearchOptions(TypedDict, total=False):
         Option("`true`, or text fields, in which matching words are marked.", one="highlight"),
     ]
     boosts: Annotated[Sequence[Boost | str] | None, _CONFIGURED["boosts"]]
+    understand: Annotated[bool | None, _CONFIGURED["understand"]]
+    strict: Annotated[bool | None, _CONFIGURED["strict"]]
+    keep_words: Annotated[
+        Sequence[str] | None, Option("A part of the query that stays words, even if it is a value.", one="keep_word")
+    ]
     min_score: Annotated[float | None, Option("Leave out hits below this score.", ge=0)]
     explain: Annotated[bool | None, Option("Say what each score is made of.", False)]
     fields: Annotated[Sequence[str] | None, _CONFIGURED["fields"]]
+    lexical: Annotated[Mapping[str, Any] | None, _CONFIGURED["lexical"]]
     weight: Annotated[float | None, _CONFIGURED["weight"]]
     pivot: Annotated[float | None, _CONFIGURED["pivot"]]
+    precision: Annotated[float | None, _CONFIGURED["precision"]]
     k: Annotated[int | None, _CONFIGURED["k"]]
     rank_constant: Annotated[int | None, Option("Constant of the fusion rrf.", 60, ge=1, le=10_000)]
     thumbnails: Annotated[bool | None, Option("Send each product's small JPEG, in base64.", False)]
@@ -118,17 +141,30 @@ class SearchArguments:
 
     Attributes:
         text: the query, or the category's name.
+        respelled: the same with the shop's added names of categories replaced by the categories' own; None without any.
         vector: its unit vector, [dim]; required by the modes vector and hybrid.
+        nodes: ids of the categories whose labelled products the page holds; empty where the label does not count.
+        threshold: the cosine from which on the vector places a product on the page; None where the k nearest are.
+        recognised: whether the query names a known category, so that words rank the page and add nothing to it.
+        radial: whether the cluster finds all products above a threshold; else the nearest `MAX_WINDOW` are looked at.
         choices: filters on fields that are facets too. They narrow the hits and all facets but their own, so that a
             chosen brand leaves the other brands in sight.
         facets: name in the answer to field.
         after: sort values of the hit that the page follows, in place of a page number; see `cursor`.
         boosts: each with the type of its field.
         layout: where title, image and category path are in a product's document.
+        understood: parts of the text that are conditions, each with its field's path.
+        words: the text without these parts, empty where nothing is left; the vector has it where it `names_category`.
     """
 
     text: str
     vector: Sequence[float] | None = field(default=None, repr=False)
+    nodes: tuple[str, ...] = ()
+    members: Members = "predicted"
+    threshold: float | None = None
+    recognised: bool = False
+    radial: bool = True
+    also: int = 0
     mode: Mode = "hybrid"
     fusion: str = "saturation"
     filters: Mapping[str, FilterValue] = field(default_factory=dict)
@@ -141,10 +177,12 @@ class SearchArguments:
     page: int = 1
     after: Sequence[Any] | None = None
     k: int = SearchConfig.k
-    weight: float = SearchConfig.weight
+    weight: float = SearchConfig.weight_known
     pivot: float = SearchConfig.pivot
+    precision: float = SearchConfig.precision
     rank_constant: int = 60
     fields: Sequence[str] = SearchConfig.fields
+    lexical: Mapping[str, Any] | None = None
     boosts: Sequence[TypedBoost] = ()
     min_score: float | None = None
     collapse: str | None = None
@@ -153,13 +191,36 @@ class SearchArguments:
     explain: bool = False
     thumbnails: bool = False
     layout: FieldsConfig = field(default_factory=FieldsConfig)
+    understand: bool = SearchConfig.understand
+    strict: bool = SearchConfig.strict
+    keep_words: Sequence[str] = ()
+    understood: Sequence[tuple[Understood, str]] = ()
+    words: str = ""
+    names_category: bool = False
+    respelled: str | None = None
 
     def __post_init__(self) -> None:
         _check_query(self)
+        if self.lexical is not None:
+            check_clause(self.lexical)
         _check_bounds(self)
         _check_page(self)
         if self.native:
             _check_native(self)
+
+    @property
+    def searched(self) -> str:
+        """What BM25 searches."""
+        return self.words or self.text
+
+    @property
+    def encoded(self) -> str:
+        """What the model encodes.
+
+        Beside the name of a category a value only leads away from it: "red" of "red kurta". Where nothing else is
+        known, it may be what matters: "party" of "party wear".
+        """
+        return self.words if self.words and self.names_category else self.text
 
     @property
     def fused_by(self) -> Fusion:
@@ -170,6 +231,22 @@ class SearchArguments:
     def native(self) -> bool:
         """Whether neural-search fuses two ranked lists."""
         return self.mode == "hybrid" and self.fused_by.native
+
+    @property
+    def labelled(self) -> bool:
+        """Whether the page holds all products with a category."""
+        return bool(self.nodes) and self.members != "predicted"
+
+    @property
+    def near(self) -> bool:
+        """Whether the page holds products above a threshold."""
+        set_by_label = bool(self.nodes) and self.members == "labelled"
+        return self.threshold is not None and self.mode != "lexical" and not set_by_label
+
+    @property
+    def depth(self) -> int:
+        """The k of k-NN clauses, and how deep a native fusion ranks."""
+        return MAX_WINDOW if self.labelled or self.near else max(self.k, self.size)
 
     @cached_property
     def identity(self) -> str:
@@ -186,7 +263,7 @@ class SearchArguments:
         return hashlib.blake2b(repr(kept).encode(), digest_size=8).hexdigest()
 
 
-_PLAIN = frozenset(entry.name for entry in dataclasses.fields(SearchArguments)) & SEARCH.keys()
+PLAIN = frozenset(entry.name for entry in dataclasses.fields(SearchArguments)) & SEARCH.keys()
 _BOUNDS: list[tuple[str, float, float, float]] = [
     (
         name,
@@ -198,8 +275,15 @@ _BOUNDS: list[tuple[str, float, float, float]] = [
     if {int, float} & set(entry.types)
 ]
 """Name of each number, the least that it may be, what it must exceed, and the most."""
-_OF_ONE_PAGE = {"vector", "page", "size", "after", "facets", "facet_size"}
+OF_A_REQUEST = (
+    "facets", "facet_size", "sort", "size", "page", "cursor", "snapshot", "collapse", "variants", "highlight",
+    "min_score", "thumbnails", "also",
+)  # fmt: skip
+"""Options that a request carries beside its query."""
+_OF_ONE_PAGE = {"vector", "page", "size", "after", "facets", "facet_size", "also"}
 _OF_ONE_PAGE |= {"variants", "highlight", "explain", "thumbnails", "layout"}
+# These follow from the text.
+_OF_ONE_PAGE |= {"understood", "words", "names_category"}
 
 
 def given_options(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -215,84 +299,6 @@ def _check_bounds(arguments: SearchArguments) -> None:
         value = getattr(arguments, name)
         if value is not None and not (least <= value <= most and above < value < math.inf):
             raise UsageError(f"{name} is {value}.", hint=f"Expected: {SEARCH[name].expected}.")
-
-
-def names_in(given: Mapping[str, Any], config: SearchConfig) -> list[str]:
-    """Every field name that a search uses."""
-    highlight = given.get("highlight", ())
-    return [
-        *given.get("filters", {}),
-        *given.get("facets", ()),
-        *(name.partition("^")[0] for name in given.get("fields", config.fields)),
-        *(name for name, _ in _sort_keys(given.get("sort", ())) if name != SCORE),
-        *(highlight if not isinstance(highlight, bool) else ()),
-        *((given["collapse"],) if "collapse" in given else ()),
-        *(boost.field for boost in _boosts(given.get("boosts", config.boosts))),
-    ]
-
-
-def resolve(text: str, given: Mapping[str, Any], config: SearchConfig, names: FieldNames) -> SearchArguments:
-    """Checked arguments, still without a vector; the options `given` come from `given_options`.
-
-    Raises:
-        UsageError: an unknown field, a field of the wrong kind, a number out of range, a cursor of another search.
-    """
-    settings = vars(config) | {name: value for name, value in given.items() if name in _PLAIN}
-    filters = {names.exact(name): names.typed(name, value) for name, value in given.get("filters", {}).items()}
-    facets = {name: names.exact(name) for name in given.get("facets", ())}
-    native = settings["mode"] == "hybrid" and settings["fusion"] in FUSIONS and FUSIONS[settings["fusion"]].native
-    # post_filter would change the scores of a native hybrid query, so its choices are filters like all others.
-    choices = {} if native else {path: value for path, value in filters.items() if path in facets.values()}
-    fields = names.searchable(settings["fields"])
-    marked = given.get("highlight") or ()
-    highlight = tuple(name.partition("^")[0] for name in fields) if marked is True else names.searchable(marked)
-    sort = [(name if name == SCORE else names.exact(name), way) for name, way in _sort_keys(given.get("sort", ()))]
-    settings |= {
-        "facets": facets,
-        "filters": {path: value for path, value in filters.items() if path not in choices},
-        "choices": choices,
-        "fields": fields,
-        "layout": names.layout,
-        "sort": tuple(sort),
-        "boosts": tuple(_typed(boost, names) for boost in _boosts(settings["boosts"])),
-        "highlight": highlight,
-        "collapse": names.exact(given["collapse"]) if "collapse" in given else None,
-    }
-    arguments = SearchArguments(text=text, **settings)
-    if "cursor" not in given:
-        return arguments
-    cursor = Cursor.decode(given["cursor"])
-    if "page" in given:
-        raise UsageError("Both a page and a cursor are given.", hint="Leave one out.")
-    if cursor.identity != arguments.identity:
-        raise UsageError(
-            "This cursor belongs to another search.",
-            hint="Repeat query, filters, sort and weights as they were, or start at the first page.",
-        )
-    return dataclasses.replace(arguments, after=cursor.after, page=cursor.page)
-
-
-def _sort_keys(sort: str | Sequence[str]) -> list[SortKey]:
-    keys: list[SortKey] = []
-    for name in [sort] if isinstance(sort, str) else sort:
-        bare = name.removeprefix("-")
-        keys.append((bare, "desc" if bare == SCORE or name.startswith("-") else "asc"))
-    return keys
-
-
-def _boosts(boosts: Collection[Boost | str]) -> list[Boost]:
-    return [Boost.parse(boost) if isinstance(boost, str) else boost for boost in boosts]
-
-
-def _typed(boost: Boost, names: FieldNames) -> TypedBoost:
-    path = names.exact(boost.field)
-    kind = names.types[path]
-    if kind not in TYPES[boost.kind]:
-        raise UsageError(
-            f"The boost {boost.name} cannot read a field of type {kind}.",
-            hint=f"It needs one of: {', '.join(sorted(TYPES[boost.kind]))}.",
-        )
-    return dataclasses.replace(boost, field=path), kind
 
 
 def _canonical(value: FilterValue) -> str:
@@ -315,6 +321,9 @@ def _check_query(arguments: SearchArguments) -> None:
             raise UsageError(f"There is no {name} {value!r}.", hint=f"Expected: {SEARCH[name].expected}.")
     if not arguments.fields:
         raise UsageError("There is no field to search in.", hint='Set search.fields, for instance to ["title"].')
+    if arguments.members not in typing.get_args(Members):
+        expected = SEARCH["members"].expected
+        raise UsageError(f"There is no kind of members {arguments.members!r}.", hint=f"Expected: {expected}.")
     if arguments.variants and arguments.collapse is None:
         raise UsageError("variants requires collapse.", hint="Name the field to collapse by.")
 
@@ -326,11 +335,6 @@ def _check_page(arguments: SearchArguments) -> None:
             f"Page {arguments.page} of size {arguments.size} ends at hit {last:,}; OpenSearch pages by number through "
             f"the first {MAX_WINDOW:,} only.",
             hint="Go on with the cursor of the page before (page.cursor), or narrow the search with a filter.",
-        )
-    if arguments.mode != "lexical" and arguments.size > arguments.k:
-        raise UsageError(
-            f"A page of {arguments.size} is larger than k = {arguments.k}, the number of nearest products considered.",
-            hint=f"Raise k (search.k) to {arguments.size} or more, or ask for smaller pages.",
         )
     if arguments.after is not None and arguments.collapse is not None:
         raise UsageError("A collapsed search has no cursor: OpenSearch refuses it.", hint="Use page numbers.")
@@ -349,10 +353,4 @@ def _check_native(arguments: SearchArguments) -> None:
         raise UsageError(
             f"The fusion {arguments.fusion} sorts by the score alone or by fields alone.",
             hint="Leave the score out of sort, or use the fusion saturation.",
-        )
-    if arguments.page * arguments.size > arguments.k:
-        raise UsageError(
-            f"Page {arguments.page} of size {arguments.size} ends beyond k = {arguments.k}, the depth to which the "
-            f"fusion {arguments.fusion} ranks.",
-            hint="Raise k, which must stay the same on all pages, or use the fusion saturation.",
         )

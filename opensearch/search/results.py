@@ -10,14 +10,16 @@ from typing import Any
 from clipita.catalogue.product import split_path
 from clipita.errors import ClusterVersionError, QueryError
 from clipita.opensearch.cluster.reads import value_at
+from clipita.opensearch.search.clauses.query import LEXICAL, UNDERSTOOD, VECTOR
 from clipita.opensearch.search.cursor import Cursor
 from clipita.opensearch.search.options import Mode, SearchArguments
-from clipita.opensearch.search.request import BOOST, GROUPS, LEXICAL, UNGROUPED, VALUES, VECTOR
+from clipita.opensearch.search.request import BOOST, GROUPS, UNGROUPED, VALUES
+from clipita.opensearch.search.understanding.parse import Understood
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What a hit's score is made of: (lexical + vector) times every boost.
+    """What a hit's score is made of: (lexical + vector + understood) times every boost.
 
     Attributes:
         bm25: the raw BM25 score; None where no word matches.
@@ -25,6 +27,7 @@ class Explanation:
         cosine: between query and product; None where the product is not among the nearest.
         vector: what it adds.
         boosts: factor by boost.
+        understood: what a value that the query names adds, by field.
     """
 
     bm25: float | None
@@ -32,11 +35,13 @@ class Explanation:
     cosine: float | None
     vector: float
     boosts: Mapping[str, float]
+    understood: Mapping[str, float] = field(default_factory=dict)
 
     def text(self) -> str:
         """The sum and the factors in words."""
+        bonuses = "".join(f" + {name} {bonus:.3f}" for name, bonus in self.understood.items())
         factors = "".join(f" × {factor:.2f} {name}" for name, factor in self.boosts.items())
-        return f"words {self.lexical:.3f} + vector {self.vector:.3f}{factors}"
+        return f"words {self.lexical:.3f} + vector {self.vector:.3f}{bonuses}{factors}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +98,9 @@ class SearchPage:
     Attributes:
         query: what was searched.
         hits: best first.
-        total: how many products match, exactly. Words match as in any search; the vector part adds the k nearest
-            products of each shard, so in the mode hybrid it is the union of both.
+        total: how many products the page holds over all its pages, exactly: on a category's page those with the
+            category, else those above the query's threshold and those whose words match. In an index without fitted
+            thresholds the vector adds the k nearest products of each shard.
         facets: values by facet, the most frequent first, counted over all that match.
         took_ms: the cluster's own time, milliseconds.
         mode: lexical, vector or hybrid.
@@ -103,6 +109,12 @@ class SearchPage:
         remarks: warnings about the request, in sentences.
         cursor: of the next page; None after the last one and where cursors are not supported.
         groups: of a collapsed search, how many groups there are; exact to about 40,000.
+        understood: parts of the query that are conditions: values of fields, and ranges of numbers. `keep_words` with
+            a part's text makes words of it again.
+        threshold: the cosine from which on the vector places a product on the page; None where none was fitted.
+        also: of a category's page, the first products from elsewhere that the model places there too, if requested.
+        also_total: how many there are.
+        nearest: paths of the categories nearest to the query, where nothing was found.
     """
 
     query: str
@@ -116,6 +128,11 @@ class SearchPage:
     remarks: tuple[str, ...] = ()
     cursor: str | None = None
     groups: int | None = None
+    understood: tuple[Understood, ...] = ()
+    threshold: float | None = None
+    also: tuple[Hit, ...] = ()
+    also_total: int | None = None
+    nearest: tuple[tuple[str, ...], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The page as plain lists and dicts."""
@@ -134,13 +151,14 @@ def read_page(
     warnings: tuple[str, ...] = (),
     snapshot: tuple[str, str] | None = None,
     counted: Mapping[str, Any] | None = None,
+    also: Mapping[str, Any] | None = None,
 ) -> SearchPage:
     """A `_search` answer as a page, which takes over the answer's parts.
 
-    `counted` is the answer with total and aggregations, if that is another one.
+    `counted` is the answer with total and aggregations, if that is another one, `also` that of the second list.
     """
     found = answer["hits"]["hits"]
-    took = answer["took"] + (counted["took"] if counted else 0)
+    took = answer["took"] + sum(other["took"] for other in (counted, also) if other)
     counted = counted or answer
     if arguments.native:
         _check_fused(found, arguments)
@@ -160,6 +178,10 @@ def read_page(
         remarks=warnings,
         cursor=_next(found, arguments, snapshot),
         groups=None if groups is None else groups + bool(ungrouped),
+        understood=tuple(part for part, _ in arguments.understood),
+        threshold=arguments.threshold,
+        also=() if also is None else tuple(_hit(hit, arguments) for hit in also["hits"]["hits"]),
+        also_total=None if also is None else also["hits"]["total"]["value"],
     )
 
 
@@ -229,7 +251,10 @@ def _explanation(hit: Mapping[str, Any], arguments: SearchArguments) -> Explanat
         vector = (arguments.weight if arguments.mode == "hybrid" else 1.0) * max(0.0, vector - 1)
     fields = hit.get("fields", {})
     factors = {boost.name: float(fields[BOOST + boost.name][0]) for boost, _ in arguments.boosts}
-    return Explanation(bm25, lexical, cosine, vector, factors)
+    bonuses = {
+        part.field: matched[UNDERSTOOD + path] for part, path in arguments.understood if UNDERSTOOD + path in matched
+    }
+    return Explanation(bm25, lexical, cosine, vector, factors, bonuses)
 
 
 def _counted(aggregations: Mapping[str, Any], name: str) -> int | None:

@@ -8,18 +8,23 @@ It takes these parameters:
 | query | the text, or the category's name |
 | vector | its unit vector: `vector` of the category's document in `products-categories`; not for `-lexical` |
 | from, size | the page; 0 and the configured size by default |
+| category | the `_id` of a category's document: the page holds exactly the products with that category |
+| threshold | 1 + a cosine, at which the page ends, see `thresholds` of the category; else the k nearest are added |
+| weight | share of the vector; the configured one by default; not for `-hybrid` |
 | filter | one query clause that products must pass, for instance {"bool": {"filter": […]}} |
 | aggs | aggregations, by name |
 | sort | one sort key, such as {"price": "asc"}; comes before the score, and takes its place in `-hybrid` |
 
-`query`, `from` and `size` may be what a visitor typed: they stand between quotation marks, with all that could end
-these escaped by the cluster. `vector`, `filter`, `aggs` and `sort` are lists and objects, which the cluster writes as
+`query`, `category`, `from` and `size` may be what a visitor typed: they stand between quotation marks, with all that
+could end these escaped by the cluster. `threshold` and `weight` are numbers, `vector`, `filter`, `aggs` and `sort` are
+lists and objects, which the cluster writes as
 JSON; a text inside them stays a text, but none of them may itself be a text from outside.
 https://docs.opensearch.org/latest/api-reference/search-template/
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
@@ -36,6 +41,9 @@ from clipita.opensearch.search.request import search_body
 
 _QUERY, _VECTOR, _SIZE, _FROM, _SORT = ("@query@", "@vector@", "@size@", "@from@", "@sort@")
 _FILTER, _CLAUSE, _AGGS, _ORDER = ("@filter@", "@clause@", "@aggs@", "@order@")
+_MORE, _CATEGORY = ("@more@", "@category@")
+_THRESHOLD, _WEIGHT = 0.123456789, 0.987654321
+"""Numbers that no body has by itself, in place of the parameters."""
 
 
 def sources(config: SearchConfig, capabilities: Capabilities) -> dict[str, str]:
@@ -53,23 +61,49 @@ def sources(config: SearchConfig, capabilities: Capabilities) -> dict[str, str]:
 
 
 def template(config: SearchConfig, mode: Mode, fusion: str = "saturation") -> str:
-    """A search body as mustache text, made from the body that `ProductSearch` sends."""
+    """Search bodies as mustache text, made from those that `ProductSearch` sends: with a category, threshold, or none.
+
+    The cluster picks one of the bodies by the parameters.
+    """
+    weight = config.weight_known if config.weight is None else config.weight
     arguments = SearchArguments(
-        _QUERY, (0.0,), mode, fusion, size=config.size, k=config.k, weight=config.weight, pivot=config.pivot,
-        fields=config.fields,
+        _QUERY, (0.0,), mode=mode, fusion=fusion, size=config.size, k=config.k, pivot=config.pivot,
+        # Two weights whose sum is 1 cannot be made of one parameter.
+        weight=weight if FUSIONS[fusion].native else _WEIGHT, fields=config.fields, lexical=config.lexical,
     )  # fmt: skip
+    labelled = dataclasses.replace(arguments, nodes=(_CATEGORY,), members="labelled")
+    plain = _mustache(arguments, weight)
+    if mode != "lexical":
+        near = _mustache(dataclasses.replace(arguments, threshold=_THRESHOLD), weight)
+        plain = f"{_if('threshold', near)}{_unless('threshold', plain)}"
+    return f"{_if('category', _mustache(labelled, weight))}{_unless('category', plain)}"
+
+
+def _mustache(arguments: SearchArguments, weight: float) -> str:
     body = search_body(arguments)
     body |= {"size": _SIZE, "from": _FROM}
     if arguments.native:
-        body["query"]["hybrid"][_CLAUSE] = None
+        _open_filter(body["query"]["hybrid"])
         body[_ORDER] = None
     else:
         body["sort"] = [_SORT, *body["sort"]]
         body["track_scores"] = True
-        body["query"]["bool"][_FILTER] = None
+        query = body["query"]["bool"]
+        if "filter" in query:
+            query["filter"].append(_MORE)
+        else:
+            query[_FILTER] = None
     body[_AGGS] = None
     _open_vectors(body)
-    return _to_mustache(json.dumps(body), config.size)
+    return _to_mustache(json.dumps(body), arguments.size, weight)
+
+
+def _open_filter(clause: dict[str, Any]) -> None:
+    """Put the mark of the filter into a clause whose filter is one clause."""
+    if "filter" in clause:
+        clause["filter"]["bool"]["filter"].append(_MORE)
+    else:
+        clause[_CLAUSE] = None
 
 
 def put(client: OpenSearch, alias: str, config: SearchConfig, capabilities: Capabilities) -> list[str]:
@@ -93,18 +127,23 @@ def _open_vectors(value: Any) -> None:
             if key == "knn":
                 for neighbours in inner.values():
                     neighbours["vector"] = _VECTOR
-                    neighbours[_CLAUSE] = None
+                    # All products above a threshold are found first, and filtered around the query.
+                    if "k" in neighbours:
+                        _open_filter(neighbours)
             else:
                 _open_vectors(inner)
 
 
-def _to_mustache(text: str, size: int) -> str:
+def _to_mustache(text: str, size: int, weight: float) -> str:
     # toJson writes a text as it is, without quotation marks; a plain tag escapes it for JSON.
-    text = text.replace(f'"{_QUERY}"', '"{{query}}"').replace(f'"{_VECTOR}"', _json("vector"))
+    text = text.replace(_QUERY, "{{query}}").replace(f'"{_VECTOR}"', _json("vector"))
+    text = text.replace(f'"{_CATEGORY}"', '"{{category}}"').replace(str(1.0 + _THRESHOLD), "{{threshold}}")
+    text = text.replace(str(_WEIGHT), f"{{{{weight}}}}{_unless('weight', str(float(weight)))}")
     for mark, name, default in ((_SIZE, "size", size), (_FROM, "from", 0)):
         text = text.replace(f'"{mark}"', f'"{{{{{name}}}}}{{{{^{name}}}}}{default}{{{{/{name}}}}}"')
     text = text.replace(f'"{_SORT}", ', _if("sort", f"{_json('sort')}, "))
     text = text.replace(f', "{_ORDER}": null', _if("sort", f', "sort": [{_json("sort")}, {{"{ID_FIELD}": "asc"}}]'))
+    text = text.replace(f', "{_MORE}"', _if("filter", f", {_json('filter')}"))
     text = text.replace(f', "{_FILTER}": null', _if("filter", f', "filter": [{_json("filter")}]'))
     text = text.replace(f', "{_CLAUSE}": null', _if("filter", f', "filter": {_json("filter")}'))
     return text.replace(f', "{_AGGS}": null', _if("aggs", f', "aggs": {_json("aggs")}'))
@@ -116,3 +155,7 @@ def _json(name: str) -> str:
 
 def _if(name: str, content: str) -> str:
     return f"{{{{#{name}}}}}{content}{{{{/{name}}}}}"
+
+
+def _unless(name: str, content: str) -> str:
+    return f"{{{{^{name}}}}}{content}{{{{/{name}}}}}"

@@ -7,6 +7,7 @@ test of this file holds.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -27,6 +28,7 @@ from clipita.catalogue.sample.products import draw_products
 from clipita.config import OpenSearchConfig
 from clipita.opensearch.cluster.connection import connect
 from clipita.opensearch.local.node import NodeStatus
+from clipita.opensearch.search.client import ProductSearch
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -38,7 +40,13 @@ SMALLER = (
     (r"(?<=[ ])products(?= |$)", "{alias}"),
     (r"Apparel > Topwear > Kurtas", "Home > Plates > Round Plates"),
 )
-PAGES = ("tutorial.md", "howto/own-catalogue.md", "howto/existing-index.md", "howto/no-model.md")
+PAGES = (
+    "tutorial.md",
+    "howto/own-catalogue.md",
+    "howto/existing-index.md",
+    "howto/no-model.md",
+    "howto/keep-your-query.md",
+)
 PARSED_ONLY = {
     "clipita opensearch start": "tests/opensearch/local/test_node_lifecycle.py runs it; here the tests' node is used",
     "clipita opensearch stop": "as above",
@@ -51,6 +59,7 @@ PARSED_ONLY = {
 NOT_HERE = {
     "howto/amazon.md": "needs an Amazon domain",
     "howto/gpu.md": "needs a GPU",
+    "howto/new-categories.md": "needs ids of a shop: tests/cli/test_categories_command.py, index/test_additions.py",
     "howto/xmarket.md": "needs the real files: tests/benchmarks/test_xmarket.py converts a miniature",
     "paper.md": "needs pretrained towers: benchmarks/paper.py, tests/benchmarks/test_trainings.py",
     "scale.md": "needs a Ray cluster and GPUs: tests/opensearch/ingest/ray/test_stage.py has one of two workers",
@@ -153,6 +162,55 @@ def test_without_a_model(
     words = ["ingest", str(shop / "train.parquet"), "--index", alias, "--model", str(tiny_bundle), "--url", node.url]
     subprocess.run([sys.executable, "-m", "clipita.cli", *words], check=True, capture_output=True)
     assert len(typed("howto/no-model.md")) >= 2
+
+
+@pytest.mark.integration
+def test_keep_your_query(
+    typed: Callable[[str], list[str]], node: NodeStatus, alias: str, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    """On the page's index: its analyzers, synonyms and sales, with the page's clause."""
+    page = (DOCS / "howto" / "keep-your-query.md").read_text(encoding="utf-8")
+    index, clause = map(json.loads, re.findall(r"(?ms)^```json\n(.*?)^```$", page))
+    (tmp_path / "query.json").write_text(json.dumps(clause), encoding="utf-8")
+    shutil.copytree(tiny_bundle, tmp_path / "model")
+    with connect(OpenSearchConfig(url=node.url)) as client:
+        client.indices.create(index=f"{alias}-own", body={**index, "aliases": {alias: {}}})
+        helpers.bulk(client, documents_of_the_query_page(f"{alias}-own"), refresh=True)
+        fields = (
+            "--title-field name --category-field shelf --category-separator / --attribute-field maker --image-field ''"
+        )
+        for line in (f"index export {alias} shop/ {fields}", f"ingest --from-index {alias} --index {alias} {fields}"):
+            command = [sys.executable, "-m", "clipita.cli", *shlex.split(line), "--url", node.url]
+            subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+        assert len(typed("howto/keep-your-query.md")) == 3
+        search = ProductSearch(client, alias, tiny_bundle)
+        assert search.config.lexical == clause
+        plain = json.loads(json.dumps(clause).replace("{{query}}", "kicks"))
+        alone = client.search(index=alias, body={"query": plain, "size": 100})["hits"]["hits"]
+        # No product is called kicks: the shop's synonyms find them.
+        assert alone
+        assert all(re.search("(?i)sneaker|trainer|runner", hit["_source"]["name"]) for hit in alone)
+        assert not any("kicks" in hit["_source"]["name"].lower() for hit in alone)
+        hybrid = search("kicks", size=100, explain=True)
+        found = {hit.id: hit.explanation.bm25 for hit in hybrid.hits if hit.explanation and hit.explanation.bm25}
+        expected = {hit["_id"]: hit["_score"] for hit in alone}
+        assert found == pytest.approx({name: expected[name] for name in found})
+        assert found
+        answer = client.search(index=alias, body={"query": search.clause("kicks"), "size": 10})
+        assert [hit["_id"] for hit in answer["hits"]["hits"]][:5] == [hit.id for hit in hybrid.hits][:5]
+        template = {"id": f"{alias}-saturation", "params": {"query": "kicks", "vector": search.vector("kicks")}}
+        stored = client.search_template(index=alias, body=template)["hits"]["hits"]
+        assert [hit["_id"] for hit in stored] == [hit.id for hit in search("kicks").hits]
+
+
+def documents_of_the_query_page(index: str) -> Iterator[dict[str, Any]]:
+    """The drawn products in the fields of the page, with sales."""
+    for number, product in enumerate(draw_products(PRODUCTS, 7)):
+        source = {
+            "name": product.title, "shelf": "/".join(product.category_path), "maker": product.extra["brand"],
+            "blurb": " ".join(product.attributes.values()), "price": product.extra["price"], "sold": number * 37 % 400,
+        }  # fmt: skip
+        yield {"_index": index, "_id": product.id, "_source": source}
 
 
 def own_index(client: OpenSearch, alias: str) -> None:

@@ -130,6 +130,19 @@ def test_facets_narrow_and_keep_their_other_values(visit: Open, server: Server) 
     assert brands.locator("input[value=Globex]").is_checked()
 
 
+def test_a_chip_makes_words_of_an_understood_part_again(visit: Open) -> None:
+    page = visit("/?q=red+plate")
+    chips = page.locator("#chips button")
+    assert chips.count() == 1
+    assert chips.first.inner_text().startswith("Colour: red ×")
+    change(page, chips.first.click)
+    assert "keep=red" in page.url
+    assert chips.count() == 0
+    page.fill("#q", "blue plate")
+    change(page, lambda: page.press("#q", "Enter"))
+    assert "keep" not in page.url
+
+
 def test_the_price_range_and_sorting(visit: Open) -> None:
     page = visit("/?q=family+plate")
     change(page, lambda: (page.fill("[data-key='price.min']", "20"), page.press("[data-key='price.min']", "Tab")))

@@ -48,6 +48,18 @@ def test_get_and_post_answer_as_the_library_does(server: Server, direct: Product
     assert len(expected["hits"]) == 7
 
 
+def test_what_was_understood_is_told_and_can_be_taken_back(server: Server) -> None:
+    found = server(query(q="red plate under 50", size=5)).json["understood"]
+    assert [(part["text"], part["field"], part["value"], part["filter"]) for part in found] == [
+        ("red", "colour", "red", ["red"]),
+        ("under 50", "price", "under 50", {"lt": 50}),
+    ]
+    kept = server("/v1/search", {"query": "red plate under 50", "keep_words": ["red"]}).json["understood"]
+    assert [part["text"] for part in kept] == ["under 50"]
+    assert server(query(q="red plate under 50", keep_word=["red", "under 50"])).json["understood"] == []
+    assert server(query(q="red plate", understand="false")).json["understood"] == []
+
+
 def test_a_category_is_found_by_path_and_by_name(server: Server) -> None:
     by_path = server(query(category="Home > Plates > Round Plates", size=50)).json
     by_name = server(query(category="round plates", size=50)).json
@@ -153,6 +165,7 @@ def test_the_index_tells_its_facets_and_ranges(server: Server, shop: Path) -> No
         (query(q="plate", page=500), "cursor"),
         (query(q="plate", cursor="nonsense"), "not a cursor"),
         (query(q="plate", mode="magic"), "one of: lexical, vector, hybrid"),
+        (query(q="plate", lexical='{"match_all": {}}'), "There is no parameter 'lexical'"),
         (query(q=["plate", "kite"]), "given twice"),
         (query(category="Plats"), "Did you mean Home > Plates"),
         (query(q="plate", sort="title"), None),
@@ -179,6 +192,7 @@ def test_what_is_off_is_told_with_a_hint(server: Server, address: str, words: st
         (b'{"query": {"match_all": {}}}', "Expected: a text"),
         (b'{"query": "a", "size": true}', "whole number"),
         (b'{"query": "a", "raw_filters": [{"script": {"script": "1"}}]}', "no parameter 'raw_filters'"),
+        (b'{"query": "a", "lexical": {"script_score": {"script": "1"}}}', "no parameter 'lexical'"),
         (b'{"query": "a", "snapshot": "1d"}', "no parameter 'snapshot'"),
         (b'{"query": "a", "filters": {"price": {"lte": {"script": "1"}}}}', "texts, numbers"),
         (b'{"query": "a", "filters": []}', "Write {"),

@@ -38,7 +38,7 @@ def test_the_server_uses_what_tune_stored_in_the_index(launch: Launch, node: Nod
     name = require(client, served_shop).name
     remember(client, name, search={"weight": 0.0, "k": 7})
     try:
-        address = "/v1/search?category=Plates&mode=vector&size=5"
+        address = "/v1/search?category=Plates&members=predicted&mode=vector&size=5"
         assert launch("--no-model")(address).json["total"] == 7
         # What is configured goes before what is stored, setting by setting.
         assert launch("--no-model", CLIPITA_SEARCH_K="9")(address).json["total"] == 9

@@ -9,6 +9,7 @@ import { MODES, asked, bounded, filtered, read, request, toggled, write } from "
 const SKELETON_MS = 150;
 const WINDOWS = 8;
 const FACETS = 12;
+const ALSO = 12;
 const modeName = (mode) => MODES.find(([name]) => name === mode)[1];
 
 let about = null;
@@ -93,7 +94,8 @@ function sorts() {
   select.onchange = () => go({ ...state, sort: select.value, page: 1 });
 }
 
-function chips() {
+// `understood` are the parts of the query that the server read as values of fields or as ranges.
+function chips(understood = []) {
   const chip = (words, next) => el("button", { type: "button", onclick: () => go(next) },
     words, el("span", { "aria-hidden": "true" }, " ×"), el("span", { class: "hidden" }, " – remove"));
   const chosen = Object.entries(state.choices).flatMap(([field, values]) =>
@@ -101,7 +103,9 @@ function chips() {
   const ranges = Object.entries(state.ranges).flatMap(([field, range]) => Object.entries(range).map(([end, value]) =>
     chip(`${label(field)} ${end === "min" ? "from" : "to"} ${value}`, bounded(state, field, end, ""))));
   const clear = el("button", { type: "button", class: "clear", onclick: () => go({ ...state, choices: {}, ranges: {}, page: 1 }) }, "Clear all");
-  fill(byId("chips"), asked(state) && filtered(state) ? [...chosen, ...ranges, clear] : []);
+  const read = understood.map((part) =>
+    chip(`${label(part.field)}: ${part.value}`, { ...state, keep: [...state.keep, part.text], page: 1 }));
+  fill(byId("chips"), [...read, ...(asked(state) && filtered(state) ? [...chosen, ...ranges, clear] : [])]);
 }
 
 function heading() {
@@ -113,15 +117,18 @@ function heading() {
 const facets = () => about.facets.slice(0, FACETS).map((entry) => entry.name);
 
 async function showFound(turn) {
-  const found = await get("/v1/search", request(state, about, state.mode, { facets: facets() }), turn.signal);
+  const parameters = request(state, about, state.mode, { facets: facets() });
+  if (state.category && state.page === 1) parameters.push(["also", ALSO]);
+  const found = await get("/v1/search", parameters, turn.signal);
   if (turn !== running) return;
   heading();
+  chips(found.understood);
   showFacets(about, found.facets, state, go);
   const first = (found.page - 1) * found.size + 1;
   const last = first + found.hits.length - 1;
   const where = found.hits.length ? `${count(first)}–${count(last)} of ` : "";
   byId("status").textContent = `${where}${plural(found.total, "product", "products")} · ${modeName(found.mode)} · ${found.took_ms} ms${found.remarks.map((warning) => ` · ${warning}`).join("")}`;
-  fill(byId("content"), found.hits.length ? grid(found) : nothing(found));
+  fill(byId("content"), found.hits.length ? grid(found) : nothing(found), elsewhere(found));
   pages(found);
 }
 
@@ -131,6 +138,7 @@ async function showCompared(turn) {
     get("/v1/search", request(state, about, mode, position ? { facets: facets() } : {}), turn.signal)));
   if (turn !== running) return;
   heading();
+  chips(found[1].understood);
   showFacets(about, found[1].facets, state, go);
   const names = both.map(modeName);
   byId("status").textContent = `${names.join(" and ")} side by side, page ${state.page}`;
@@ -180,8 +188,24 @@ function nothing(found) {
   return el("div", { class: "empty" },
     el("h2", {}, found.total ? "This page lies beyond the last." : "Nothing found."),
     el("p", {}, found.total ? "Go back to the first page." : "Try other words, another ranking, or fewer filters."),
+    found.total ? null : nearest(found),
     found.total ? el("button", { type: "button", onclick: () => go({ ...state, page: 1 }) }, "First page") : null,
     filtered(state) ? el("button", { type: "button", onclick: clear }, "Clear all filters") : null);
+}
+
+function elsewhere(found) {
+  if (!found.also_total) return null;
+  return el("section", { class: "also", "aria-label": "Also fits" },
+    el("h2", {}, "Also fits ", el("small", {}, `${plural(found.also_total, "product", "products")} from elsewhere`)),
+    grid({ ...found, hits: found.also, page: 1 }));
+}
+
+function nearest(found) {
+  if (!found.nearest?.length) return null;
+  return el("p", {}, "The nearest categories: ", found.nearest.flatMap((path, position) => [
+    position ? ", " : "",
+    el("a", { href: write({ ...state, q: "", category: path.join(" > "), page: 1 }), "data-link": true }, path.at(-1)),
+  ]));
 }
 
 function skeleton() {
@@ -217,7 +241,7 @@ function keyForm() {
 byId("search").addEventListener("submit", (event) => {
   event.preventDefault();
   const q = byId("q").value.trim();
-  if (q) go({ ...state, q, category: "", page: 1, choices: {}, ranges: {} });
+  if (q) go({ ...state, q, category: "", page: 1, choices: {}, ranges: {}, keep: [] });
   else byId("q").focus();
 });
 document.addEventListener("click", (event) => {

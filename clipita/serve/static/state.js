@@ -1,4 +1,5 @@
-// What the page shows, as its address says it: q, category, mode, versus, sort, page, f.<field>, min.<field>, max.<field>.
+// What the page shows, as its address says it: q, category, mode, versus, sort, page, keep, f.<field>, min.<field>,
+// max.<field>.
 
 export const MODES = [
   ["hybrid", "Hybrid"],
@@ -9,12 +10,13 @@ const names = MODES.map(([name]) => name);
 
 export function read(search = location.search) {
   const parameters = new URLSearchParams(search);
-  const state = { q: "", category: "", mode: "hybrid", versus: "", sort: "", page: 1, choices: {}, ranges: {} };
+  const state = { q: "", category: "", mode: "hybrid", versus: "", sort: "", page: 1, choices: {}, ranges: {}, keep: [] };
   for (const [name, value] of parameters) {
     const field = name.slice(name.indexOf(".") + 1);
     if (name === "q" || name === "category" || name === "sort") state[name] = value;
     else if (name === "mode" && names.includes(value)) state.mode = value;
     else if (name === "versus" && names.includes(value)) state.versus = value;
+    else if (name === "keep") state.keep.push(value);
     else if (name === "page") state.page = Math.max(1, Number.parseInt(value, 10) || 1);
     else if (name.startsWith("f.")) (state.choices[field] ??= []).push(value);
     else if (name.startsWith("min.") || name.startsWith("max.")) {
@@ -39,6 +41,7 @@ export function write(state) {
   for (const [field, range] of Object.entries(state.ranges)) {
     for (const [end, value] of Object.entries(range)) parameters.set(`${end}.${field}`, value);
   }
+  for (const words of state.keep) parameters.append("keep", words);
   if (state.page > 1) parameters.set("page", state.page);
   const text = parameters.toString();
   return text ? `/?${text}` : "/";
@@ -49,6 +52,7 @@ export function request(state, about, mode, options = {}) {
   parameters.push(["mode", mode], ["page", state.page], ["thumbnails", "true"], ["explain", "true"]);
   for (const facet of options.facets ?? []) parameters.push(["facet", facet]);
   if (options.facets?.length) parameters.push(["facet_size", 40]);
+  for (const words of state.keep) parameters.push(["keep_word", words]);
   if (state.sort && !state.versus) parameters.push(["sort", state.sort]);
   for (const [field, values] of Object.entries(state.choices)) {
     for (const value of values) parameters.push([`filter[${field}]`, value]);

@@ -33,7 +33,8 @@ public class Category {
         String name = path.substring(path.lastIndexOf(" > ") < 0 ? 0 : path.lastIndexOf(" > ") + 3);
 
         String body = "{\"id\": " + quoted(index + "-saturation") + ", \"params\": {\"query\": " + quoted(name)
-            + ", \"vector\": " + vector + ", \"size\": " + size + ", \"from\": " + from + "}}";
+            + ", \"vector\": " + vector + ", \"category\": " + quoted(path) + ", \"size\": " + size
+            + ", \"from\": " + from + "}}";
         System.out.println(ask(url + "/" + index + "/_search/template", body));
     }
 

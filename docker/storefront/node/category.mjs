@@ -29,6 +29,7 @@ if (maxPrice) conditions.push({ range: { price: { lte: maxPrice } } });
 const params = {
   query: category.name,
   vector: category.vector,
+  category: category.id,
   size,
   from: (page - 1) * size,
   aggs: Object.fromEntries(facets.map((field) => [field, { terms: { field } }])),

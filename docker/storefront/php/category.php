@@ -55,6 +55,7 @@ if ($options['maxPrice'] !== null) {
 $params = [
     'query' => $category['name'],
     'vector' => $category['vector'],
+    'category' => $category['id'],
     'size' => $options['size'],
     'from' => ($options['page'] - 1) * $options['size'],
 ];

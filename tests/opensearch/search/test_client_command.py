@@ -53,6 +53,16 @@ def test_the_table_shows_the_hits(live: Live, clipita: Command) -> None:
 
 
 @pytest.mark.integration
+def test_the_table_says_what_was_understood(clipita: Command) -> None:
+    code, out, _ = clipita("red plates under 50")
+    assert code == 0
+    assert "understood: colour red, price under 50" in out
+    assert "understood" not in clipita("red plates", "--no-understand")[1]
+    assert "understood: price" in clipita("red plates under 50", "--keep-word", "red")[1]
+    assert clipita("red plates", "--strict", "--json")[0] == 0
+
+
+@pytest.mark.integration
 def test_a_title_cannot_paint_the_terminal(clipita: Command) -> None:
     code, out, _ = clipita("kettle", "--mode", "lexical")
     assert code == 0

@@ -23,7 +23,7 @@ def test_a_search_config_is_used_as_it_is() -> None:
 
 
 def test_what_is_stored_is_read_again() -> None:
-    chosen = SearchConfig(weight=0.1, pivot=3.0, k=40, fields=("title", "brand^2"))
+    chosen = SearchConfig(weight_known=0.7, weight_unknown=0.1, pivot=3.0, fields=("title", "brand^2"))
     assert settings_for({"search": settings_to_store(chosen)}) == chosen
 
 

@@ -15,6 +15,7 @@ from clipita.opensearch.cluster.connection import Capabilities
 from clipita.opensearch.local.node import NodeStatus
 from clipita.opensearch.search.fusion import FUSIONS, Fusion
 from clipita.opensearch.search.options import SEARCH, SearchArguments
+from clipita.opensearch.search.vectors import Encoded
 
 if TYPE_CHECKING:
     from conftest import Live
@@ -102,7 +103,7 @@ def test_the_asynchronous_search_gives_the_same(live: Live, node: NodeStatus) ->
 
     async def ask() -> Any:
         async with await AsyncProductSearch.open(node.url, live.search.alias) as search:
-            search.search.keep_vector(TEXT, live.search.vector(TEXT))
+            search.search.vectors.keep(TEXT, Encoded(live.search.vector(TEXT)))
             return await search(TEXT, **options)
 
     found, expected = asyncio.run(ask()), live.search(TEXT, **options)

@@ -11,7 +11,7 @@ from clipita.config import IngestConfig, OpenSearchConfig
 from clipita.opensearch.cluster.connection import connect
 from clipita.opensearch.index.mapping import vector_field
 from clipita.opensearch.local.node import NodeStatus
-from clipita.opensearch.search.live import measure_recall
+from clipita.opensearch.quality.live import measure_recall
 
 DIM, CROWDS, EACH = 32, 120, 60
 

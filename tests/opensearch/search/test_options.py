@@ -100,7 +100,6 @@ def test_a_page_too_deep_is_refused_before_it_is_sent(live: Live) -> None:
         ({"pivot": 0}, "pivot is 0"),
         ({"k": 0}, "k is 0"),
         ({"page": 0}, "page is 0"),
-        ({"size": 401}, "larger than k = 400"),
         ({"mode": "semantic"}, "no mode 'semantic'"),
         ({"fields": ()}, "no field to search in"),
         ({"fields": ("title^-1",)}, "no positive boost"),

@@ -6,7 +6,7 @@ from typing import Any
 
 from clipita.config import SearchConfig
 from clipita.opensearch.search.fields import FieldNames
-from clipita.opensearch.search.options import resolve
+from clipita.opensearch.search.resolve import resolve
 
 NAMES = FieldNames(
     {

@@ -64,7 +64,8 @@ def test_lexical_is_bm25(live: Live) -> None:
 
 
 def test_several_fields_count_with_the_best_and_their_boost(live: Live) -> None:
-    page = live.search("red plates", mode="lexical", size=250, fields=("title^3", "attributes_text"))
+    fields = ("title^3", "attributes_text")
+    page = live.search("red plates", mode="lexical", size=250, fields=fields, understand=False)
     title, attributes = live.bm25("red plates"), live.bm25("red plates", ("attributes_text",))
     expected = {
         name: max(3 * title.get(name, 0.0), attributes.get(name, 0.0)) for name in title.keys() | attributes.keys()

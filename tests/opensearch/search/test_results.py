@@ -9,7 +9,7 @@ import pytest
 from clipita.config import SearchConfig
 from clipita.opensearch import Hit
 from clipita.opensearch.search.fields import FieldNames
-from clipita.opensearch.search.options import resolve
+from clipita.opensearch.search.resolve import resolve
 from clipita.opensearch.search.results import read_page
 
 KEYWORD = {"type": "keyword"}

@@ -73,6 +73,21 @@ def test_a_template_is_the_search(stored: Live, suffix: str) -> None:
 
 
 @pytest.mark.integration
+@pytest.mark.parametrize("suffix", ["lexical", "saturation"])
+def test_a_template_has_the_configured_clause(live: Live, suffix: str) -> None:
+    words = {"multi_match": {"query": "{{query}} gift", "fields": ["title^3", "attributes_text"]}}
+    clause = {
+        "function_score": {"query": words, "functions": [{"field_value_factor": {"field": "sales", "missing": 3}}]}
+    }
+    put(live.client, "search-own", SearchConfig(lexical=clause, pivot=40), capabilities(live.client))
+    params = {"query": 'say "plates"', "vector": list(live.search.vector('say "plates"'))}
+    answer = live.client.search_template(index="search-shop", body={"id": f"search-own-{suffix}", "params": params})
+    page = live.search('say "plates"', mode=MODES[suffix], lexical=clause, pivot=40)  # type: ignore[arg-type]
+    assert [(hit["_id"], hit["_score"]) for hit in answer["hits"]["hits"]] == [(hit.id, hit.score) for hit in page.hits]
+    assert answer["hits"]["total"]["value"] == page.total
+
+
+@pytest.mark.integration
 def test_the_hybrid_template_is_the_native_search_sorted_or_not(stored: Live) -> None:
     vector = list(stored.search.vector("Round Plates"))
     plain = ask(stored, "hybrid", query="Round Plates", vector=vector, size=9)

@@ -22,15 +22,20 @@ from clipita.cli.tune import with_values
 from clipita.errors import UsageError
 from clipita.evaluation.protocol import TreeProtocol
 from clipita.opensearch.local.node import NodeStatus
+from clipita.opensearch.quality.tuning import FOLDS, PIVOTS, SHARES, Parts, Setting, collect, draw, pivots_of, tune
 from clipita.opensearch.search.client import ProductSearch
 from clipita.opensearch.search.defaults import settings_for
 from clipita.opensearch.search.fusion import FUSIONS
-from clipita.opensearch.search.tuning import FOLDS, Parts, Setting, collect, draw, tune
 
 if TYPE_CHECKING:
     from conftest import Live
 
 TITLE = ("title",)
+WORDS = {"multi_match": {"query": "{{query}}", "fields": ["title^3", "attributes_text"]}}
+BY_SALES: dict[str, Any] = {
+    "function_score": {"query": WORDS, "functions": [{"field_value_factor": {"field": "sales", "missing": 90}}]}
+}
+FILTER = {"bool": {"filter": [{"match": {"title": "{{query}}"}}]}}
 
 
 @pytest.fixture
@@ -43,7 +48,7 @@ def protocol(shop: Path) -> TreeProtocol:
     ("setting", "fusion"),
     [
         (Setting(TITLE, 0.3, 2.0), "saturation"),
-        (Setting(("title^2", "attributes_text"), 0.8, 10.0, 12), "saturation"),
+        (Setting(("title^2", "attributes_text"), 0.8, 10.0), "saturation"),
         (Setting(TITLE, 0.3, 10.0), "min_max"),
         (Setting(TITLE, 0.6, 10.0), "rrf"),
     ],
@@ -57,11 +62,36 @@ def test_the_simulated_scores_are_the_clusters(
         simulated = part.fused(setting, FUSIONS[fusion])
         found = live.search(
             query.text, weight=setting.weight, pivot=setting.pivot, fields=setting.fields, fusion=fusion,
-            k=setting.k or 400, size=min(100, setting.k or 100), filters={"product_id": protocol.ids},
+            size=100, filters={"product_id": protocol.ids},
         )  # fmt: skip
         for hit in found.hits:
             assert simulated[protocol.positions[hit.id]] == pytest.approx(hit.score, abs=2e-5)
         assert found.total == np.isfinite(simulated).sum()
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("clause", [BY_SALES, FILTER])
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_the_simulated_scores_of_a_clause_are_the_clusters(
+    live: Live, protocol: TreeProtocol, tiny_bundle: Path, clause: dict[str, Any], fusion: str
+) -> None:
+    search = ProductSearch(live.client, "search-shop", tiny_bundle, {"lexical": clause, "fusion": fusion})
+    setting = Setting(TITLE, 0.6, 700.0)
+    parts = collect(search, protocol, [TITLE])
+    for query, part in zip(protocol.queries, parts, strict=True):
+        simulated = part.fused(setting, FUSIONS[fusion])
+        found = search(query.text, weight=0.6, pivot=700.0, size=100, filters={"product_id": protocol.ids})
+        for hit in found.hits:
+            assert simulated[protocol.positions[hit.id]] == pytest.approx(hit.score, abs=2e-5)
+        assert found.total == np.isfinite(simulated).sum()
+    pivots = pivots_of("saturation", 10.0, parts)
+    if clause is FILTER:
+        assert pivots == PIVOTS
+    else:
+        best = np.median([score for part in parts if (score := part.bm25[TITLE].max()) > 0])
+        assert best > 100
+        assert pivots == pytest.approx([best * share for share in SHARES], rel=0.01)
+    assert pivots_of("rrf", 10.0, parts) == (10.0,)
 
 
 def made_up(words: float, vectors: float, count: int = 40, seed: int = 1) -> tuple[TreeProtocol, list[Parts]]:
@@ -127,7 +157,9 @@ def test_the_command_writes_file_and_index(
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "clipita.toml").write_text("# mine\n[search]\n# weight = 0.8\nsize = 12\n[ingest]\nbatch_size = 8\n")
+    (tmp_path / "clipita.toml").write_text(
+        "# mine\n[search]\n# weight_known = 0.8\nsize = 12\n[ingest]\nbatch_size = 8\n"
+    )
     arguments = [
         "tune", "--index", "search-shop", "--catalogue", str(shop / "valid.parquet"), "--url", node.url,
         "--model", str(tiny_bundle), "--search-fields", "title", "--search-fields", "title^2, attributes_text",
@@ -135,7 +167,7 @@ def test_the_command_writes_file_and_index(
     assert run_guarded(group, [*arguments, "--dry-run", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["queries"] == len(protocol.queries)
-    assert "weight = " not in (tmp_path / "clipita.toml").read_text().replace("# weight", "")
+    assert "weight_known = " not in (tmp_path / "clipita.toml").read_text().replace("# weight", "")
     try:
         assert run_guarded(group, arguments) == 0
         out, err = capsys.readouterr()
@@ -147,16 +179,63 @@ def test_the_command_writes_file_and_index(
         assert text.startswith("# mine\n[search]\n")
         found = config.load().search
         best = document["best"]
-        assert (found.weight, found.pivot) == (best["weight"], best["pivot"])
+        assert (found.weight, found.weight_known, found.pivot) == (None, best["weight"], best["pivot"])
+        # The tiny model has no gate, so nothing says how it ranks unknown names.
+        assert document["weight_unknown"] is None
+        assert found.weight_unknown == config.SearchConfig.weight_unknown
         assert found.fields == tuple(best["fields"])
-        assert found.k >= found.size == 12
+        assert found.size == 12
         assert config.load().ingest.batch_size == 8
         fresh = ProductSearch(live.client, "search-shop", tiny_bundle)
-        assert (fresh.config.weight, fresh.config.pivot, fresh.config.fields) == (
-            found.weight, found.pivot, found.fields,
+        assert (fresh.config.weight_known, fresh.config.pivot, fresh.config.fields) == (
+            found.weight_known, found.pivot, found.fields,
         )  # fmt: skip
+        assert fresh.categories.general == tuple(document["thresholds"]["general"])
         kept = ProductSearch(live.client, "search-shop", tiny_bundle, config.SearchConfig(weight=0.123))
         assert kept.config.weight == 0.123
+    finally:
+        from clipita.opensearch.index.index import remember
+
+        remember(live.client, live.search.index.name, search={})
+        remember(live.client, f"{live.search.index.name}-categories", thresholds=None)
+        live.search.refresh()
+
+
+@pytest.mark.integration
+def test_a_clause_is_tuned_and_kept(
+    live: Live, node: NodeStatus, shop: Path, tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "query.json").write_text(json.dumps(BY_SALES))
+    (tmp_path / "clipita.toml").write_text("[search]\nsize = 12\n\n[ingest]\nbatch_size = 8\n")
+    arguments = [
+        "tune", "--index", "search-shop", "--catalogue", str(shop / "valid.parquet"), "--url", node.url,
+        "--model", str(tiny_bundle), "--lexical", "query.json",
+    ]  # fmt: skip
+    assert run_guarded(group, [*arguments, "--search-fields", "title"]) == 2
+    assert "--search-fields are both given" in capsys.readouterr().err
+    try:
+        assert run_guarded(group, arguments) == 0
+        out = capsys.readouterr().out
+        assert "your clause alone" in out
+        assert out.partition("Best for the fusion saturation: ")[2].partition("\n")[0].endswith(", your clause")
+        assert "your clause" in (tmp_path / "tuning.svg").read_text()
+        found = config.load().search
+        assert (found.lexical, found.size, config.load().ingest.batch_size) == (BY_SALES, 12, 8)
+        fresh = ProductSearch(live.client, "search-shop", tiny_bundle)
+        assert (fresh.config.lexical, fresh.config.pivot) == (BY_SALES, found.pivot)
+        assert found.pivot > max(PIVOTS) or found.weight == 1
+        # Tuned again, without the flag, it is still the clause.
+        assert run_guarded(group, [*arguments[:-2], "--dry-run"]) == 0
+        assert "your clause alone" in capsys.readouterr().out
+        (tmp_path / "clipita.toml").write_text("[search]\nsize = 12\n")
+        assert run_guarded(group, [*arguments[:-2], "--search-fields", "title"]) == 0
+        assert "BM25 alone" in capsys.readouterr().out
+        assert ProductSearch(live.client, "search-shop", tiny_bundle).config.lexical is None
+        (tmp_path / "query.json").write_text('{"mtch": {"title": "{{query}}"}}')
+        assert run_guarded(group, arguments) == 1
+        assert "The clause given as `lexical` is refused" in capsys.readouterr().err
     finally:
         from clipita.opensearch.index.index import remember
 

@@ -1,0 +1,1 @@
+"""Query clauses that come from the shop."""
