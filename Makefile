@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 SOURCES := clipita exporters opensearch cli tests benchmarks docker docs
 
-.PHONY: help demo test test-all lint types setup lock audit release fuzz soak docs bench-fashion bench-quality bench-paper bench-demo bench-runtime bench-search bench-serve bench-ingest bench-walk picture clean
+.PHONY: help demo test test-all lint types setup lock audit release fuzz soak docs bench-fashion bench-quality bench-paper bench-new-categories bench-demo bench-runtime bench-search bench-page bench-serve bench-ingest bench-walk picture clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -82,6 +82,10 @@ bench-paper: setup  ## the CLIP-ITA paper's set-ups, loss and error analysis: be
 	$(UV) pip install --quiet --python $(BIN)/python --group bench
 	$(BIN)/python benchmarks/paper.py; status=$$?; $(BIN)/python benchmarks/tables.py; exit $$status
 
+bench-new-categories: setup  ## categories by examples, ten draws of 30: benchmarks/results/new_categories.json
+	$(UV) pip install --quiet --python $(BIN)/python --group bench
+	$(BIN)/python benchmarks/new_categories.py
+
 bench-demo: setup  ## how long the demo takes, and its table
 	$(BIN)/python benchmarks/demo.py
 
@@ -91,6 +95,10 @@ bench-runtime: setup  ## the encoders against eager PyTorch open_clip: benchmark
 
 bench-search: setup  ## search on the real catalogue: make bench-search BUNDLE=model
 	$(BIN)/python benchmarks/search.py --bundle $(BUNDLE)
+
+bench-page: setup  ## what a page holds, its weight, typed queries: benchmarks/results/page.json
+	$(UV) pip install --quiet --python $(BIN)/python --group bench
+	$(BIN)/python benchmarks/page.py
 
 bench-serve: setup  ## /v1/search under 64 clients against the bare node; needs BUNDLE=folder
 	$(BIN)/python benchmarks/serve.py --bundle $(BUNDLE)

@@ -74,6 +74,23 @@ class Run:
     names: frozenset[str]
 
 
+@dataclass(frozen=True)
+class Encoded:
+    """Texts and products of a model.
+
+    Attributes:
+        queries: unit vectors, [texts, dim].
+        gate: nearness to known names, [texts].
+        free: unit vectors as if no text named a known category, [texts, dim].
+        products: unit vectors in the protocol's order, [products, dim].
+    """
+
+    queries: Vectors
+    gate: Vectors
+    free: Vectors
+    products: Vectors
+
+
 class Test:
     """The test split, its tower features, and the rows that systems get on it."""
 
@@ -150,6 +167,20 @@ class Test:
             system = System(run.trained.name, "vector", "offline")
             results.append(protocol.score(system, protocol.rank_vectors(queries, products)))
         return protocol, results
+
+    @torch.no_grad()
+    def encoded(self, run: Run, texts: Sequence[str]) -> Encoded:
+        """Texts and all products as the exported graphs give them; requires a model with a gate."""
+        features = self._encode(texts)
+        model = run.trained.model
+        gate, free = model.gate(features)
+        _, _, products = self._vectors(run)
+        return Encoded(model.query(features).numpy(), gate.numpy(), free.numpy(), products)
+
+    @property
+    def protocol(self) -> TreeProtocol:
+        """Every category of the split as a query."""
+        return TreeProtocol(self._products)
 
     @torch.no_grad()
     def _vectors(

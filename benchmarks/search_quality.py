@@ -16,8 +16,8 @@ from clipita.evaluation.measures import MEASURES
 from clipita.evaluation.protocol import System, SystemResult, TreeProtocol
 from clipita.evaluation.systems import MODES
 from clipita.opensearch.index.mapping import ID_FIELD, VECTOR_FIELD, mapping_body
+from clipita.opensearch.quality.tuning import Setting, collect, tune
 from clipita.opensearch.search.client import ProductSearch
-from clipita.opensearch.search.tuning import Setting, collect, tune
 from clipita.runtime import Bundle, TextEncoder
 
 ZERO_SHOT = "benchmark-zero-shot"
@@ -43,12 +43,10 @@ def measure(client: OpenSearch, index: str, bundle: Bundle, files: list[Path]) -
 def tuned(search: ProductSearch, valid: TreeProtocol) -> tuple[dict[str, Any], SearchConfig]:
     """The settings that valid chooses, and what was found on the way."""
     present = search.config
-    default = Setting(tuple(present.fields), present.weight, present.pivot, present.k)
+    default = Setting(tuple(present.fields), present.weight_known, present.pivot)
     tuning = tune(valid, collect(search, valid, FIELDS), default)
     best = tuning.best
-    settings = dataclasses.replace(
-        present, weight=best.weight, pivot=best.pivot, fields=best.fields, k=max(best.k or present.k, present.k)
-    )
+    settings = dataclasses.replace(present, weight_known=best.weight, pivot=best.pivot, fields=best.fields)
     found = {
         "settings": dataclasses.asdict(best),
         "valid held-out": {"hybrid": tuning.hybrid, "lexical": tuning.lexical, "vector": tuning.vector},

@@ -18,7 +18,16 @@ import summary
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
-PAGES = tuple(ROOT / page for page in ("README.md", "docs/model.md", "docs/paper.md", "docs/howto/existing-index.md"))
+PAGES = tuple(
+    ROOT / page
+    for page in (
+        "README.md",
+        "docs/model.md",
+        "docs/paper.md",
+        "docs/howto/existing-index.md",
+        "docs/howto/new-categories.md",
+    )
+)
 MEASURES = ("P@1", "P@5", "P@10", "mAP@5", "mAP@10", "R-precision")
 
 
@@ -53,6 +62,27 @@ def fill(text: str) -> str:
         return f"<!-- table {name} -->\n{body}\n<!-- end -->"
 
     return re.sub(r"<!-- table ([\w:]+) -->\n(.*?)\n?<!-- end -->", table, text, flags=re.DOTALL)
+
+
+def new_categories(result: dict[str, Any]) -> str:
+    """What a name and a few examples give, as means over the draws."""
+    rows = [
+        (
+            "name alone" if not row["examples"] else f"{row['examples']} example{'s' * (row['examples'] > 1)}",
+            f"{row['unseen']:.1f}", f"{row['unseen, lowest draw']:.1f}", f"{row['seen']:.1f}",
+            *(f"{row[name]:.1f}" if name in row else "" for name in ("page F1", "pages within 20 %")),
+        )
+        for row in result["means"]
+    ]  # fmt: skip
+    columns = (
+        "name and",
+        "new categories",
+        "lowest draw",
+        "known categories",
+        "page F1",
+        "pages of about the right size, %",
+    )
+    return "\n".join([_line(columns), _line(["---", *["---:"] * (len(columns) - 1)]), *map(_line, rows)])
 
 
 def demo(result: dict[str, Any]) -> str:
@@ -101,6 +131,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "fashion": fashion,
     "walk": walk,
     "quality:classify": classify,
+    "new_categories": new_categories,
     "paper:retrieval": paper_tables.retrieval,
     "paper:subsets": paper_tables.subsets,
     "paper:errors": paper_tables.errors,

@@ -1,0 +1,180 @@
+"""Pages of a real node: sets that are whole, counts that are true, queries as people type them."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import record
+from quality_hybrid import export
+
+from clipita.catalogue.product import CategoryTree, Product
+from clipita.catalogue.reader import CatalogueFile
+from clipita.config import IngestConfig, OpenSearchConfig
+from clipita.evaluation.measures import bootstrap_interval, r_precision
+from clipita.evaluation.thresholds import Thresholds
+from clipita.opensearch.cluster.connection import connect
+from clipita.opensearch.cluster.retry import Backoff
+from clipita.opensearch.index import categories
+from clipita.opensearch.index.index import remember
+from clipita.opensearch.ingest.run import Ingest
+from clipita.opensearch.local.node import LocalNode
+from clipita.opensearch.quality import thresholds
+from clipita.opensearch.search.client import ProductSearch
+
+TYPED = record.ROOT.parent / "shared" / "data" / "typed-queries" / "queries.jsonl"
+FACETS = ("gender", "colour", "usage", "season")
+CHOICES = 200
+PAGE = 500
+LEAST_RELEVANT = 3
+AIMS = {"attribute": 86, "all": 50, "brand": 85, "need": 45, "synonym": 51, "price": 90}
+"""R-precision that queries of a kind must reach."""
+SYSTEMS: dict[str, dict[str, Any]] = {
+    "bm25": {"mode": "lexical", "understand": False},
+    "one weight": {"weight": 0.8, "understand": False},
+    "default": {},
+}
+"""Options of each system: words alone, hybrid as it was before, and the defaults."""
+
+
+def measure(run: Path, fitted: Thresholds, files: list[Path], work: Path) -> dict[str, Any]:
+    """Ingest test, store the thresholds that valid gave, and measure.
+
+    Args:
+        run: a finished training.
+        fitted: thresholds from valid.
+        files: train, valid and test.
+        work: folder of bundle and node.
+    """
+    bundle = export(run, work / "bundles" / run.name, files[1])
+    products = {product.id: product for product in CatalogueFile(files[2]).products()}
+    local = LocalNode(work / "opensearch")
+    was_running = local.status() is not None
+    client = connect(OpenSearchConfig(url=local.start(heap="1g").url, timeout=600))
+    found: dict[str, Any] = {}
+    try:
+        for shards in (1, 3):
+            alias = f"page-{shards}"
+            config = IngestConfig(rejected=work / "rejected.jsonl", thumbnails=False, shards=shards)
+            ingest = Ingest(client, bundle, config, alias=alias)
+            name = ingest.run([CatalogueFile(files[2])]).index
+            categories.publish(client, alias, name, bundle, ingest.paths)
+            thresholds.store(client, name, fitted, Backoff(), by="tune")
+            search = ProductSearch(client, alias, bundle)
+            found[f"{shards} shards"] = {"sets": _sets(search, products), "choices": _choices(search, products)}
+            remember(client, name, search={"weight_known": 0.65, "weight_unknown": 0.35, "pivot": 4.0, "k": 50})
+            found[f"{shards} shards"]["sets after tune"] = _sets(ProductSearch(client, alias, bundle), products)
+            remember(client, name, search=None)
+        found["typed"] = _typed(ProductSearch(client, "page-1", bundle), products)
+    finally:
+        if not was_running:
+            local.stop()
+    pages = sum(part["pages"] for parts in found.values() for part in parts.values() if "pages" in part)
+    return {**found, "pages": pages, "targets": _targets(found)}
+
+
+def _sets(search: ProductSearch, products: dict[str, Product]) -> dict[str, int]:
+    """Category pages, without and with filters, and how many are not exactly the category's products."""
+    tree = CategoryTree(product.category_path for product in products.values())
+    prices = sorted(float(product.extra["price"]) for product in products.values())
+    middle = prices[len(prices) // 2]
+    kinds: list[tuple[dict[str, Any], Any]] = [
+        ({}, bool),
+        ({"gender": "Men"}, lambda product: product.attributes.get("gender") == "Men"),
+        ({"price": {"lte": middle}}, lambda product: float(product.extra["price"]) <= middle),
+    ]
+    pages = wrong_members = wrong_totals = wrong_facets = 0
+    for category in tree.categories:
+        path = category.path
+        for filters, passes in kinds:
+            inside = {key for key, one in products.items() if one.category_path[: len(path)] == path and passes(one)}
+            options: dict[str, Any] = {"category": list(path), "filters": filters, "facets": ["gender"]}
+            page = search(size=PAGE, facet_size=100, **options)
+            reached = [hit.id for hit in page.hits]
+            total, facet = page.total, sum(entry.count for entry in page.facets["gender"])
+            while page.cursor is not None:
+                page = search(size=PAGE, facet_size=100, cursor=page.cursor, **options)
+                reached += [hit.id for hit in page.hits]
+            pages += 1
+            wrong_members += sorted(reached) != sorted(inside)
+            wrong_totals += total != len(inside)
+            # A choice counts its own facet without itself.
+            wrong_facets += "gender" not in filters and facet != len(inside)
+    return {
+        "pages": pages, "wrong members": wrong_members, "wrong totals": wrong_totals, "wrong facets": wrong_facets
+    }  # fmt: skip
+
+
+def _choices(search: ProductSearch, products: dict[str, Product]) -> dict[str, int]:
+    """Random facet values of free-text pages: as many are shown as the facet said."""
+    generator = np.random.default_rng(0)
+    names = sorted({name for product in products.values() for name in product.category_path})
+    wrong = done = 0
+    while done < CHOICES:
+        query, facet = str(generator.choice(names)), str(generator.choice(FACETS))
+        values = search(query, facets=[facet], facet_size=100, size=0).facets[facet]
+        if not values:
+            continue
+        value = values[int(generator.integers(len(values)))]
+        chosen = search(query, facets=[facet], filters={facet: value.value}, size=0)
+        filtered = search(query, filters={facet: value.value}, size=0)
+        wrong += not (chosen.total == filtered.total == value.count)
+        done += 1
+    return {"choices": done, "wrong": wrong}
+
+
+def _typed(search: ProductSearch, products: dict[str, Product]) -> dict[str, Any]:
+    """R-precision of queries as people type them, by kind and system."""
+    if not TYPED.exists():
+        raise SystemExit(f"The typed queries are not at {TYPED}.")
+    values: dict[str, dict[str, list[float]]] = {system: defaultdict(list) for system in SYSTEMS}
+    for line in TYPED.read_text(encoding="utf-8").splitlines():
+        entry = json.loads(line)
+        relevant = {key for key, product in products.items() if _is_relevant(product, entry)}
+        if len(relevant) < LEAST_RELEVANT:
+            continue
+        for system, options in SYSTEMS.items():
+            ranked = search.rank(entry["query"], depth=max(10, len(relevant)), **options)
+            hits = np.array([key in relevant for key in ranked] or [False])
+            for kind in (entry["kind"], "all"):
+                values[system][kind].append(100 * r_precision(hits, len(relevant)))
+    return {
+        kind: {
+            "queries": len(values["default"][kind]),
+            **{system: round(float(np.mean(values[system][kind])), 2) for system in SYSTEMS},
+            "default, 95 %": bootstrap_interval(np.array(values["default"][kind])),
+        }
+        for kind in sorted(values["default"])
+    }
+
+
+def _is_relevant(product: Product, entry: dict[str, Any]) -> bool:
+    attributes = all(
+        product.attributes.get(name) in entry[name] for name in ("gender", "colour", "usage") if name in entry
+    )
+    title = entry.get("title_contains", "") in (product.title or "").lower()
+    return attributes and title and bool(set(entry["categories"]) & set(product.category_path))
+
+
+def _targets(found: dict[str, Any]) -> list[dict[str, Any]]:
+    sets = [part for name, parts in found.items() if "shards" in name for key, part in parts.items() if "sets" in key]
+    wrong = sum(value for part in sets for name, value in part.items() if "wrong" in name)
+    choices = sum(parts["choices"]["wrong"] for name, parts in found.items() if "shards" in name)
+    targets = [
+        _target("category pages that are not exactly their products = 0", wrong, wrong == 0),
+        _target("facet choices that show another number = 0", choices, choices == 0),
+    ]
+    for kind, row in found["typed"].items():
+        value = row["default"]
+        if kind in AIMS:
+            targets.append(_target(f"typed, {kind} >= {AIMS[kind]}", value, value >= AIMS[kind]))
+        floor = max(row["bm25"], row["one weight"])
+        targets.append(_target(f"typed, {kind}, not below {floor}", value, value >= floor))
+    return targets
+
+
+def _target(name: str, value: Any, reached: bool) -> dict[str, Any]:
+    return {"target": name, "value": value, "reached": bool(reached)}
