@@ -21,6 +21,7 @@ from clipita.cli.failure import run_guarded
 from clipita.cli.tune import with_values
 from clipita.errors import UsageError
 from clipita.evaluation.protocol import TreeProtocol
+from clipita.opensearch.index.index import remember
 from clipita.opensearch.local.node import NodeStatus
 from clipita.opensearch.quality.tuning import FOLDS, PIVOTS, SHARES, Parts, Setting, collect, draw, pivots_of, tune
 from clipita.opensearch.search.client import ProductSearch
@@ -150,6 +151,13 @@ def test_the_picture_is_whole() -> None:
     assert heights.index(min(heights)) == list(tuning.curve).index(tuning.best.weight)
 
 
+def untuned(live: Live) -> None:
+    """Leave the index to other tests as it was."""
+    remember(live.client, live.search.index.name, search={})
+    remember(live.client, f"{live.search.index.name}-categories", thresholds=None)
+    live.search.refresh()
+
+
 @pytest.mark.integration
 def test_the_command_writes_file_and_index(
     live: Live, protocol: TreeProtocol, node: NodeStatus, shop: Path, tiny_bundle: Path, tmp_path: Path,
@@ -194,11 +202,7 @@ def test_the_command_writes_file_and_index(
         kept = ProductSearch(live.client, "search-shop", tiny_bundle, config.SearchConfig(weight=0.123))
         assert kept.config.weight == 0.123
     finally:
-        from clipita.opensearch.index.index import remember
-
-        remember(live.client, live.search.index.name, search={})
-        remember(live.client, f"{live.search.index.name}-categories", thresholds=None)
-        live.search.refresh()
+        untuned(live)
 
 
 @pytest.mark.integration
@@ -237,9 +241,7 @@ def test_a_clause_is_tuned_and_kept(
         assert run_guarded(group, arguments) == 1
         assert "The clause given as `lexical` is refused" in capsys.readouterr().err
     finally:
-        from clipita.opensearch.index.index import remember
-
-        remember(live.client, live.search.index.name, search={})
+        untuned(live)
 
 
 _opened: list[str] = []
