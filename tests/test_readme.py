@@ -26,12 +26,12 @@ def summary_table(folder: Path) -> list[str]:
 
 def test_the_summary_says_what_was_measured_and_what_was_missed(tmp_path: Path) -> None:
     assert summary_table(tmp_path) == []
-    reached = {"target": "30 leaves held out: unseen >= 79", "value": 80.04, "reached": True}
-    missed = {"target": "30 leaves held out: seen >= 92", "value": 90.51, "reached": False}
-    (tmp_path / "quality.json").write_text(json.dumps({"targets": [reached, missed], "rows": []}))
-    seen, unseen = summary_table(tmp_path)
-    assert "| 90.5 % | ≥ 92 %, missed |" in seen
-    assert "| 80.0 % | ≥ 79 % |" in unseen
+    reached = {"target": "page F1 by exact names >= 88", "value": 88.04, "reached": True}
+    missed = {"target": "seen not below 90.6", "value": 90.51, "reached": False}
+    (tmp_path / "page.json").write_text(json.dumps({"ends": {"targets": [reached]}, "unseen": {"targets": [missed]}}))
+    seen, page = summary_table(tmp_path)
+    assert "| 90.5 % | ≥ 90.6 %, missed |" in seen
+    assert "| 88.0 | ≥ 88 |" in page
 
 
 def test_the_first_screen_holds_picture_commands_and_numbers() -> None:

@@ -108,6 +108,8 @@ def test_blocked_index_is_told_and_finished_after_the_block_is_gone(
     proxy.before_bulk = fill_disk
     with pytest.raises(IndexReadOnlyError, match="nearly full: free some space"):
         ingest(shop / "train.parquet", client=through, config={"bulk_documents": 8})
+    # The cluster takes the block away by itself once it sees that the disk has room, every 30 s.
+    client.indices.put_settings(index=alias, body=blocked)
     with pytest.raises(IndexReadOnlyError, match="nearly full: free some space"):
         ingest(shop / "train.parquet")
     client.indices.put_settings(index=alias, body={"index.blocks.read_only_allow_delete": None})
