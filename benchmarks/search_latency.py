@@ -79,7 +79,7 @@ class _Clock:
 
 def _free_text(search: ProductSearch) -> dict[str, Any]:
     """What encoding a text costs, the first time and again."""
-    encoder = search._encoder
+    encoder = search.vectors._encoder
     assert encoder is not None
     passes, original = 0, encoder._session.run
 

@@ -18,6 +18,7 @@ from clipita.evaluation.systems import MODES
 from clipita.opensearch.index.mapping import ID_FIELD, VECTOR_FIELD, mapping_body
 from clipita.opensearch.quality.tuning import Setting, collect, tune
 from clipita.opensearch.search.client import ProductSearch
+from clipita.opensearch.search.vectors import Encoded, QueryVectors
 from clipita.runtime import Bundle, TextEncoder
 
 ZERO_SHOT = "benchmark-zero-shot"
@@ -94,15 +95,16 @@ def zero_shot(client: OpenSearch, bundle: Bundle, protocols: list[TreeProtocol])
         assert not answer["errors"]
     client.indices.refresh(index=f"{ZERO_SHOT}-1")
     search = ProductSearch(client, ZERO_SHOT, None, SearchConfig())
-    search.vector = _Features(encoder)  # type: ignore[method-assign]
+    search.vectors = _Features(encoder)
     return search
 
 
-class _Features:
+class _Features(QueryVectors):
     """Zero-shot query vectors in the place of the trained ones."""
 
     def __init__(self, encoder: TextEncoder) -> None:
-        self._encoder = encoder
+        super().__init__(None, "cpu")
+        self._text = encoder
 
-    def __call__(self, query: str) -> tuple[float, ...]:
-        return tuple(self._encoder.features([query])[0].tolist())
+    def encoded(self, query: str) -> Encoded:
+        return Encoded(tuple(self._text.features([query])[0].tolist()))
