@@ -31,6 +31,9 @@ class TextEncoder:
         bundle: where the graph is.
         device: cpu, cuda, cuda:N or tensorrt.
 
+    Attributes:
+        has_gate: whether the graph says how near a text is to a known category (schema 3).
+
     Raises:
         DeviceError: the device is not there.
         MissingExtraError: onnxruntime is not installed.
@@ -41,6 +44,7 @@ class TextEncoder:
         self._session = open_session(bundle.path / TEXT_GRAPH, device)
         self._tokenizer = Tokenizer.load(bundle.path / TOKENIZER, bundle.text_spec)
         self._batch = TEXT_BATCH
+        self.has_gate = any(entry.name == "gate" for entry in self._session.get_outputs())
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """Unit vectors, float32 [len(texts), dim]; names and categories that the bundle was amended by are known.
@@ -65,11 +69,6 @@ class TextEncoder:
             DeviceError: not even one text fits into the device's memory.
         """
         return self._run(texts, "anchored") if self.has_gate else None
-
-    @property
-    def has_gate(self) -> bool:
-        """Whether the graph says how near a text is to a known category (schema 3)."""
-        return any(entry.name == "gate" for entry in self._session.get_outputs())
 
     def encode_gated(self, texts: Sequence[str]) -> Vectors:
         """Unit vectors and, in the last column, the gate: float32 [len(texts), dim + 1].
