@@ -26,12 +26,13 @@ def summary_table(folder: Path) -> list[str]:
 
 def test_the_summary_says_what_was_measured_and_what_was_missed(tmp_path: Path) -> None:
     assert summary_table(tmp_path) == []
-    reached = {"target": "page F1 by exact names >= 88", "value": 88.04, "reached": True}
-    missed = {"target": "seen not below 90.6", "value": 90.51, "reached": False}
-    (tmp_path / "page.json").write_text(json.dumps({"ends": {"targets": [reached]}, "unseen": {"targets": [missed]}}))
-    seen, page = summary_table(tmp_path)
-    assert "| 90.5 % | ≥ 90.6 %, missed |" in seen
-    assert "| 88.0 | ≥ 88 |" in page
+    reached = {"target": "page F1 by exact names >= 88", "value": 88.04}
+    missed = {"target": "category pages that are not exactly their products = 0", "value": 2}
+    parts = {"ends": {"targets": [reached], "nearest": {"page F1": 16.1}}, "live": {"targets": [missed], "pages": 9}}
+    (tmp_path / "page.json").write_text(json.dumps(parts))
+    page, sets = summary_table(tmp_path)
+    assert "the 400 nearest products 16.1 | 88.0 | ≥ 88 |" in page
+    assert "of 9 | 2 | 0, missed |" in sets
 
 
 def test_the_first_screen_holds_picture_commands_and_numbers() -> None:
