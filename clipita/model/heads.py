@@ -109,8 +109,8 @@ class ResidualHeads(nn.Module):
     def fit(self, titles: Tensor | None, images: Tensor | None, classes: Tensor, names: Tensor) -> None:
         """Compute what has a closed form: the anchor, and the directions in which images differ most.
 
-        Titles [N, F] and images [N, image_dim] are zero rows where there is none; `classes`, int64 [N], are the
-        products' most specific categories, and `names` [C, F] the features of the category names.
+        A product without a title or image has a zero row in titles [N, F] or images [N, image_dim]. `classes`, int64
+        [N], are the products' most specific categories, and `names` [C, F] the features of the category names.
         """
         if titles is not None:
             has_title = titles.abs().sum(dim=1) > 0

@@ -111,7 +111,7 @@ Array = npt.NDArray[Any]
 
 
 def page_locked(onnxruntime: Any, provider: str, number: int) -> Any:
-    """OrtMemoryInfo of the host memory that a provider's device reads directly; None where there is none."""
+    """OrtMemoryInfo of the host memory that a provider's device reads directly; None for other providers."""
     try:
         devices = [entry for entry in onnxruntime.get_ep_devices() if entry.ep_name == provider]
         return devices[number].memory_info(onnxruntime.OrtDeviceMemoryType.HOST_ACCESSIBLE)

@@ -98,7 +98,7 @@ def read(client: OpenSearch, name: str) -> ProductIndex:
 
 
 def require(client: OpenSearch, alias: str) -> ProductIndex:
-    """The index behind the alias, see `read`; an IndexMissingError where there is none."""
+    """The index behind the alias, see `read`; an IndexMissingError without alias and index."""
     index = find(client, alias)
     if index is None:
         raise IndexMissingError(f"There is no index {alias}.", hint=f"Make it with: clipita ingest --index {alias}")

@@ -145,7 +145,7 @@ class FieldNames:
 
 
 def mapping_at(properties: Mapping[str, Any], path: str) -> Mapping[str, Any]:
-    """The mapping of a field or sub-field; empty where there is none of this path."""
+    """The mapping of a field or sub-field; empty for an unknown path."""
     mapping: Mapping[str, Any] = {"properties": properties}
     for name in path.split("."):
         mapping = {**mapping.get("properties", {}), **mapping.get("fields", {})}.get(name, {})

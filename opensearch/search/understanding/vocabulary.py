@@ -61,7 +61,7 @@ class Vocabulary:
         stem: a word as the index's analyzer has it; empty for a stop word.
 
     Attributes:
-        price: the number field that holds prices; None where there is none.
+        price: the number field that holds prices; None if no field or several could.
         longest: how many words the longest key has.
     """
 
