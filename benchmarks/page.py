@@ -34,9 +34,9 @@ from trainings import train
 from clipita.config import SearchConfig
 from clipita.evaluation.bm25 import Bm25
 from clipita.evaluation.measures import bootstrap_interval
-from clipita.evaluation.pages import PageEnds, curve_of, measure_pages
+from clipita.evaluation.pages import PageEnds, curve_of, fit_tree, measure_pages
 from clipita.evaluation.protocol import System
-from clipita.evaluation.thresholds import Thresholds, at, fit
+from clipita.evaluation.thresholds import Thresholds, at
 from clipita.opensearch.search.fusion import FUSIONS
 
 WORK = record.ROOT / "build" / "page"
@@ -90,14 +90,11 @@ class Model:
         self.known = loaded.names
         seen = [query for query in fitted_on.queries if query.text in self.known]
         there = valid.encoded(loaded, [query.text for query in seen])
-        # A name that stands at several places has one threshold, as `clipita tune` fits it.
-        places = [(path, row) for row, query in enumerate(seen) for path in query.paths]
-        others = sorted({tuple(path) for path in loaded.trained.categories} - {path for path, _ in places})
-        self.thresholds: Thresholds = fit(
-            [*(path for path, _ in places), *others],
-            lambda at: there.products @ there.queries[places[at][1]],
-            lambda at: seen[places[at][1]].relevant if at < len(places) else np.zeros(0, dtype=np.int64),
-            lambda at: there.products @ there.free[places[at][1]],
+        self.thresholds: Thresholds = fit_tree(
+            seen,
+            [tuple(path) for path in loaded.trained.categories],
+            lambda row: there.products @ there.queries[row],
+            lambda row: there.products @ there.free[row],
         )
         self.bm25 = Bm25(self.protocol.products)
         self.seen = [row for row, text in enumerate(texts) if text in self.known]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,9 @@ from clipita.catalogue.product import CategoryTree, Product
 from clipita.catalogue.reader import CatalogueFile
 from clipita.config import IngestConfig, OpenSearchConfig
 from clipita.evaluation.measures import bootstrap_interval, r_precision
+from clipita.evaluation.protocol import TreeProtocol
 from clipita.evaluation.thresholds import Thresholds
+from clipita.evaluation.typed import read_queries
 from clipita.opensearch.cluster.connection import connect
 from clipita.opensearch.cluster.retry import Backoff
 from clipita.opensearch.index import categories
@@ -29,7 +30,6 @@ TYPED = record.ROOT.parent / "shared" / "data" / "typed-queries" / "queries.json
 FACETS = ("gender", "colour", "usage", "season")
 CHOICES = 200
 PAGE = 500
-LEAST_RELEVANT = 3
 AIMS = {"attribute": 86, "all": 50, "brand": 85, "need": 45, "synonym": 51, "price": 90}
 """R-precision that queries of a kind must reach."""
 SYSTEMS: dict[str, dict[str, Any]] = {
@@ -62,7 +62,8 @@ def measure(run: Path, fitted: Thresholds, files: list[Path], work: Path) -> dic
             ingest = Ingest(client, bundle, config, alias=alias)
             name = ingest.run([CatalogueFile(files[2])]).index
             categories.publish(client, alias, name, bundle, ingest.paths)
-            thresholds.store(client, name, fitted, Backoff(), by="tune")
+            paths = {entry.path for entry in categories.load(client, name)}
+            thresholds.store(client, name, fitted, paths, Backoff(), by="tune")
             search = ProductSearch(client, alias, bundle)
             found[f"{shards} shards"] = {"sets": _sets(search, products), "choices": _choices(search, products)}
             remember(client, name, search={"weight_known": 0.65, "weight_unknown": 0.35, "pivot": 4.0, "k": 50})
@@ -131,15 +132,13 @@ def _typed(search: ProductSearch, products: dict[str, Product]) -> dict[str, Any
     if not TYPED.exists():
         raise SystemExit(f"The typed queries are not at {TYPED}.")
     values: dict[str, dict[str, list[float]]] = {system: defaultdict(list) for system in SYSTEMS}
-    for line in TYPED.read_text(encoding="utf-8").splitlines():
-        entry = json.loads(line)
-        relevant = {key for key, product in products.items() if _is_relevant(product, entry)}
-        if len(relevant) < LEAST_RELEVANT:
-            continue
+    protocol = TreeProtocol(products.values())
+    for query in read_queries(TYPED, protocol)[0]:
+        relevant = {protocol.ids[position] for position in query.relevant}
         for system, options in SYSTEMS.items():
-            ranked = search.rank(entry["query"], depth=max(10, len(relevant)), **options)
+            ranked = search.rank(query.text, depth=max(10, len(relevant)), **options)
             hits = np.array([key in relevant for key in ranked] or [False])
-            for kind in (entry["kind"], "all"):
+            for kind in (str(query.kind), "all"):
                 values[system][kind].append(100 * r_precision(hits, len(relevant)))
     return {
         kind: {
@@ -149,14 +148,6 @@ def _typed(search: ProductSearch, products: dict[str, Product]) -> dict[str, Any
         }
         for kind in sorted(values["default"])
     }
-
-
-def _is_relevant(product: Product, entry: dict[str, Any]) -> bool:
-    attributes = all(
-        product.attributes.get(name) in entry[name] for name in ("gender", "colour", "usage") if name in entry
-    )
-    title = entry.get("title_contains", "") in (product.title or "").lower()
-    return attributes and title and bool(set(entry["categories"]) & set(product.category_path))
 
 
 def _targets(found: dict[str, Any]) -> list[dict[str, Any]]:

@@ -169,17 +169,17 @@ def evaluate_offline(
         protocol.queries, few = read_queries(queries, protocol)
         if few:
             noted(f"{few} of the queries in {queries.name} have fewer than 3 relevant products, and are left out.")
-    results = [measure_bm25(protocol, search.fields, noted), *measure_models(protocol, evaluated, opened, noted)]
+    bm25 = Bm25(protocol.products, search.fields)
+    results = [measure_bm25(protocol, bm25, noted), *measure_models(protocol, evaluated, opened, noted)]
     # Where pages end is fitted for categories.
-    pages = [] if queries is not None else list(_pages(protocol, search, opened, evaluated.vectors))
+    pages = [] if queries is not None else list(_pages(protocol, bm25, opened, evaluated.vectors))
     return Evaluation(catalogue, protocol, opened, search, results, pages, None, warnings, rejections)
 
 
 def _pages(
-    protocol: TreeProtocol, search: SearchConfig, models: Sequence[Model], vectors: Sequence[Vectors]
+    protocol: TreeProtocol, bm25: Bm25, models: Sequence[Model], vectors: Sequence[Vectors]
 ) -> Iterator[PageEnds]:
     texts = [query.text for query in protocol.queries]
-    bm25 = Bm25(protocol.products, search.fields)
     yield measure_pages(protocol.queries, BM25, lambda row: bm25.scores(texts[row]) > -np.inf)
     for model, products in zip(models, vectors, strict=True):
         queries = model.text.encode(texts)

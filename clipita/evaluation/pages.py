@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from clipita.catalogue.product import CategoryPath
+from clipita.config import SearchConfig
 from clipita.evaluation.protocol import CategoryQuery, TreeProtocol
-from clipita.evaluation.thresholds import Curve, Thresholds, at, fit
+from clipita.evaluation.thresholds import Cosines, Curve, Thresholds, at, fit
 
-Cosines = npt.NDArray[np.floating[Any]]
 Values = npt.NDArray[np.float64]
-PRECISION = 0.9
 TOLERANCE = 0.2
 """A page has about the right size if it holds at most this share more or fewer products than belong there."""
 SEED = 0
@@ -74,7 +73,7 @@ def cross_validated(protocol: TreeProtocol, system: str, cosines: Callable[[int]
         for row, query in enumerate(protocol.queries):
             relevant = places[query.relevant[~inside[query.relevant]]]
             if len(relevant):
-                page = cosines(row)[~inside] >= at(curve_of(fitted, query), PRECISION)
+                page = cosines(row)[~inside] >= at(curve_of(fitted, query), SearchConfig.precision)
                 sums[:, row] += _measured(page, relevant)
                 counts[row] += 1
     means = sums / np.maximum(counts, 1)
@@ -94,6 +93,31 @@ def fit_queries(
         return found
 
     return fit([query.paths[0] for query in protocol.queries], lambda row: cosines(row)[chosen], members)
+
+
+def fit_tree(
+    queries: Sequence[CategoryQuery],
+    paths: Iterable[CategoryPath],
+    cosines: Callable[[int], Cosines],
+    free: Callable[[int], Cosines] | None,
+) -> Thresholds:
+    """Fit the thresholds of a tree's categories: a name that stands at several places has one for all of them.
+
+    Args:
+        queries: names with their products.
+        paths: of the tree; categories without a query have their siblings' thresholds.
+        cosines: position of a query to its cosine to each product, [products].
+        free: the same as if no query named a known category.
+    """
+    places = [(path, row) for row, query in enumerate(queries) for path in query.paths]
+    others = sorted(set(paths) - {path for path, _ in places})
+    none = np.zeros(0, dtype=np.int64)
+    return fit(
+        [*(path for path, _ in places), *others],
+        lambda at: cosines(places[at][1]),
+        lambda at: queries[places[at][1]].relevant if at < len(places) else none,
+        None if free is None else lambda at: free(places[at][1]),
+    )
 
 
 def curve_of(fitted: Thresholds, query: CategoryQuery) -> Curve:

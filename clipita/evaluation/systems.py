@@ -18,13 +18,8 @@ ZERO_SHOT = "zero-shot"
 Warn = Callable[[str], None]
 
 
-def measure_bm25(protocol: TreeProtocol, fields: Sequence[str], warn: Warn) -> SystemResult:
-    """BM25 with the `english` analyzer over text fields.
-
-    Raises:
-        ConfigError: a field's boost is not a positive number.
-    """
-    index = Bm25(protocol.products, fields)
+def measure_bm25(protocol: TreeProtocol, index: Bm25, warn: Warn) -> SystemResult:
+    """BM25 over the protocol's products."""
     for name in index.empty_fields:
         warn(f"bm25: no product has text in the field {name}, so it finds nothing there.")
     return protocol.score(System(BM25, "lexical", "offline"), protocol.rank_scores(index.scores))

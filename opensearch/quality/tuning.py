@@ -14,9 +14,9 @@ from clipita import markup
 from clipita.catalogue.product import CategoryPath
 from clipita.errors import UsageError
 from clipita.evaluation import measures as metrics
-from clipita.evaluation.pages import cross_validated
+from clipita.evaluation.pages import cross_validated, fit_tree
 from clipita.evaluation.protocol import TreeProtocol, top
-from clipita.evaluation.thresholds import Thresholds, fit
+from clipita.evaluation.thresholds import Thresholds
 from clipita.opensearch.index.mapping import ID_FIELD
 from clipita.opensearch.search.client import ProductSearch
 from clipita.opensearch.search.fusion import FUSIONS, Fusion
@@ -220,6 +220,7 @@ def tune(
     best_lexical = max(lexical.values(), key=lambda row: float(row.mean()))
     vector = _values(protocol, parts, measure, Setting(field_sets[0], 1.0, 1.0), FUSIONS["saturation"])
     better = best_lexical if best_lexical.mean() > vector.mean() else vector
+    free = [part.free for part in parts if part.free is not None]
     return Tuning(
         measure=measure,
         fusion=fusion,
@@ -231,7 +232,7 @@ def tune(
         default=float(_values(protocol, parts, measure, default, FUSIONS[fusion]).mean()),
         curve=_curve(grid, values, best),
         weight_unknown=_unknown(protocol, parts, measure, best, FUSIONS[fusion]),
-        thresholds=_thresholds(protocol, parts, paths),
+        thresholds=fit_tree(protocol.queries, paths, lambda row: parts[row].cosine, free.__getitem__ if free else None),
         page=cross_validated(protocol, "hybrid", lambda row: parts[row].cosine).means(range(len(parts))),
         queries=len(parts),
         products=len(protocol.ids),
@@ -249,23 +250,6 @@ def _unknown(
     settings = [replace(best, weight=weight) for weight in WEIGHTS]
     means = [float(_values(protocol, free, measure, setting, fusion).mean()) for setting in settings]
     return WEIGHTS[int(np.argmax(means))]
-
-
-def _thresholds(protocol: TreeProtocol, parts: Sequence[Parts], paths: Sequence[CategoryPath]) -> Thresholds:
-    """Thresholds by category; those of names that stand at several places hold for each of them.
-
-    Of the index's categories, `paths`, those that the catalogue lacks have their siblings'.
-    """
-    free = [part.free for part in parts if part.free is not None]
-    places = [(path, row) for row, query in enumerate(protocol.queries) for path in query.paths]
-    others = sorted(set(paths) - {path for path, _ in places})
-    none = np.zeros(0, dtype=np.int64)
-    return fit(
-        [*(path for path, _ in places), *others],
-        lambda at: parts[places[at][1]].cosine,
-        lambda at: protocol.queries[places[at][1]].relevant if at < len(places) else none,
-        (lambda at: free[places[at][1]]) if len(free) == len(parts) else None,
-    )
 
 
 def _cross_validated(values: Scores, grid: Sequence[Setting]) -> tuple[Scores, tuple[Setting, ...]]:

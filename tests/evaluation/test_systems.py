@@ -13,6 +13,7 @@ from clipita.catalogue.product import Product, Rejection
 from clipita.catalogue.reader import CatalogueFile
 from clipita.config import FieldsConfig
 from clipita.errors import BundleError, ProductError
+from clipita.evaluation.bm25 import Bm25
 from clipita.evaluation.encode import Model, encode_catalogue
 from clipita.evaluation.protocol import TreeProtocol, Vectors
 from clipita.evaluation.systems import measure_bm25, measure_models
@@ -133,13 +134,13 @@ def test_without_models_the_words_alone_are_measured(feed: CatalogueFile) -> Non
     evaluated = encode_catalogue(feed, [], on_reject=lambda _: None)
     protocol = TreeProtocol(evaluated.products)
     assert len(protocol.products) == 5
-    assert measure_bm25(protocol, ["title"], lambda _: None).mean("P@1") == 0
+    assert measure_bm25(protocol, Bm25(protocol.products), lambda _: None).mean("P@1") == 0
 
 
 def test_a_field_without_text_is_told(feed: CatalogueFile) -> None:
     remarks: list[str] = []
     protocol = TreeProtocol(encode_catalogue(feed, [], on_reject=lambda _: None).products)
-    measure_bm25(protocol, ["title", "brand"], remarks.append)
+    measure_bm25(protocol, Bm25(protocol.products, ["title", "brand"]), remarks.append)
     assert remarks == ["bm25: no product has text in the field brand, so it finds nothing there."]
 
 
