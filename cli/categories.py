@@ -145,14 +145,7 @@ def add(
             "Give either PATH and --like, or --from.",
             hint='For instance: clipita categories add "Shoes > Clogs" --like 3,17,29',
         )
-    cluster = config.override(settings.opensearch, url=url, index=index)
-    common: dict[str, Any] = {
-        "index": cluster.index,
-        "model": model or settings.export.bundle,
-        "opensearch": cluster,
-        "device": device or settings.ingest.device,
-        "warn": console.note,
-    }
+    common = _common(settings, model, index, url, device)
     if file is None:
         added = [add_category(path or "", ids, **common)]
     else:
@@ -178,6 +171,7 @@ def list_command(model: Path | None, as_json: bool, config_file: Path | None) ->
       clipita categories list
       clipita categories list --json | jq -r '.names[] | [.category[-1], .text, .language] | @csv'
     """
+    from clipita.catalogue.product import path_text
     from clipita.categories import list_categories
 
     found = list_categories(model or config.load(config_file).export.bundle)
@@ -188,10 +182,10 @@ def list_command(model: Path | None, as_json: bool, config_file: Path | None) ->
     if not len(found):
         click.echo("Nothing was added.")
     if found.names:
-        rows = [(name.text, " > ".join(name.category), name.language) for name in found.names]
+        rows = [(name.text, path_text(name.category), name.language) for name in found.names]
         console.table(("Name", "Category", "Language"), rows)
     if found.new:
-        new = [(" > ".join(one.path), f"{len(one.examples):,}") for one in found.new]
+        new = [(path_text(one.path), f"{len(one.examples):,}") for one in found.new]
         console.table(("New category", "Examples"), new, numbers=("Examples",))
 
 
@@ -215,18 +209,22 @@ def remove(
     from clipita.categories import remove_category
 
     settings = config.load(config_file)
-    cluster = config.override(settings.opensearch, url=url, index=index)
-    click.echo(
-        remove_category(
-            text,
-            index=cluster.index,
-            model=model or settings.export.bundle,
-            opensearch=cluster,
-            device=device or settings.ingest.device,
-            warn=console.note,
-        )
-    )
+    click.echo(remove_category(text, **_common(settings, model, index, url, device)))
     console.note(RESTART)
+
+
+def _common(
+    settings: config.Config, model: Path | None, index: str | None, url: str | None, device: str | None
+) -> dict[str, Any]:
+    """Bundle and index of a command, as the functions of `clipita.categories` take them."""
+    cluster = config.override(settings.opensearch, url=url, index=index)
+    return {
+        "index": cluster.index,
+        "model": model or settings.export.bundle,
+        "opensearch": cluster,
+        "device": device or settings.ingest.device,
+        "warn": console.note,
+    }
 
 
 def _facts(one: Any) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clipita import config
+from clipita.catalogue.product import path_text
 from clipita.cli import console
 from clipita.cli.common import (
     check_targets,
@@ -127,7 +128,7 @@ def _print(found: SearchPage) -> None:
     for name, values in found.facets.items():
         click.echo(f"{name}: " + ", ".join(f"{_printable(str(entry.value))} ({entry.count:,})" for entry in values))
     if found.nearest:
-        console.note("The nearest categories: " + "; ".join(" > ".join(path) for path in found.nearest) + ".")
+        console.note("The nearest categories: " + "; ".join(path_text(path) for path in found.nearest) + ".")
     if found.cursor is not None:
         console.note(f"The next page: --cursor {found.cursor}")
 
@@ -139,7 +140,7 @@ def _print_hits(hits: Sequence[Hit], first: int, caption: str) -> None:
         score = "" if hit.score is None else f"{hit.score:.3f}"
         explained = (hit.explanation.text(),) if hit.explanation else ()
         price = hit.source.get("price")
-        cells = (hit.id, hit.title or "", " > ".join(hit.category_path), "" if price is None else price)
+        cells = (hit.id, hit.title or "", path_text(hit.category_path), "" if price is None else price)
         rows.append((rank, score, *explained, *cells))
     columns = ("", "score", *why, "id", "title", "category", "price")
     console.table(columns, rows, numbers=("", "score", "price"), caption=caption)

@@ -195,7 +195,8 @@ def _store(search: ProductSearch, tuning: Tuning, file: Path) -> None:
     text = file.read_text(encoding="utf-8") if file.exists() else ""
     changed = with_values(text, "search", values)
     remember(search.client, search.index.name, search={**values, "measure": tuning.measure, "value": tuning.hybrid})
-    thresholds.store(search.client, search.index.name, tuning.thresholds, Backoff(console.note), by="tune")
+    paths = {entry.path for entry in search.categories}
+    thresholds.store(search.client, search.index.name, tuning.thresholds, paths, Backoff(console.note), by="tune")
     write(file, changed.encode())
     console.note(f"Written to [search] of {file} and into the index {search.index.name}.")
     if present.weight is not None:

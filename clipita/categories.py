@@ -170,9 +170,10 @@ def add_categories(
         CatalogueError, ProductError: the file, or an example in it, cannot be used.
         UsageError: no example has a new category; and the errors of `add_category`.
     """
+    from clipita.catalogue.product import path_text
     from clipita.catalogue.reader import CatalogueFile
     from clipita.runtime import Bundle, ProductEncoder
-    from clipita.runtime.amending import amending, split, text_of
+    from clipita.runtime.amending import amending, split
 
     if not isinstance(examples, CatalogueFile):
         examples = CatalogueFile(Path(examples), fields, image_root)
@@ -186,7 +187,7 @@ def add_categories(
         ]
         if not rows:
             raise UsageError(
-                f"{examples.file} has no product of {'a new category' if only is None else text_of(only)}.",
+                f"{examples.file} has no product of {'a new category' if only is None else path_text(only)}.",
                 hint="Its category column must hold the new category's whole path.",
             )
         encoder = ProductEncoder(Bundle.load(work.bundle.path), device)
@@ -218,7 +219,8 @@ def remove_category(
         UsageError: nothing of this name was added, or another added category stands below it.
         BundleError, FingerprintError, ClusterError: as of `add_category`.
     """
-    from clipita.runtime.amending import amending, text_of
+    from clipita.catalogue.product import path_text
+    from clipita.runtime.amending import amending
     from clipita.runtime.amendments import words_of
 
     with amending(model, device) as work:
@@ -227,16 +229,16 @@ def remove_category(
         if len(kept) < len(before.names):
             work.write(kept, before.new, before.moved)
             return f"{text!r} names no category any more."
-        new = {text_of(one.path).casefold(): one for one in before.new}
         path = work.find(text) if text.strip() else ()
-        if text_of(path).casefold() not in new:
+        if all(one.path != path for one in before.new):
             raise UsageError(
                 f"{text!r} was not added: it is neither a name nor a category that the bundle was amended by.",
                 hint="See what was added with: clipita categories list",
             )
         with _beside(work, cluster, index, opensearch, warn) as shop:
             gone = shop.remove(path)
-        return f"{text_of(path)} is removed" + ("." if gone else "; products are labelled with it, so its page stays.")
+        stays = "" if gone else "; products are labelled with it, so its page stays"
+        return f"{path_text(path)} is removed{stays}."
 
 
 @contextmanager

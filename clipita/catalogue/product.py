@@ -17,6 +17,15 @@ CategoryPath = tuple[str, ...]
 """The names from the root to a node. Only the path identifies a node, as two branches may have nodes of one name."""
 
 
+SEPARATOR = " > "
+"""Between the names of a path, in texts for people and in ids of category documents."""
+
+
+def path_text(path: Iterable[str]) -> str:
+    """A category's path as `A > B > C`."""
+    return SEPARATOR.join(path)
+
+
 def split_path(path: str, separator: str) -> list[str]:
     """The names in a path that is one string, with their blanks; an empty separator splits nothing."""
     # The separator is used without its blanks, so that " > " splits "Shoes>Boots" too, unless it is all blanks.
@@ -87,7 +96,7 @@ class Category:
         return len(self.path)
 
     def __str__(self) -> str:
-        return " > ".join(self.path)
+        return path_text(self.path)
 
 
 class CategoryTree:

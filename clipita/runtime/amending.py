@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
-from clipita.catalogue.product import CategoryPath, CategoryTree
+from clipita.catalogue.column_names import nearest
+from clipita.catalogue.product import SEPARATOR, CategoryPath, CategoryTree, path_text, split_path
 from clipita.errors import BundleError, UsageError
 from clipita.files import locked
 from clipita.runtime.amendments import Amendments, CategoryName, NewCategory, Vectors, words_of, write
 from clipita.runtime.bundle import QUERY_FILES, Bundle
 from clipita.runtime.encoders import TextEncoder
 
-SEPARATOR = " > "
 LONGEST = 200
 """Characters of a text."""
 
@@ -38,7 +37,7 @@ class Amending:
         paths = [*bundle.categories, *(one.path for one in self.before.new)]
         tree = sorted(CategoryTree(paths).categories, key=lambda category: (category.level, category.path))
         self.known = [category.path for category in tree]
-        self._paths = {text_of(path).casefold(): path for path in self.known}
+        self._paths = {path_text(path).casefold(): path for path in self.known}
         # Categories of one name share one vector: the uppermost stands for all.
         self._names = {words_of(path[-1]): path for path in reversed(self.known)}
 
@@ -46,18 +45,16 @@ class Amending:
         """A known category by its path (`A > B > C`) or its name, ignoring case.
 
         Raises:
-            UsageError: there is none.
+            UsageError: the model knows no such category.
         """
-        key = text_of(split(wanted)).casefold()
+        key = path_text(split(wanted)).casefold()
         found = self._paths.get(key) or self.named(wanted)
         if found is not None:
             return found
-        names = {path[-1].casefold(): path for path in reversed(self.known)}
-        near = difflib.get_close_matches(key, [*names, *self._paths], n=1, cutoff=0.5)
-        shown = text_of(names.get(near[0]) or self._paths[near[0]]) if near else None
+        near = nearest(key, [*(path[-1] for path in self.known), *map(path_text, self.known)], cutoff=0.5)
         raise UsageError(
             f"The model knows no category {wanted!r}.",
-            hint=f"Did you mean {shown}?" if shown else "Add it with: clipita categories add",
+            hint=f"Did you mean {path_text(self.find(near))}?" if near else "Add it with: clipita categories add",
         )
 
     def named(self, text: str) -> CategoryPath | None:
@@ -82,7 +79,7 @@ class Amending:
             elif other[-1] != path[-1]:
                 free = f"Take it from the first with: clipita categories remove {text!r}"
                 raise UsageError(
-                    f"{text!r} would name two categories: {text_of(other)} and {text_of(path)}.",
+                    f"{text!r} would name two categories: {path_text(other)} and {path_text(path)}.",
                     hint="It is the first one's own name." if own else free,
                 )
         if new:
@@ -144,12 +141,7 @@ def amending(model: str | Path | Bundle, device: str = "cpu") -> Iterator[Amendi
 
 def split(path: str | Sequence[str]) -> CategoryPath:
     """A category's path from `A > B > C`, or from its names."""
-    return tuple(name.strip() for name in (path.split(SEPARATOR.strip()) if isinstance(path, str) else path))
-
-
-def text_of(path: CategoryPath) -> str:
-    """A category's path as `A > B > C`."""
-    return SEPARATOR.join(path)
+    return tuple(name.strip() for name in (split_path(path, SEPARATOR) if isinstance(path, str) else path))
 
 
 def _checked(text: str) -> tuple[str, ...]:

@@ -44,6 +44,12 @@ def count(client: opensearchpy.OpenSearch, name: str, backoff: Backoff, query: M
     return int(backoff.call(client, lambda: all_shards(client.count(index=name, body=body)))["count"])
 
 
+def shuffled(query: Mapping[str, Any], seed: int = 0) -> dict[str, Any]:
+    """The query with its hits in a random order, which is the same each time."""
+    chance = {"seed": seed, "field": "_seq_no"}
+    return {"function_score": {"query": query, "random_score": chance, "boost_mode": "replace"}}
+
+
 def address(id_: str, routing: str | None) -> dict[str, str]:
     """A document for `get_documents`."""
     return {"_id": id_} if routing is None else {"_id": id_, "routing": routing}

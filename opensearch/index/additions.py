@@ -11,23 +11,22 @@ import numpy as np
 import numpy.typing as npt
 from opensearchpy import OpenSearch
 
-from clipita.catalogue.product import CategoryPath
+from clipita.catalogue.product import CategoryPath, path_text
 from clipita.config import QUERY_TEMPLATES, SearchConfig
 from clipita.errors import UsageError
 from clipita.evaluation.thresholds import at, expected
-from clipita.opensearch.cluster.errors import guarded
-from clipita.opensearch.cluster.reads import all_shards
+from clipita.opensearch.cluster.reads import address, all_shards, count, get_documents, shuffled
 from clipita.opensearch.cluster.retry import Backoff
 from clipita.opensearch.index import index as indices
 from clipita.opensearch.index.categories import MAPPING, SUFFIX, CategoryVector, category_id, load, write
 from clipita.opensearch.index.mapping import NODES_FIELD, VECTOR_FIELD
-from clipita.runtime.amending import Amending, text_of
+from clipita.runtime.amending import Amending
 from clipita.runtime.amendments import CategoryName, NewCategory
 from clipita.runtime.new_categories import expected_cosine, moved, sharpening, vector_of
 
 Vectors = npt.NDArray[np.float32]
 SAMPLE = 2_000
-"""Products by which a new category is told from the rest of the shop."""
+"""Products drawn from the shop, from which a new category must differ."""
 SHOWN = 5
 
 
@@ -60,8 +59,8 @@ class Additions:
         """
         if not ids:
             raise UsageError("No example is given.", hint="Name products that belong there with --like or --from.")
-        with guarded(self.client):
-            found = self.client.mget(index=self.index, body={"ids": list(ids)}, _source=[VECTOR_FIELD])["docs"]
+        docs = [address(one, None) for one in ids]
+        found = get_documents(self.client, self.index, docs, self.backoff, _source_includes=VECTOR_FIELD)
         vectors = [document.get("_source", {}).get(VECTOR_FIELD) for document in found]
         wrong = [document["_id"] for document, vector in zip(found, vectors, strict=True) if vector is None]
         if wrong:
@@ -104,11 +103,10 @@ class Additions:
         before = self.work.before
         below = [one.path for one in before.new if one.path[: len(path)] == path and one.path != path]
         if below:
-            raise UsageError(f"{text_of(below[0])} stands below {text_of(path)}.", hint="Remove that one first.")
+            raise UsageError(f"{path_text(below[0])} stands below {path_text(path)}.", hint="Remove that one first.")
         node = category_id(path)
-        labelled = {"query": {"term": {NODES_FIELD: node}}}
-        count = self.backoff.call(self.client, lambda: all_shards(self.client.count(index=self.index, body=labelled)))
-        if count["count"]:
+        labelled = count(self.client, self.index, self.backoff, {"term": {NODES_FIELD: node}})
+        if labelled:
             vector = tuple(self.work.encoder.encode([path[-1]])[0].tolist())
             parent = self.stored.get(path[:-1])
             ends = self.general if parent is None else parent.thresholds
@@ -118,23 +116,23 @@ class Additions:
             self.backoff.call(self.client, lambda: self.client.delete(**where))
         names = [name for name in before.names if name.category != path]
         self._amend([one for one in before.new if one.path != path], names)
-        return not count["count"]
+        return not labelled
 
     def _sample(self) -> Vectors:
         """Vectors of products drawn at random, the same each time, float32 [n, dim]."""
-        drawn = {"random_score": {"seed": 0, "field": "_seq_no"}, "query": {"exists": {"field": VECTOR_FIELD}}}
-        body = {"size": SAMPLE, "query": {"function_score": drawn}, "_source": [VECTOR_FIELD]}
+        query = shuffled({"exists": {"field": VECTOR_FIELD}})
+        body = {"size": SAMPLE, "query": query, "_source": [VECTOR_FIELD]}
         answer = self.backoff.call(self.client, lambda: all_shards(self.client.search(index=self.index, body=body)))
         return np.array([hit["_source"][VECTOR_FIELD] for hit in answer["hits"]["hits"]], dtype=np.float32)
 
     def _check(self, path: CategoryPath, together: Mapping[CategoryPath, object]) -> None:
         if not all(path):
-            raise UsageError(f"The path {text_of(path)!r} has an empty name.", hint="Write it as: Shoes > Clogs")
+            raise UsageError(f"The path {path_text(path)!r} has an empty name.", hint="Write it as: Shoes > Clogs")
         if path in self.work.known:
             added = any(one.path == path for one in self.work.before.new)
             raise UsageError(
-                f"The category {text_of(path)} exists already.",
-                hint=f"Remove it first with: clipita categories remove {text_of(path)!r}" if added
+                f"The category {path_text(path)} exists already.",
+                hint=f"Remove it first with: clipita categories remove {path_text(path)!r}" if added
                 else "Training saw it, so it needs no examples.",
             )  # fmt: skip
         taken = self.work.named(path[-1])
@@ -144,12 +142,12 @@ class Additions:
             taken = next((other for other in together if other != path and other[-1] == path[-1]), None)
         if taken is not None:
             raise UsageError(
-                f"{path[-1]!r} is a name of {text_of(taken)} already, and one name has one vector.",
+                f"{path[-1]!r} is a name of {path_text(taken)} already, and one name has one vector.",
                 hint="Choose another name.",
             )
         if len(path) > 1 and path[:-1] not in self.stored and path[:-1] not in together:
             raise UsageError(
-                f"There is no category {text_of(path[:-1])} to put {path[-1]} in.", hint="Add that one first."
+                f"There is no category {path_text(path[:-1])} to put {path[-1]} in.", hint="Add that one first."
             )
 
     def _amend(self, new: Sequence[NewCategory], names: Sequence[CategoryName] | None = None) -> None:
@@ -164,11 +162,7 @@ class Additions:
             for path, entry in self.stored.items()
             if path[-1] in touched and not entry.added
         ]
-        entries += [
-            CategoryVector(one.path, tuple(one.vector.tolist()), one.thresholds, added=True)
-            for one in new
-            if one not in before.new
-        ]
+        entries += [CategoryVector.of(one) for one in new if one not in before.new]
         # Indices of earlier versions lack the field `added`.
         fields = {"properties": {"added": MAPPING["properties"]["added"]}}
         self.backoff.call(self.client, lambda: self.client.indices.put_mapping(index=self.index + SUFFIX, body=fields))

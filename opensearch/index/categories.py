@@ -17,7 +17,7 @@ import numpy as np
 import orjson
 from opensearchpy import OpenSearch
 
-from clipita.catalogue.product import CategoryPath, CategoryTree
+from clipita.catalogue.product import SEPARATOR, CategoryPath, CategoryTree, path_text
 from clipita.errors import ClusterError, UsageError
 from clipita.opensearch.cluster.bulk import Document, write_all
 from clipita.opensearch.cluster.errors import guarded
@@ -27,9 +27,9 @@ from clipita.opensearch.index.mapping import NODES_FIELD
 
 if TYPE_CHECKING:
     from clipita.runtime import Bundle
+    from clipita.runtime.amendments import NewCategory
 
 SUFFIX = "-categories"
-SEPARATOR = " > "
 MAX_ID_BYTES = 512
 Named = Callable[[str], CategoryPath | None]
 PAGE = 1_000
@@ -64,6 +64,11 @@ class CategoryVector:
     thresholds: tuple[float, ...] = field(default=(), repr=False)
     added: bool = False
 
+    @classmethod
+    def of(cls, new: NewCategory) -> CategoryVector:
+        """A category that was added by examples."""
+        return cls(new.path, tuple(new.vector.tolist()), new.thresholds, added=True)
+
     @property
     def name(self) -> str:
         """The category's own name, which is its text as a query."""
@@ -87,7 +92,7 @@ class Categories:
         self._paths: dict[str, CategoryVector] = {}
         self._names: dict[str, CategoryVector] = {}
         for entry in sorted(entries, key=lambda entry: (len(entry.path), entry.path)):
-            self._paths.setdefault(SEPARATOR.join(entry.path).casefold(), entry)
+            self._paths.setdefault(path_text(entry.path).casefold(), entry)
             # Categories of one name have one text, hence one vector: the uppermost stands for all.
             self._names.setdefault(entry.name.casefold(), entry)
         self._entries = list(self._paths.values())
@@ -104,12 +109,12 @@ class Categories:
 
     def find(self, wanted: str | Sequence[str]) -> CategoryVector | None:
         """A category by its path (a sequence of names, or `A > B > C`) or a name of its, ignoring case."""
-        key = (wanted if isinstance(wanted, str) else SEPARATOR.join(wanted)).strip().casefold()
+        key = (wanted if isinstance(wanted, str) else path_text(wanted)).strip().casefold()
         found = self._paths.get(key)
         if found is None and isinstance(wanted, str):
             found = self._names.get(key)
             if found is None and self._named is not None and (path := self._named(wanted)):
-                found = self._paths.get(SEPARATOR.join(path).casefold())
+                found = self._paths.get(path_text(path).casefold())
         return found
 
     def nodes(self, found: CategoryVector, wanted: str | Sequence[str]) -> tuple[str, ...]:
@@ -133,10 +138,10 @@ class Categories:
 
     def unknown(self, wanted: str | Sequence[str]) -> UsageError:
         """The error for a category that does not exist, with the nearest names."""
-        text = wanted if isinstance(wanted, str) else SEPARATOR.join(wanted)
+        text = wanted if isinstance(wanted, str) else path_text(wanted)
         name = text.rpartition(SEPARATOR)[2].strip().casefold()
         near = difflib.get_close_matches(name, self._names, n=_NEAREST, cutoff=0.5)
-        shown = " or ".join(SEPARATOR.join(self._names[key].path) for key in near)
+        shown = " or ".join(path_text(self._names[key].path) for key in near)
         hint = f"Did you mean {shown}?" if near else "Search for it as free text instead."
         return UsageError(f"There is no category {text!r} among {len(self):,}.", hint=hint)
 
@@ -163,10 +168,7 @@ def publish(
     backoff = backoff or Backoff()
     target = index + SUFFIX
     backoff.call(client, lambda: _create(client, target, bundle.fingerprint))
-    new = [
-        CategoryVector(one.path, tuple(one.vector.tolist()), one.thresholds, added=True)
-        for one in bundle.amendments.new
-    ]
+    new = [CategoryVector.of(one) for one in bundle.amendments.new]
     kept = backoff.call(client, lambda: _added(client, target)) | {entry.path for entry in new}
     categories = [one for one in CategoryTree([*paths, *bundle.categories]).categories if one.path not in kept]
     names = sorted({category.name for category in categories})
@@ -184,10 +186,15 @@ def write(client: OpenSearch, index: str, entries: Sequence[CategoryVector], bac
     Raises:
         ClusterError: the cluster refuses, or stays busy or away for too long.
     """
+    write_documents(client, index, [_document(entry) for entry in entries], "categories", backoff)
+
+
+def write_documents(client: OpenSearch, index: str, documents: Sequence[Document], what: str, backoff: Backoff) -> None:
+    """Write documents, which are `what` in an error, beside an index; errors as of `write`."""
     target = index + SUFFIX
-    refused = write_all(client, target, [_document(entry) for entry in entries], backoff, require_alias=False)
+    refused = write_all(client, target, documents, backoff, require_alias=False)
     if refused:
-        raise ClusterError(f"{len(refused)} categories were refused by {target}; the first: {refused[0]}.")
+        raise ClusterError(f"{len(refused)} {what} were refused by {target}; the first: {refused[0]}.")
 
 
 def load(client: OpenSearch, index: str, named: Named | None = None) -> Categories:
@@ -217,7 +224,7 @@ def default_members(client: OpenSearch, index: str, category: CategoryVector) ->
 
 def category_id(path: CategoryPath) -> str:
     """A category's `_id`: its path with ` > ` between the names, or a hash of a path that is too long for an id."""
-    text = SEPARATOR.join(path)
+    text = path_text(path)
     return text if len(text.encode()) <= MAX_ID_BYTES else hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -251,7 +258,7 @@ def _document(entry: CategoryVector) -> Document:
     source = {
         "id": identifier,
         "path": list(entry.path),
-        "parent": SEPARATOR.join(entry.path[:-1]),
+        "parent": path_text(entry.path[:-1]),
         "name": entry.name,
         "level": len(entry.path),
         "vector": list(entry.vector),

@@ -194,7 +194,7 @@ class Ingest:
                 hint=f"The reasons are in {ledger.file}.",
             )
         context.lock.check()
-        self._backoff.call(self.client, lambda: confirm_nodes(self.client, target.name))
+        confirm_nodes(self.client, target.name, self._backoff)
         if target.way == "update":
             return
         carried: dict[str, Any] = {}

@@ -12,7 +12,7 @@ from opensearchpy import NotFoundError, OpenSearch
 from clipita.config import IngestConfig
 from clipita.errors import ClipItaError, ClusterError, IndexMissingError
 from clipita.opensearch.cluster.errors import guarded
-from clipita.opensearch.cluster.reads import all_shards
+from clipita.opensearch.cluster.reads import count
 from clipita.opensearch.cluster.retry import Backoff
 from clipita.opensearch.index.index import (
     ProductIndex,
@@ -203,16 +203,15 @@ class Targets:
         return sorted((name for name in found if name[len(stem) :].isdigit()), key=lambda name: int(name[len(stem) :]))
 
 
-def confirm_nodes(client: OpenSearch, name: str) -> None:
+def confirm_nodes(client: OpenSearch, name: str, backoff: Backoff) -> None:
     """Note that every document with a category lists the categories on its path, once that is so."""
-    index = read(client, name)
+    index = backoff.call(client, lambda: read(client, name))
     if index.has_nodes:
         return
     field = index.fields.get("category_path", "category_path")
     missing = {"bool": {"filter": [{"exists": {"field": field}}], "must_not": [{"exists": {"field": NODES_FIELD}}]}}
-    with guarded(client):
-        if not all_shards(client.count(index=name, body={"query": missing}))["count"]:
-            update_meta(client, name, nodes=True)
+    if not count(client, name, backoff, missing):
+        backoff.call(client, lambda: update_meta(client, name, nodes=True))
 
 
 WHILE_BUILDING: Mapping[str, Any] = {"refresh_interval": "-1", "number_of_replicas": "0"}

@@ -8,7 +8,7 @@ from typing import Any
 from opensearchpy import OpenSearch
 
 from clipita.errors import ClusterError
-from clipita.opensearch.cluster.reads import addresses, all_shards, count, get_documents
+from clipita.opensearch.cluster.reads import addresses, all_shards, count, get_documents, shuffled
 from clipita.opensearch.cluster.retry import Backoff
 from clipita.opensearch.index.mapping import ID_FIELD, VECTOR_FIELD
 from clipita.opensearch.ingest.index_source import IndexSource
@@ -27,8 +27,7 @@ def check_copy(client: OpenSearch, source: IndexSource, name: str, backoff: Back
     counts = [count(client, index, backoff) for index in (source.name, name)]
     if counts[0] != counts[1]:
         raise _disagree(source.name, name, f"it has {counts[1]:,} documents instead of {counts[0]:,}")
-    chance = {"function_score": {"query": {"match_all": {}}, "random_score": {"seed": 1, "field": "_seq_no"}}}
-    body = {"size": SAMPLE, "query": chance, "_source": {"excludes": list(_OURS)}}
+    body = {"size": SAMPLE, "query": shuffled({"match_all": {}}, seed=1), "_source": {"excludes": list(_OURS)}}
     hits = backoff.call(client, lambda: all_shards(client.search(index=source.name, body=body)))["hits"]["hits"]
     _check_documents(client, source.name, name, hits, backoff)
     for hit in hits[:SEARCHES]:

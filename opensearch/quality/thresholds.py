@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -11,12 +10,12 @@ import numpy.typing as npt
 import orjson
 from opensearchpy import OpenSearch
 
-from clipita.errors import ClusterError
+from clipita.catalogue.product import CategoryPath
 from clipita.evaluation.thresholds import PRECISIONS, Thresholds, fit
-from clipita.opensearch.cluster.bulk import Document, write_all
-from clipita.opensearch.cluster.reads import all_shards
+from clipita.opensearch.cluster.bulk import Document
+from clipita.opensearch.cluster.reads import all_shards, count, shuffled
 from clipita.opensearch.cluster.retry import Backoff
-from clipita.opensearch.index.categories import SUFFIX, category_id, load
+from clipita.opensearch.index.categories import SUFFIX, category_id, load, write_documents
 from clipita.opensearch.index.index import read, update_meta
 from clipita.opensearch.index.mapping import ID_FIELD, NODES_FIELD, VECTOR_FIELD
 
@@ -28,7 +27,6 @@ SAMPLE = 20_000
 AT_ONCE = 1_000
 DRIFT = 0.1
 """Share by which the number of products may change until a fit is made again."""
-SEED = 0
 
 
 def refit(client: OpenSearch, index: str, bundle: Bundle, backoff: Backoff) -> int | None:
@@ -43,8 +41,8 @@ def refit(client: OpenSearch, index: str, bundle: Bundle, backoff: Backoff) -> i
     from clipita.runtime import TextEncoder
 
     stored = _stored(client, index, backoff)
-    count = backoff.call(client, lambda: all_shards(client.count(index=index)))["count"]
-    if stored.get("by") == "tune" or abs(count - stored.get("count", 0)) <= DRIFT * stored.get("count", 0):
+    present, then = count(client, index, backoff), stored.get("count", 0)
+    if stored.get("by") == "tune" or abs(present - then) <= DRIFT * then:
         return None
     categories = list(load(client, index))
     row_of = {category_id(entry.path): row for row, entry in enumerate(categories)}
@@ -69,34 +67,38 @@ def refit(client: OpenSearch, index: str, bundle: Bundle, backoff: Backoff) -> i
         None if free is None else lambda row: stacked @ free[row],
     )
     # A category that was added by examples keeps the thresholds of these until products are labelled with it.
-    kept = {entry.path for entry, inside in zip(categories, members, strict=True) if entry.added and not inside}
-    curves = {path: curve for path, curve in fitted.categories.items() if path not in kept}
-    store(client, index, dataclasses.replace(fitted, categories=curves), backoff, by="ingest", count=count)
+    paths = {entry.path for entry, inside in zip(categories, members, strict=True) if inside or not entry.added}
+    store(client, index, fitted, paths, backoff, by="ingest", products=present)
     return labelled
 
 
 def store(
-    client: OpenSearch, index: str, fitted: Thresholds, backoff: Backoff, by: Literal["ingest", "tune"], count: int = 0
+    client: OpenSearch,
+    index: str,
+    fitted: Thresholds,
+    paths: Collection[CategoryPath],
+    backoff: Backoff,
+    by: Literal["ingest", "tune"],
+    products: int = 0,
 ) -> None:
-    """Store thresholds beside the category vectors, if there are any; `count` is the number of products in the index.
+    """Store the thresholds of those `paths` that have a vector beside the index; nothing where there are none.
+
+    `products` is the number of products in the index.
 
     Raises:
         ClusterError: the cluster refuses, or stays busy or away for too long.
     """
-    target = index + SUFFIX
-    known = {entry.path for entry in load(client, index)}
-    if not known:
+    if not paths:
         return
+    target = index + SUFFIX
     documents = [
         Document(category_id(path), orjson.dumps({"doc": {"thresholds": curve}}), None, "update")
         for path, curve in fitted.categories.items()
-        if path in known
+        if path in paths
     ]
-    refused = write_all(client, target, documents, backoff, require_alias=False)
-    if refused:
-        raise ClusterError(f"{len(refused)} thresholds were refused by {target}; the first: {refused[0]}.")
+    write_documents(client, index, documents, "thresholds", backoff)
     fingerprint = read(client, index).fingerprint
-    facts = {"general": fitted.general, "products": fitted.products, "count": count, "by": by}
+    facts = {"general": fitted.general, "products": fitted.products, "count": products, "by": by}
     meta = {"precisions": PRECISIONS, "fingerprint": fingerprint, **facts}
     backoff.call(client, lambda: update_meta(client, target, thresholds=meta))
 
@@ -111,10 +113,9 @@ def _stored(client: OpenSearch, index: str, backoff: Backoff) -> Mapping[str, An
 def _labelled(client: OpenSearch, index: str, backoff: Backoff) -> Iterator[list[dict[str, Any]]]:
     """Documents with vector and category, in a random order that is the same each time, page by page."""
     has = [{"exists": {"field": NODES_FIELD}}, {"exists": {"field": VECTOR_FIELD}}]
-    random = {"random_score": {"seed": SEED, "field": "_seq_no"}, "query": {"bool": {"filter": has}}}
     body: dict[str, Any] = {
         "size": AT_ONCE,
-        "query": {"function_score": {**random, "boost_mode": "replace"}},
+        "query": shuffled({"bool": {"filter": has}}),
         "sort": [{"_score": "desc"}, {ID_FIELD: "asc"}],
         "_source": [VECTOR_FIELD, NODES_FIELD],
     }

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 
+from clipita.catalogue.product import path_text
 from clipita.errors import BundleError, UsageError
 from clipita.runtime import Bundle
-from clipita.runtime.amending import amending, split, text_of
-
-
-@pytest.fixture
-def model(gated_bundle: Path, tmp_path: Path) -> Path:
-    folder = tmp_path / "model"
-    shutil.copytree(gated_bundle, folder)
-    return folder
+from clipita.runtime.amending import amending, split
 
 
 def name(model: Path, *names: tuple[str, str, str]) -> int:
@@ -71,4 +64,4 @@ def test_a_text_graph_without_a_gate_says_what_to_do(tiny_bundle: Path) -> None:
 
 def test_paths_are_written_in_several_ways() -> None:
     assert split("Shoes > Clogs") == split("Shoes>Clogs") == split(["Shoes", " Clogs"]) == ("Shoes", "Clogs")
-    assert text_of(("Shoes", "Clogs")) == "Shoes > Clogs"
+    assert path_text(("Shoes", "Clogs")) == "Shoes > Clogs"

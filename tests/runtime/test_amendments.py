@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from pathlib import Path
 
@@ -16,13 +15,6 @@ from clipita.runtime.amending import amending
 from clipita.runtime.amendments import FILE, Amendments, CategoryName, NewCategory, read, write
 
 PATH = ("Home", "Plates", "Round Plates")
-
-
-@pytest.fixture
-def model(gated_bundle: Path, tmp_path: Path) -> Path:
-    folder = tmp_path / "model"
-    shutil.copytree(gated_bundle, folder)
-    return folder
 
 
 def named(model: Path, *names: tuple[str, str, str]) -> TextEncoder:

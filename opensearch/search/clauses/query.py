@@ -60,7 +60,7 @@ def clause_alone(arguments: SearchArguments, given: Collection[str]) -> dict[str
     """The query of a search as a clause for a request of the shop's own; `given` names the options of the call.
 
     Raises:
-        UsageError: an option that a clause cannot carry, or a fusion that is none.
+        UsageError: a clause cannot carry an option, or the fusion gives no clause.
     """
     if beyond := [name for name in OF_A_REQUEST if name in given]:
         raise UsageError(
@@ -76,13 +76,10 @@ def clause_alone(arguments: SearchArguments, given: Collection[str]) -> dict[str
     return query_clause(arguments)
 
 
-def words(arguments: SearchArguments, text: str | None = None) -> tuple[str, bool]:
-    """The part of the query, or of another text, that is matched by words, and whether something was cut off."""
-    text = text or arguments.searched
-    if arguments.lexical is None:
-        return shorten(text, len(arguments.fields))
-    text, cut = shorten(text, GIVEN_FIELDS)
-    return text, cut and asks(arguments.lexical)
+def words(arguments: SearchArguments) -> tuple[str, bool]:
+    """The part of the query that is matched by words, and whether something was cut off."""
+    text, cut = _spellings(arguments)[0]
+    return text, cut and (arguments.lexical is None or asks(arguments.lexical))
 
 
 def lexical_clause(arguments: SearchArguments, text: str | None = None) -> dict[str, Any]:
@@ -91,7 +88,7 @@ def lexical_clause(arguments: SearchArguments, text: str | None = None) -> dict[
     Of two spellings of the query it counts with the better.
     """
     named = {"_name": LEXICAL} if arguments.explain else {}
-    spellings = _spellings(arguments, text)
+    spellings = [one for one, _ in _spellings(arguments, text)]
     if arguments.lexical is None and len(spellings) == 1:
         return _matching(spellings[0], arguments.fields, named)
     ways = [
@@ -107,15 +104,15 @@ def words_clause(arguments: SearchArguments) -> dict[str, Any]:
     """Products that words alone bring onto a page: nearly all words of the query occur in one field or another."""
     kind = {"type": "cross_fields"} if len(arguments.fields) > 1 else {}
     fields = {"fields": list(arguments.fields), "minimum_should_match": ENOUGH_WORDS}
-    ways = [{"multi_match": {"query": one, **fields, **kind}} for one in _spellings(arguments)]
+    ways = [{"multi_match": {"query": one, **fields, **kind}} for one, _ in _spellings(arguments)]
     return ways[0] if len(ways) == 1 else {"dis_max": {"queries": ways}}
 
 
-def _spellings(arguments: SearchArguments, text: str | None = None) -> list[str]:
-    """The ways in which the query, or a text in its place, is written, each cut to its share of the clause limit."""
+def _spellings(arguments: SearchArguments, text: str | None = None) -> list[tuple[str, bool]]:
+    """The ways to write the query, or a text in its place, cut to their share of the clause limit; see `shorten`."""
     texts = [one for one in (text or arguments.searched, arguments.respelled) if one is not None]
     fields = len(arguments.fields) if arguments.lexical is None else GIVEN_FIELDS
-    return [shorten(one, len(texts) * fields)[0] for one in texts]
+    return [shorten(one, len(texts) * fields) for one in texts]
 
 
 def _matching(text: str, fields: Sequence[str], named: Mapping[str, str]) -> dict[str, Any]:

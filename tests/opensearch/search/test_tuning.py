@@ -151,6 +151,10 @@ def test_the_picture_is_whole() -> None:
     assert heights.index(min(heights)) == list(tuning.curve).index(tuning.best.weight)
 
 
+def command(node: NodeStatus, bundle: Path, *words: str) -> list[str]:
+    return ["tune", "--index", "search-shop", "--url", node.url, "--model", str(bundle), *words]
+
+
 def untuned(live: Live) -> None:
     """Leave the index to other tests as it was."""
     remember(live.client, live.search.index.name, search={})
@@ -168,10 +172,8 @@ def test_the_command_writes_file_and_index(
     (tmp_path / "clipita.toml").write_text(
         "# mine\n[search]\n# weight_known = 0.8\nsize = 12\n[ingest]\nbatch_size = 8\n"
     )
-    arguments = [
-        "tune", "--index", "search-shop", "--catalogue", str(shop / "valid.parquet"), "--url", node.url,
-        "--model", str(tiny_bundle), "--search-fields", "title", "--search-fields", "title^2, attributes_text",
-    ]  # fmt: skip
+    fields = ["--search-fields", "title", "--search-fields", "title^2, attributes_text"]
+    arguments = command(node, tiny_bundle, "--catalogue", str(shop / "valid.parquet"), *fields)
     assert run_guarded(group, [*arguments, "--dry-run", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["queries"] == len(protocol.queries)
@@ -213,10 +215,7 @@ def test_a_clause_is_tuned_and_kept(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "query.json").write_text(json.dumps(BY_SALES))
     (tmp_path / "clipita.toml").write_text("[search]\nsize = 12\n\n[ingest]\nbatch_size = 8\n")
-    arguments = [
-        "tune", "--index", "search-shop", "--catalogue", str(shop / "valid.parquet"), "--url", node.url,
-        "--model", str(tiny_bundle), "--lexical", "query.json",
-    ]  # fmt: skip
+    arguments = command(node, tiny_bundle, "--catalogue", str(shop / "valid.parquet"), "--lexical", "query.json")
     assert run_guarded(group, [*arguments, "--search-fields", "title"]) == 2
     assert "--search-fields are both given" in capsys.readouterr().err
     try:
@@ -264,8 +263,8 @@ def test_tuning_opens_no_test_file(
     sys.addaudithook(_hook)
     _watching.set()
     try:
-        common = ["--index", "search-shop", "--url", node.url, "--model", str(tiny_bundle), "--dry-run"]
-        assert run_guarded(group, ["tune", *common]) == 0
+        common = command(node, tiny_bundle, "--dry-run")
+        assert run_guarded(group, common) == 0
     finally:
         _watching.clear()
     opened = {Path(name).name for name in _opened}
@@ -280,8 +279,8 @@ def test_the_configured_fusion_is_tuned_and_named(
 ) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
     (tmp_path / "clipita.toml").write_text('[search]\nfusion = "rrf"\npivot = 7.0\n')
-    common = ["--index", "search-shop", "--url", node.url, "--model", str(tiny_bundle), "--dry-run"]
-    assert run_guarded(group, ["tune", *common, "--catalogue", str(shop / "valid.parquet")]) == 0
+    common = command(node, tiny_bundle, "--dry-run")
+    assert run_guarded(group, [*common, "--catalogue", str(shop / "valid.parquet")]) == 0
     assert "Best for the fusion rrf: " in (out := capsys.readouterr().out)
     # Ranks know no pivot: it stays as it is.
     assert "pivot 7, " in out
@@ -293,15 +292,15 @@ def test_what_cannot_be_tuned_on(
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
-    common = ["--index", "search-shop", "--url", node.url, "--model", str(tiny_bundle), "--dry-run"]
-    assert run_guarded(group, ["tune", *common]) == 2
+    common = command(node, tiny_bundle, "--dry-run")
+    assert run_guarded(group, common) == 2
     assert "No catalogue is named" in capsys.readouterr().err
     (tmp_path / "clipita.toml").write_text(f'[catalogue]\ntest = "{shop}/test.parquet"\n')
-    assert run_guarded(group, ["tune", *common, "--catalogue", str(shop / "test.parquet")]) == 2
+    assert run_guarded(group, [*common, "--catalogue", str(shop / "test.parquet")]) == 2
     assert "test catalogue, on which nothing may be tuned" in capsys.readouterr().err
     strangers = tmp_path / "strangers.jsonl"
     strangers.write_text('{"product_id": "nobody", "title": "a", "category_path": ["A", "B"]}\n')
-    assert run_guarded(group, ["tune", *common, "--catalogue", str(strangers)]) == 1
+    assert run_guarded(group, [*common, "--catalogue", str(strangers)]) == 1
     assert "holds none of the 1 products" in capsys.readouterr().err
 
 
