@@ -15,7 +15,7 @@ MOST = {"size": 1_000, "facet_size": 1_000}
 MAX_LISTED = 100
 """Facets, sort keys or filters in a request."""
 MAX_VALUES = 1_000
-CONDITIONS = ("gt", "gte", "lt", "lte", "exists")
+CONDITIONS = ("gt", "gte", "lt", "lte", "exists", "match")
 
 _QUERY = Option("Any words, or a category's name. May be left out where `category` is given.", name="query", hint=str)
 OPTIONS: Mapping[str, Option] = {"query": _QUERY} | {

@@ -121,7 +121,10 @@ def _parameters() -> list[dict[str, Any]]:
         for name, entry in PARAMETERS.items()
     ]
     filters = {"name": "filter", "in": "query", "style": "deepObject", "explode": True, "schema": _FILTERS}
-    about = "`filter[brand]=Nike`, repeated for alternatives; `filter[price][lte]=80`; `filter[brand][exists]=true`."
+    about = (
+        "`filter[brand]=Nike`, repeated for alternatives; `filter[price][lte]=80`; `filter[brand][exists]=true`; "
+        "`filter[title][match]=words` that all must be in the text."
+    )
     return [*plain, {**filters, "description": about}]
 
 

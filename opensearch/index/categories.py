@@ -104,6 +104,11 @@ class Categories:
     def __len__(self) -> int:
         return len(self._paths)
 
+    @property
+    def names(self) -> list[str]:
+        """The name of each category, without its path."""
+        return [entry.name for entry in self._entries]
+
     def __iter__(self) -> Iterator[CategoryVector]:
         return iter(self._entries)
 

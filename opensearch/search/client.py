@@ -299,7 +299,9 @@ class ProductSearch:
         self.config = settings_for(index.meta, self._configured)
         self.names = FieldNames(index.properties, index.fields)
         self._categories = None
-        self._reader = QueryReader(self.client, index, self.names)
+        self._reader = QueryReader(
+            self.client, index, self.names, lambda: [*self.categories.names, *self.vectors.category_texts]
+        )
 
     def is_ready(self, query: str | None, given: Mapping[str, Any]) -> bool:
         """Whether `arguments` needs neither the cluster nor the model."""

@@ -53,6 +53,10 @@ class FieldNames:
             )
         return keyword
 
+    def path(self, name: str, value: FilterValue) -> str:
+        """The path of a filter's field: of its words for `{"match": …}`, else of its whole values, see `exact`."""
+        return self.searchable([name])[0] if is_match(value) else self.exact(name)
+
     def searchable(self, names: Sequence[str]) -> tuple[str, ...]:
         """The paths to match words in, with their boosts (`title^3`); a UsageError for a field without words."""
         paths = []
@@ -75,6 +79,8 @@ class FieldNames:
 
         The cluster would refuse a wrong number without naming the field; here a UsageError does.
         """
+        if is_match(value):
+            return value
         kind = self.types[self.exact(name)]
         if kind == "boolean":
             convert: Callable[[Any], FilterValue] = _truth
@@ -150,6 +156,11 @@ def mapping_at(properties: Mapping[str, Any], path: str) -> Mapping[str, Any]:
     for name in path.split("."):
         mapping = {**mapping.get("properties", {}), **mapping.get("fields", {})}.get(name, {})
     return mapping
+
+
+def is_match(value: FilterValue) -> bool:
+    """Whether a filter asks for words of a text."""
+    return isinstance(value, Mapping) and "match" in value
 
 
 def _is_positive(text: str) -> bool:

@@ -145,6 +145,30 @@ def test_refresh_reads_the_vocabulary_again(live: Live) -> None:
         live.search.refresh()
 
 
+def test_a_word_that_opens_titles_ranks_those_titles_up(live: Live) -> None:
+    name = live.search.index.name
+    for number in range(5):
+        document = {"product_id": f"o-{number}", "title": f"Hush Puppies plate {number}"}
+        live.client.index(index=name, id=f"o-{number}", body=document, refresh=True)
+    try:
+        live.search.refresh()
+        page = live.search("hush puppies", mode="lexical", explain=True)
+        assert said(page) == [("hush puppies", "title", "Hush Puppies", False)]
+        assert {hit.id for hit in page.hits} == {f"o-{number}" for number in range(5)}
+        assert page.total == 5
+        assert page.hits[0].explanation is not None
+        assert page.hits[0].explanation.understood == {"title": pytest.approx(20 * BONUS)}
+        part = page.understood[0]
+        filtered = live.search("plate", mode="lexical", filters={part.field: part.filter})
+        assert {hit.id for hit in filtered.hits} == {hit.id for hit in page.hits}
+        strict = live.search("hush puppies plates", strict=True, size=50, k=300)
+        assert {hit.id for hit in strict.hits} == {hit.id for hit in page.hits}
+    finally:
+        for number in range(5):
+            live.client.delete(index=name, id=f"o-{number}", refresh=True)
+        live.search.refresh()
+
+
 def test_asyncio_understands_the_same(live: Live, node: NodeStatus, tiny_bundle: Path) -> None:
     async def ask() -> tuple[Any, ...]:
         async with await AsyncProductSearch.open(node.url, "search-shop", tiny_bundle) as search:
