@@ -90,8 +90,8 @@ FILTERS: list[tuple[dict[str, Any], Callable[[dict[str, Any]], bool]]] = [
     ({"price": {"exists": False}}, lambda source: "price" not in source),
     ({"price": {"exists": True}}, lambda source: "price" in source),
     (
-        {"title": {"match": "PLATES round"}},
-        lambda hit: {"round", "plates"} <= set(str(hit.get("title")).lower().split()),
+        {"title": {"match": "PLATES, new"}},
+        lambda source: {"new", "plate"} <= {word.rstrip("s") for word in str(source.get("title")).lower().split()},
     ),
     ({"category_path": "Home"}, lambda source: "Home" in source.get("category_path", ())),
     (
