@@ -35,17 +35,16 @@ class FieldsConfig:
 
     id: str = option("product_id", "The product's own identifier, text or a whole number, unique in the catalogue.")
     title: str = option("title", "What the shop calls the product.")
-    category_path: str = option(
-        "category_path", "The path in the category tree: a list of names, root first, or one string."
-    )
-    category_separator: str = option(
-        " > ", "Splits a category path that is one string; blanks around it do not matter."
-    )
+    category_path: str = option("category_path", "The path in the category tree: a list, root first, or one string.")
+    category_separator: str = option(" > ", "Splits a path that is one string; blanks around it do not matter.")
     attributes: tuple[str, ...] = option(
         ("attributes",),
         "Columns of attributes. A map, an object or a JSON object in a string gives one attribute per key; any "
         "other column gives one attribute under its own name.",
         one="attribute",
+    )
+    columns: tuple[str, ...] = option(
+        (), "Names of all columns, in their order, for CSV files without a header line.", one="column"
     )
     image: str = option("image", "The image: encoded bytes, a file path, an http(s) URL or a base64 data: URI.")
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from clipita.catalogue.csv import DelimitedSource
+from clipita.catalogue.column_types import ColumnType, Survey, typed
 from clipita.catalogue.fields import mapped_columns, product_id, resolve_columns, row_to_product
+from clipita.catalogue.formats.csv import DelimitedSource
+from clipita.catalogue.formats.jsonl import JsonLinesSource, JsonLinesStream
+from clipita.catalogue.formats.parquet import ParquetSource
+from clipita.catalogue.formats.rows import FileSource, Row, Source
 from clipita.catalogue.ids import IdTable
-from clipita.catalogue.jsonl import JsonLinesSource, JsonLinesStream
-from clipita.catalogue.parquet import ParquetSource
 from clipita.catalogue.product import Product, Rejection
-from clipita.catalogue.rows import FileSource, Row, Source
 from clipita.config import FieldsConfig
 from clipita.errors import CatalogueError, ProductError
 
@@ -21,7 +23,7 @@ OnReject = Callable[[Rejection], None]
 
 Opener = Callable[[Path], FileSource]
 _TEXT: dict[str, Opener] = dict.fromkeys((".jsonl", ".ndjson", ".json"), JsonLinesSource)
-_TEXT |= dict.fromkeys((".csv", ".tsv"), DelimitedSource)
+_TEXT |= dict.fromkeys((".csv", ".tsv", ".txt"), DelimitedSource)
 FORMATS: dict[str, Opener] = {
     ".parquet": ParquetSource,
     ".pq": ParquetSource,
@@ -62,9 +64,12 @@ class CatalogueFile:
         stream: BinaryIO | None = None,
     ) -> None:
         self.file = Path(file)
-        self._source: Source = open_source(self.file) if stream is None else JsonLinesStream(stream, self.file)
+        fields = fields or FieldsConfig()
+        self._source: Source = (
+            open_source(self.file, fields.columns) if stream is None else JsonLinesStream(stream, self.file)
+        )
         self.columns = tuple(self._source.columns)
-        self.fields = resolve_columns(fields or FieldsConfig(), self.columns, self.file)
+        self.fields = resolve_columns(fields, self.columns, self.file)
         self._image_root = Path(image_root or self.file.parent).absolute()
         others = [name for name in self.columns if name and name not in mapped_columns(self.fields)]
         self.dropped_columns = tuple(name for name in others if name in self._source.binary_columns)
@@ -74,6 +79,21 @@ class CatalogueFile:
     def rows(self) -> int | None:
         """How many rows the file has, unusable ones included, for which text files are read once; None for a stream."""
         return self._source.rows
+
+    @functools.cached_property
+    def types(self) -> dict[str, ColumnType]:
+        """The type of each extra column, for which the file is read once; empty for a stream, whose values stay.
+
+        A column of numbers has numbers in all rows, however they are written; see `column_types`.
+        """
+        if self.rows is None:
+            return {}
+        mapped = mapped_columns(self.fields)
+        survey = Survey(texts=isinstance(self._source, DelimitedSource))
+        for _, row in self._source.records([*mapped, *self.dropped_columns]):
+            if not isinstance(row, ProductError):
+                survey.add(row, row.keys() - mapped)
+        return survey.types()
 
     def products(self, on_reject: OnReject | None = None) -> Iterator[Product]:
         """The usable products, in the file's order; images are not opened.
@@ -91,9 +111,10 @@ class CatalogueFile:
     def numbered_products(self, on_reject: OnReject | None = None) -> Iterator[tuple[int, Product]]:
         """The same as `products`, each with its row (see `Rejection.row`); in a stream an id may come again."""
         first_rows = IdTable()
+        types = self.types
         for number, row in self._source.records(self.dropped_columns):
             try:
-                product = self._product(number, row, first_rows)
+                product = self._product(number, row, first_rows, types)
             except ProductError as error:
                 if on_reject is None:
                     raise type(error)(f"{self.file}, row {number}: {error.message}.", hint=error.hint) from error
@@ -105,10 +126,12 @@ class CatalogueFile:
         """A rejection in this file's name."""
         return Rejection(file=str(self.file), row=row, id=id_, reason=error.message)
 
-    def _product(self, number: int, row: Row | ProductError, first_rows: IdTable) -> Product:
+    def _product(
+        self, number: int, row: Row | ProductError, first_rows: IdTable, types: Mapping[str, ColumnType]
+    ) -> Product:
         if isinstance(row, ProductError):
             raise row
-        product = row_to_product(row, self.fields).located(self._image_root)
+        product = row_to_product(typed(row, types, self.columns), self.fields).located(self._image_root)
         first = number if self.rows is None else first_rows.setdefault(product.id, number)
         if first != number:
             raise ProductError(f"the id occurs twice: row {first} has it already")
@@ -130,8 +153,8 @@ def files_in(folder: Path) -> list[Path]:
     return found
 
 
-def open_source(file: Path) -> FileSource:
-    """The file's reader, by its suffix.
+def open_source(file: Path, columns: Sequence[str] = ()) -> FileSource:
+    """The file's reader, by its suffix; `columns` are the names in a CSV file without a header line.
 
     Raises:
         CatalogueError: the file is missing, a folder, unreadable, empty, of an unknown or damaged format, or without
@@ -141,7 +164,7 @@ def open_source(file: Path) -> FileSource:
     opener = _opener(file)
     if opener is None:
         raise CatalogueError(f"{file} is not of a known catalogue format.", hint=_known())
-    source = opener(file)
+    source = opener(file) if not columns or opener is not DelimitedSource else DelimitedSource(file, columns)
     if source.rows == 0:
         raise CatalogueError(f"{file} holds no product.", hint="Give a file with at least one row.")
     return source

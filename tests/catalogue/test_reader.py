@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from clipita.catalogue import CatalogueFile, Product, Rejection
-from clipita.catalogue.rows import numbered_lines
+from clipita.catalogue.formats.rows import numbered_lines
 from clipita.config import FieldsConfig
 from clipita.errors import CatalogueError, ProductError
 
@@ -151,9 +151,8 @@ class TestUnreadableFiles:
             CatalogueFile(tmp_path / "a.jsonl.gz")
 
     def test_utf16(self, tmp_path: Path) -> None:
-        write_csv(tmp_path / "a.csv", "product_id,title\n1,Shoe\n", "utf-16")
-        with pytest.raises(CatalogueError, match="UTF-16"):
-            CatalogueFile(tmp_path / "a.csv")
+        write_csv(tmp_path / "a.csv", "product_id,title\n1,Füße 靴\n", "utf-16")
+        assert [product.title for product in CatalogueFile(tmp_path / "a.csv").products()] == ["Füße 靴"]
 
     def test_over_long_lines_are_skipped_to_their_end(self, tmp_path: Path) -> None:
         file = tmp_path / "a.jsonl"

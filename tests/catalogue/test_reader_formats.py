@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from clipita.catalogue import CatalogueFile, Product, Rejection, reader
-from clipita.catalogue.rows import NumberedRow, StoredRow
+from clipita.catalogue.formats.rows import NumberedRow, StoredRow
 from clipita.catalogue.split import split_catalogue
 from clipita.config import FieldsConfig
 from clipita.errors import CatalogueError, FieldMappingError
@@ -125,8 +125,15 @@ class TestCsv:
         ]
         assert isinstance(products[1].extra["price"], float)
 
-    def test_latin_1_rows_are_rejected(self, tmp_path: Path) -> None:
+    def test_latin_1_is_read(self, tmp_path: Path) -> None:
         products, rejections = read(write_csv(tmp_path / "a.csv", "product_id,title\n1,Shoe\n2,Füße\n", "latin-1"))
+        assert [p.title for p in products] == ["Shoe", "Füße"]
+        assert rejections == []
+
+    def test_rows_in_another_encoding_than_the_rest_are_rejected(self, tmp_path: Path) -> None:
+        file = tmp_path / "a.csv"
+        file.write_bytes("product_id,title\n1,Füße\n".encode() + "2,Füße\n".encode("latin-1"))
+        products, rejections = read(file)
         assert [p.id for p in products] == ["1"]
         assert [r.kind for r in rejections] == ["the record is not UTF-8"]
 
@@ -259,7 +266,7 @@ class TestAnotherFormat:
     def test_is_read_and_found_in_folders(self, file: Path) -> None:
         products, rejections = read(file)
         assert [product.title for product in products] == [f"Shoe {n}" for n in range(60)]
-        assert products[3].extra == {"price": "3.5"}
+        assert products[3].extra == {"price": 3.5}
         assert rejections == []
         assert reader.files_in(file.parent) == [file]
 

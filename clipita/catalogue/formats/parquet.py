@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from clipita.catalogue.rows import NumberedRow, StoredRow, check_unique
+from clipita.catalogue.formats.rows import NumberedRow, StoredRow, check_unique
 from clipita.errors import CatalogueError, ProductError
 
 BATCH_ROWS = 64

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from clipita.catalogue.rows import MAX_LINE, NumberedRow, StoredRow, numbered_lines, stream_lines
+from clipita.catalogue.formats.rows import MAX_LINE, NumberedRow, StoredRow, numbered_lines, stream_lines
 from clipita.errors import CatalogueError, ProductError
 
 SURVEYED_LINES = 1000
