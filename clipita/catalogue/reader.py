@@ -11,9 +11,12 @@ from typing import BinaryIO
 from clipita.catalogue.column_types import ColumnType, Survey, typed
 from clipita.catalogue.fields import mapped_columns, product_id, resolve_columns, row_to_product
 from clipita.catalogue.formats.csv import DelimitedSource
+from clipita.catalogue.formats.document import JsonDocumentSource, is_document
+from clipita.catalogue.formats.excel import ExcelSource
 from clipita.catalogue.formats.jsonl import JsonLinesSource, JsonLinesStream
 from clipita.catalogue.formats.parquet import ParquetSource
 from clipita.catalogue.formats.rows import FileSource, Row, Source
+from clipita.catalogue.formats.xml import XmlSource
 from clipita.catalogue.ids import IdTable
 from clipita.catalogue.product import Product, Rejection
 from clipita.config import FieldsConfig
@@ -22,11 +25,21 @@ from clipita.errors import CatalogueError, ProductError
 OnReject = Callable[[Rejection], None]
 
 Opener = Callable[[Path], FileSource]
-_TEXT: dict[str, Opener] = dict.fromkeys((".jsonl", ".ndjson", ".json"), JsonLinesSource)
-_TEXT |= dict.fromkeys((".csv", ".tsv", ".txt"), DelimitedSource)
+
+
+def _json(file: Path) -> FileSource:
+    return JsonDocumentSource(file) if is_document(file) else JsonLinesSource(file)
+
+
+_TEXT: dict[str, Opener] = {
+    **dict.fromkeys((".jsonl", ".ndjson", ".json"), _json),
+    **dict.fromkeys((".csv", ".tsv", ".txt"), DelimitedSource),
+    **dict.fromkeys((".xml", ".rss", ".atom"), XmlSource),
+}
 FORMATS: dict[str, Opener] = {
     ".parquet": ParquetSource,
     ".pq": ParquetSource,
+    **dict.fromkeys((".xlsx", ".xls", ".ods"), ExcelSource),
     **{f"{suffix}{packed}": opener for packed in ("", ".gz", ".zst") for suffix, opener in _TEXT.items()},
 }
 """What opens a file, by the end of its name; another format is a module with a `FileSource` and a row here."""
@@ -35,8 +48,8 @@ FORMATS: dict[str, Opener] = {
 class CatalogueFile:
     """One catalogue file.
 
-    Formats: see `FORMATS`; JSON has one object per line. The file is opened and its columns are checked at once, so
-    that a wrong name fails before any work.
+    Formats: see `FORMATS`; JSON has one object per line, or is a document with an array of them. The file is opened and
+    its columns are checked at once, so that a wrong name fails before any work.
 
     Args:
         file: the catalogue.
@@ -170,6 +183,13 @@ def open_source(file: Path, columns: Sequence[str] = ()) -> FileSource:
     return source
 
 
+_ARCHIVES = {
+    b"PK\x03\x04": "a zip archive",
+    **dict.fromkeys((b"\x1f\x8b\x08\x00", b"\x1f\x8b\x08\x08"), "packed by gzip"),
+}
+_PACKED = {".gz", ".zst", ".xlsx", ".ods", ".parquet", ".pq"}
+
+
 def _opener(file: Path) -> Opener | None:
     suffixes = [suffix.lower() for suffix in file.suffixes]
     return FORMATS.get("".join(suffixes[-2:])) or FORMATS.get("".join(suffixes[-1:]))
@@ -177,7 +197,7 @@ def _opener(file: Path) -> Opener | None:
 
 def _known() -> str:
     suffixes = [suffix for suffix in FORMATS if suffix.count(".") == 1]
-    return f"Known are {', '.join(suffixes)} (JSON: one object per line); text formats also with .gz or .zst behind."
+    return f"Known are {', '.join(suffixes)}; text formats also with .gz or .zst behind."
 
 
 def _check_readable(file: Path) -> None:
@@ -187,14 +207,19 @@ def _check_readable(file: Path) -> None:
             raise CatalogueError(f"{file} is a folder.", hint="Name one catalogue file in it.")
         if not stat.S_ISREG(status.st_mode):
             raise CatalogueError(f"{file} is not a regular file.")
-        with file.open("rb"):
-            pass
+        with file.open("rb") as stream:
+            start = stream.read(4)
     except FileNotFoundError:
         raise CatalogueError(f"There is no catalogue file {file}.", hint="Check the path.") from None
     except OSError as error:
         raise CatalogueError(f"{file} cannot be opened: {error.strerror}.", hint="Check its permissions.") from error
     if status.st_size == 0:
         raise CatalogueError(f"{file} is empty.", hint="Give a file with at least one row.")
+    if start in _ARCHIVES and file.suffix.lower() not in _PACKED:
+        raise CatalogueError(
+            f"{file} is {_ARCHIVES[start]}, whatever its name says.",
+            hint="Unpack it, or name a spreadsheet .xlsx and a file packed by gzip .gz.",
+        )
 
 
 def _id_of(row: Row | ProductError, fields: FieldsConfig) -> str | None:

@@ -77,7 +77,7 @@ class TestFormats:
         assert [image.location for image in images if image] == [str(tmp_path / "pictures/1.jpg"), "/abs/2.jpg"]
 
     def test_unknown_suffix_lists_the_known(self, tmp_path: Path) -> None:
-        file = tmp_path / "a.xlsx"
+        file = tmp_path / "a.docx"
         file.write_bytes(b"PK")
         with pytest.raises(CatalogueError, match=r"not of a known catalogue format.*\.parquet.*\.jsonl.*\.csv"):
             CatalogueFile(file)

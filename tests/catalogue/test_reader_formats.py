@@ -72,8 +72,13 @@ class TestJsonLines:
 
     def test_array(self, tmp_path: Path) -> None:
         (tmp_path / "a.json").write_text(json.dumps(ROWS, indent=1))
-        with pytest.raises(CatalogueError, match=r"is a JSON array.*jq"):
-            CatalogueFile(tmp_path / "a.json")
+        assert [product.id for product in read(tmp_path / "a.json")[0]] == [row["product_id"] for row in ROWS]
+
+    @pytest.mark.parametrize(("start", "said"), [(b"PK\x03\x04", "a zip archive"), (b"\x1f\x8b\x08\x00", "by gzip")])
+    def test_archives_by_another_name(self, tmp_path: Path, start: bytes, said: str) -> None:
+        (tmp_path / "a.csv").write_bytes(start + b"x")
+        with pytest.raises(CatalogueError, match=said):
+            CatalogueFile(tmp_path / "a.csv")
 
     def test_something_else(self, tmp_path: Path) -> None:
         (tmp_path / "a.jsonl").write_bytes(b"PAR1\x00\x01\n\xff\xfe\n")
@@ -233,6 +238,7 @@ class Blocks:
     """A toy format: `name: value` lines, products apart by a blank line."""
 
     binary_columns: frozenset[str] = frozenset()
+    copied_as = ""
 
     def __init__(self, file: Path) -> None:
         blocks = file.read_text().strip().split("\n\n")

@@ -38,6 +38,7 @@ class DelimitedSource:
     """
 
     binary_columns: frozenset[str] = frozenset()
+    copied_as = ""
 
     def __init__(self, file: Path, columns: Sequence[str] = ()) -> None:
         # A cell may hold an image as a data: URI; the csv module's limit is global and 128 KB by default.

@@ -43,6 +43,7 @@ class ParquetSource:
             self.schema: Any = parquet.schema_arrow
             self.rows: int = parquet.metadata.num_rows
             self.columns: list[str] = list(self.schema.names)
+        self.copied_as = ""
         self.binary_columns = frozenset(field.name for field in self.schema if _holds_bytes(field.type))
         check_unique(self.columns, file)
 

@@ -49,7 +49,14 @@ class Source(Protocol):
 
 
 class FileSource(Source, Protocol):
-    """A source that can be read repeatedly, and copied row by row."""
+    """A source that can be read repeatedly, and copied row by row.
+
+    Attributes:
+        copied_as: the end of a copy's name if a copy has another format; else empty.
+    """
+
+    @property
+    def copied_as(self) -> str: ...  # noqa: D102 - described above
 
     def stored(self, column: str) -> Iterator[StoredRow]:
         """All rows in order, unchanged, each with its cell of `column`.
@@ -90,7 +97,7 @@ def numbered_lines(file: Path, limit: int = MAX_LINE) -> Iterator[tuple[int, byt
     Raises:
         CatalogueError: the file cannot be opened, or breaks off (a truncated .gz); with the line's number.
     """
-    with _opened(file) as stream:
+    with opened(file) as stream:
         yield from stream_lines(stream, file, limit)
 
 
@@ -119,14 +126,15 @@ def stream_lines(stream: BinaryIO, file: Path, limit: int = MAX_LINE) -> Iterato
         ) from error
 
 
-def _opened(file: Path) -> BinaryIO:
+def opened(file: Path) -> BinaryIO:
+    """The bytes of a text file in UTF-8, decompressed; an OSError, EOFError or zlib.error comes while they are read."""
     status = file.stat()
-    return as_utf_8(_unpacked(file), _encoding(file, status.st_size, status.st_mtime_ns))
+    return as_utf_8(unpacked(file), _encoding(file, status.st_size, status.st_mtime_ns))
 
 
 @functools.lru_cache(maxsize=16)
 def _encoding(file: Path, size: int, modified: int) -> str:  # noqa: ARG001 - a changed file is read again
-    with _unpacked(file) as stream:
+    with unpacked(file) as stream:
         try:
             return encoding_of(stream)
         except (EOFError, OSError, zlib.error):
@@ -134,7 +142,8 @@ def _encoding(file: Path, size: int, modified: int) -> str:  # noqa: ARG001 - a 
             return UTF_8
 
 
-def _unpacked(file: Path) -> BinaryIO:
+def unpacked(file: Path) -> BinaryIO:
+    """The bytes of a file, decompressed; errors as of `opened`."""
     if file.suffix.lower() == ".gz":
         # Without a further buffer around it, which would swallow the good lines before a truncation.
         return cast(BinaryIO, gzip.GzipFile(file, "rb"))
