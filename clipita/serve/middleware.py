@@ -14,7 +14,6 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from clipita.config import ServeConfig
 from clipita.errors import (
     RequestError,
 )
@@ -22,6 +21,7 @@ from clipita.opensearch.cluster.tracing import opaque
 from clipita.serve.embedding import MAX_BODY
 from clipita.serve.errors import error_response
 from clipita.serve.metrics import Metrics
+from clipita.serve_config import ServeConfig
 
 MAX_QUERY_STRING = 128 * 1024
 BODY_LIMITS = {"/v1/embed/product": MAX_BODY}

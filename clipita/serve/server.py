@@ -9,11 +9,12 @@ from collections.abc import Callable
 
 import uvicorn
 
-from clipita.config import OpenSearchConfig, ServeConfig
+from clipita.config import OpenSearchConfig
 from clipita.errors import ConfigError
 from clipita.opensearch.search.client import ProductSearch
 from clipita.serve.app import create_app
-from clipita.serve.service import Models
+from clipita.serve.encoders import Bundles, Models
+from clipita.serve_config import ServeConfig
 
 BACKLOG = 1024
 GARBAGE = 50_000
@@ -25,6 +26,7 @@ def run(
     opensearch: OpenSearchConfig,
     models: Models | None,
     config: ServeConfig,
+    bundles: Bundles | None,
     greet: Callable[[str], None],
 ) -> None:
     """Serve until SIGTERM or SIGINT; running requests are then finished, within `drain` seconds.
@@ -33,7 +35,7 @@ def run(
     """
     listener = _listen(config.host, config.port)
     settings = uvicorn.Config(
-        create_app(search, opensearch, models, config),
+        create_app(search, opensearch, models, config, bundles),
         log_level="warning",
         access_log=False,
         backlog=BACKLOG,

@@ -110,7 +110,7 @@ class Shop:
     async def _ask(self, aggregations: Mapping[str, Any]) -> Any:
         body = {"size": 0, "track_total_hits": True, "aggs": aggregations}
         with guarded(self._where, QueryError):
-            return await self._client.search(index=self._search.alias, body=body)
+            return await self._client.search(index=self._search.index.name, body=body)
 
 
 def nested(totals: Mapping[CategoryPath, int]) -> list[dict[str, Any]]:

@@ -10,7 +10,8 @@ from typing import Any
 from clipita.catalogue.product import split_path
 from clipita.errors import ClusterVersionError, QueryError
 from clipita.opensearch.cluster.reads import value_at
-from clipita.opensearch.search.clauses.query import LEXICAL, UNDERSTOOD, VECTOR
+from clipita.opensearch.index.index import ProductIndex
+from clipita.opensearch.search.clauses.query import LEXICAL, UNDERSTOOD, VECTOR, words
 from clipita.opensearch.search.cursor import Cursor
 from clipita.opensearch.search.options import Mode, SearchArguments
 from clipita.opensearch.search.request import BOOST, GROUPS, UNGROUPED, VALUES
@@ -183,6 +184,26 @@ def read_page(
         also=() if also is None else tuple(_hit(hit, arguments) for hit in also["hits"]["hits"]),
         also_total=None if also is None else also["hits"]["total"]["value"],
     )
+
+
+def remarks_on(arguments: SearchArguments, given: Mapping[str, Any], index: ProductIndex) -> tuple[str, ...]:
+    """Warnings about a request to an index, in sentences; `given` are the options of the call."""
+    remarks = []
+    if "category" in given and not index.has_nodes:
+        remarks.append(
+            f"The documents of {index.name} do not list their categories, so the page holds the products that "
+            f"are nearest to the category. Ingest the whole catalogue once more; nothing is encoded again."
+        )
+    if "category" in given and "members" not in given and arguments.members == "predicted":
+        remarks.append(f"No product is labelled with {arguments.text} yet: its examples placed these here.")
+    if arguments.also and arguments.threshold is None:
+        remarks.append("No thresholds are stored, so nothing says which other products fit. Run: clipita ingest")
+    text, cut = words(arguments)
+    if cut and arguments.mode != "vector":
+        remarks.append(f"The query is long: only its first {len(text)} characters were matched by words.")
+    if arguments.native and arguments.min_score is not None:
+        remarks.append(f"With a minimum score, total and facets of the fusion {arguments.fusion} may be too low.")
+    return tuple(remarks)
 
 
 def _check_fused(found: list[Mapping[str, Any]], arguments: SearchArguments) -> None:
