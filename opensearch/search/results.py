@@ -11,10 +11,10 @@ from clipita.catalogue.product import split_path
 from clipita.errors import ClusterVersionError, QueryError
 from clipita.opensearch.cluster.reads import value_at
 from clipita.opensearch.index.index import ProductIndex
-from clipita.opensearch.search.clauses.query import LEXICAL, UNDERSTOOD, VECTOR, words
+from clipita.opensearch.search.clauses.query import LEXICAL, VECTOR, bonus_names, words
 from clipita.opensearch.search.cursor import Cursor
 from clipita.opensearch.search.options import Mode, SearchArguments
-from clipita.opensearch.search.request import BOOST, GROUPS, UNGROUPED, VALUES
+from clipita.opensearch.search.request import BOOST, GROUPS, UNGROUPED, VALUES, facet_paths
 from clipita.opensearch.search.understanding.parse import Understood
 
 
@@ -171,7 +171,10 @@ def read_page(
         query=arguments.text,
         hits=[_hit(hit, arguments) for hit in found],
         total=counted["hits"]["total"]["value"],
-        facets={name: _facet(aggregations[name], path, arguments) for name, path in arguments.facets.items()},
+        facets={
+            name: _facet(aggregations[key], path, arguments)
+            for name, (key, path) in zip(arguments.facets, facet_paths(arguments).items(), strict=True)
+        },
         took_ms=took,
         mode=arguments.mode,
         page=arguments.page,
@@ -271,10 +274,9 @@ def _explanation(hit: Mapping[str, Any], arguments: SearchArguments) -> Explanat
     if arguments.mode == "hybrid" or arguments.boosts:
         vector = (arguments.weight if arguments.mode == "hybrid" else 1.0) * max(0.0, vector - 1)
     fields = hit.get("fields", {})
-    factors = {boost.name: float(fields[BOOST + boost.name][0]) for boost, _ in arguments.boosts}
-    bonuses = {
-        part.field: matched[UNDERSTOOD + path] for part, path in arguments.understood if UNDERSTOOD + path in matched
-    }
+    factors = {boost.name: float(fields[f"{BOOST}{number}"][0]) for number, (boost, _) in enumerate(arguments.boosts)}
+    names = bonus_names(arguments)
+    bonuses = {part.field: matched[names[path]] for part, path in arguments.understood if names.get(path) in matched}
     return Explanation(bm25, lexical, cosine, vector, factors, bonuses)
 
 
