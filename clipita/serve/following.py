@@ -219,8 +219,9 @@ class _FastJson(JSONSerializer):  # type: ignore[misc]  # opensearch-py is untyp
             return data
         try:
             return orjson.dumps(data, default=self.default).decode()
-        except TypeError as error:
-            raise opensearchpy.SerializationError(data, error) from error
+        except TypeError:
+            # A whole number beyond 64 bits, which a cursor may hold: the cluster says what is wrong with it.
+            return super().dumps(data)
 
     def loads(self, s: str) -> Any:
         try:

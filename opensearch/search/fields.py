@@ -13,6 +13,7 @@ from clipita.errors import UsageError
 from clipita.opensearch.index.mapping import VECTOR_FIELD, attribute_key
 from clipita.opensearch.search.boosts import NUMBERS
 from clipita.opensearch.search.options import FilterValue
+from clipita.opensearch.search.understanding.quantities import whole
 
 HIDDEN = (VECTOR_FIELD, "clipita", "image")
 WORDS = frozenset(("text", "keyword", "match_only_text", "search_as_you_type"))
@@ -174,12 +175,12 @@ def _number(value: Any) -> int | float:
     number = float(value)
     if not math.isfinite(number):
         raise ValueError(value)
-    if not number.is_integer():
-        return number
-    # Beyond 2^53 a float would be another number than the text says.
-    with suppress(ValueError):
-        return int(value)
-    return int(number)
+    found = whole(number)
+    if isinstance(found, int):
+        # Beyond 2^53 a float would be another number than the text says.
+        with suppress(ValueError):
+            return int(value)
+    return found
 
 
 def _truth(value: Any) -> Any:

@@ -16,6 +16,7 @@ from clipita.opensearch.search.cursor import Cursor
 from clipita.opensearch.search.options import Mode, SearchArguments
 from clipita.opensearch.search.request import BOOST, GROUPS, UNGROUPED, VALUES, facet_paths
 from clipita.opensearch.search.understanding.parse import Understood
+from clipita.opensearch.search.understanding.quantities import whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,4 +301,4 @@ def _value(bucket: Mapping[str, Any]) -> Any:
         return bucket["key_as_string"] == "true"
     # Numbers are indexed as double: a year comes back as 2010.0.
     key = bucket["key"]
-    return int(key) if isinstance(key, float) and key.is_integer() else key
+    return whole(key) if isinstance(key, float) else key
