@@ -18,12 +18,11 @@ from clipita.serve_config import ServeConfig
 if TYPE_CHECKING:
     from clipita.opensearch.search.client import ProductSearch
 
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 SHORTEST_KEY = 16
 
 
 @click.command("serve")
-@flags(options(ServeConfig), "host", "port", "api_key_file", "models", "cors_origins")
+@flags(options(ServeConfig), "host", "port", "api_key_file", "models", "cors_origins", "allowed_hosts")
 @model_option
 @click.option("--no-model", is_flag=True, help="Serve words and stored category vectors alone; needs no onnxruntime.")
 @index_option
@@ -55,6 +54,7 @@ def command(
     serve = with_key(config.override(settings.serve, **given))
     try:
         from clipita.serve import server
+        from clipita.serve.middleware import LOOPBACK
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "starlette", "serve") from None
     from clipita.opensearch.search.client import ProductSearch
