@@ -18,6 +18,7 @@ from clipita.config import OpenSearchConfig
 from clipita.errors import ClipItaError, FingerprintError, IndexMissingError, IndexMovedError
 from clipita.opensearch.cluster.connection import connect_async
 from clipita.opensearch.cluster.errors import address_of, guarded
+from clipita.opensearch.index import categories
 from clipita.opensearch.index import index as indices
 from clipita.opensearch.search.client import ProductSearch
 from clipita.opensearch.search.vectors import QueryVectors
@@ -31,6 +32,9 @@ EVERY_SECONDS = 1.0
 RETRY_SECONDS = 5.0
 """Until a bundle that was not found, or could not be loaded, is looked for again."""
 
+PUBLISH_SECONDS = 60.0
+"""How long the former index is searched on while the next one has no categories or thresholds yet."""
+
 Answer = TypeVar("Answer")
 
 log = logging.getLogger("clipita.serve")
@@ -39,7 +43,8 @@ log = logging.getLogger("clipita.serve")
 class Follower:
     """Holds the service in force, and makes another when the alias moves.
 
-    - To an index of the same model: the next service has the same encoders.
+    - To an index of the same model: the next service has the same encoders. Until the index has its categories and
+      thresholds, the former one is searched on by its own name.
     - To an index of another model: its bundle is loaded in a thread. Meanwhile the former index is searched on by its
       own name; once it is deleted, the new one by words and stored category vectors alone.
     - No bundle fits: the new index is searched by words and stored category vectors, and `Service.missing` says why.
@@ -71,11 +76,14 @@ class Follower:
         self._bundles = bundles
         self._config, self._metrics = config, metrics
         self._encoders = None if models is None else Encoders(models, search.vectors, config, metrics)
+        # Of the next model, until its index is searched.
+        self._spare: Encoders | None = None
         missing = None if bundles is None or models is not None else _missing(search.fingerprint)
         self.current = Service(search, self.client, self._encoders, metrics, missing=missing)
         self._lock = asyncio.Lock()
         self._wanted: str | None = None
-        self._retry_at = 0.0
+        self._retry_at = self._look_at = 0.0
+        self._next, self._next_at = "", 0.0
         self._loading: asyncio.Task[None] | None = None
         self._retiring: set[asyncio.Task[None]] = set()
         self._watching = asyncio.create_task(self._watch())
@@ -107,8 +115,9 @@ class Follower:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if self._encoders is not None:
-            await self._encoders.close()
+        for encoders in (self._encoders, self._spare):
+            if encoders is not None:
+                await encoders.close()
         await self.client.close()
         self._sync.close()
 
@@ -119,20 +128,56 @@ class Follower:
         if settled and name == now.planner.index.name:
             return
         index = await asyncio.to_thread(indices.require, self._sync, self._alias)
-        if self._bundles is None or (self._encoders and self._encoders.fingerprint == index.fingerprint):
+        known = [one for one in (self._encoders, self._spare) if one and one.fingerprint == index.fingerprint]
+        fits = known or self._bundles is None
+        if fits:
             self._wanted = None
-            self.current = await self._service(index.name, self._encoders)
-            return
-        loading = await self._load(index.fingerprint)
-        if now.missing is None and loading and await self._exists(now.planner.index.name):
+        loading = not fits and await self._load(index.fingerprint)
+        if now.missing is None and (loading or await self._early(index.name)) and await self._exists(now.planner):
             if not now.held:
                 self.current = await self._service(now.planner.index.name, self._encoders, held=True)
+        elif fits:
+            chosen = known[0] if known else None
+            self.current = await self._service(index.name, chosen)
+            others = {one for one in (self._encoders, self._spare) if one is not None} - {chosen}
+            self._encoders, self._spare = chosen, None
+            for encoders in others:
+                self._retire(encoders)
         elif now.missing is None or now.planner.index.name != index.name:
             self.current = await self._service(index.name, None, missing=_missing(index.fingerprint))
 
-    async def _exists(self, index: str) -> bool:
+    async def _early(self, index: str) -> bool:
+        """Whether an index still lacks the categories or thresholds that the present one has.
+
+        `clipita ingest` writes them once the alias has moved.
+        """
+        now = self.current.planner
+        if index == now.index.name:
+            return False
+        if index != self._next:
+            self._next, self._next_at = index, time.monotonic()
+        if time.monotonic() - self._next_at > PUBLISH_SECONDS:
+            return False
+        here, there = await asyncio.to_thread(lambda: (now.categories, categories.load(self._sync, index)))
+        return len(here) > 0 and (not len(there) or (bool(here.general) and not there.general))
+
+    async def _complete(self) -> None:
+        """Read an index again that got its first categories or thresholds since."""
+        planner = self.current.planner
+
+        def complete() -> None:
+            if not planner.categories.general:
+                found = categories.load(self._sync, planner.index.name)
+                if (len(found), found.general) != (len(planner.categories), ()):
+                    planner.refresh()
+
+        if time.monotonic() >= self._look_at:
+            self._look_at = time.monotonic() + RETRY_SECONDS
+            await asyncio.to_thread(complete)
+
+    async def _exists(self, planner: ProductSearch) -> bool:
         with guarded(self._where):
-            return bool(await self.client.indices.exists(index=index))
+            return bool(await self.client.indices.exists(index=planner.index.name))
 
     async def _service(
         self, index: str, encoders: Encoders | None, *, held: bool = False, missing: str | None = None
@@ -180,27 +225,32 @@ class Follower:
                 self._retry_at = time.monotonic() + RETRY_SECONDS
             elif fingerprint == self._wanted:
                 log.info("loaded the bundle %s in %.1f s", path, time.monotonic() - started)
-                if self._encoders is not None:
-                    task = asyncio.create_task(self._retire(self._encoders))
-                    self._retiring.add(task)
-                    task.add_done_callback(self._retiring.discard)
-                self._encoders = Encoders(*loaded, self._config, self._metrics)
+                if self._spare is not None:
+                    self._retire(self._spare)
+                self._spare = Encoders(*loaded, self._config, self._metrics)
                 self._retry_at = 0.0
                 with suppress(ClipItaError):
                     await self._follow()
 
-    async def _retire(self, encoders: Encoders) -> None:
+    def _retire(self, encoders: Encoders) -> None:
         """Close encoders once no request can have them."""
-        try:
-            await asyncio.sleep(self._config.request_timeout)
-        finally:
-            await encoders.close()
+
+        async def close() -> None:
+            try:
+                await asyncio.sleep(self._config.request_timeout)
+            finally:
+                await encoders.close()
+
+        task = asyncio.create_task(close())
+        self._retiring.add(task)
+        task.add_done_callback(self._retiring.discard)
 
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(EVERY_SECONDS)
             try:
                 await self.follow(self.current)
+                await self._complete()
             except ClipItaError as error:
                 log.debug("the alias %s cannot be read: %s", self._alias, error)
             except Exception:  # a defect here must not end the following

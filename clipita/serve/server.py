@@ -33,7 +33,7 @@ def run(
 
     `greet` is called with the address as soon as it answers. A ConfigError says that it cannot be listened on.
     """
-    listener = _listen(config.host, config.port)
+    listener = _listen(config.host, config.port, config.request_timeout)
     settings = uvicorn.Config(
         create_app(search, opensearch, models, config, bundles),
         log_level="warning",
@@ -71,11 +71,14 @@ class _Server(uvicorn.Server):
             self._notify()
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int, seconds: float) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
         listener = socket.socket(family, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # A caller that stops taking its answer is cut off, also by a closed transport that waits to empty its buffer:
+        # https://www.rfc-editor.org/rfc/rfc5482. The connections inherit it.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(seconds * 1000))
         listener.bind((host, port))
     except OSError as error:
         raise ConfigError(f"{host}:{port} cannot be listened on: {error}.", hint="Choose another --port.") from None

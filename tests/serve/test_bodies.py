@@ -72,6 +72,26 @@ def test_a_body_has_a_deadline_that_drops_do_not_move(launch: Launch) -> None:
     assert "image" in answer_to_large.json["error"]
 
 
+@pytest.mark.integration
+def test_an_answer_that_nobody_takes_is_given_up(launch: Launch) -> None:
+    server = launch(CLIPITA_SERVE_REQUEST_TIMEOUT="1")
+    host, port = server.url.removeprefix("http://").split(":")
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.settimeout(20)
+        connection.connect((host, int(port)))
+        connection.sendall(
+            b"GET /v1/search?category=Home&size=1000&thumbnails=true HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        )
+        time.sleep(6)
+        taken, length = b"", 0
+        with contextlib.suppress(ConnectionResetError):
+            while part := connection.recv(65536):
+                taken += part
+        length = int(taken.partition(b"content-length: ")[2].partition(b"\r")[0])
+        assert len(taken) < length
+
+
 async def _of(*chunks: bytes) -> AsyncIterator[dict[str, Any]]:
     for chunk in chunks:
         yield {"type": "http.request", "body": chunk, "more_body": True}

@@ -49,10 +49,10 @@ class Shops:
     bundles: dict[str, Path]
     indices: dict[str, str]
 
-    def show(self, name: str) -> None:
-        """Point alias and categories at an index."""
+    def show(self, name: str, *suffixes: str) -> None:
+        """Point alias and categories at an index, or one of the two."""
         actions: list[dict[str, Any]] = []
-        for suffix in ("", categories.SUFFIX):
+        for suffix in suffixes or ("", categories.SUFFIX):
             alias = ALIAS + suffix
             actions += [{"remove": {"index": old, "alias": alias}} for old in self.client.indices.get_alias(name=alias)]
             actions.append({"add": {"index": self.indices[name] + suffix, "alias": alias}})
@@ -239,3 +239,30 @@ def test_a_start_without_a_fitting_bundle(launch: Launch, shops: Shops, folder: 
     shops.show("narrow")
     until(lambda: server("/readyz").status == 200)
     assert server(QUESTIONS[0]).json["mode"] == "hybrid"
+
+
+@pytest.mark.parametrize("model", [True, False])
+def test_categories_that_come_after_the_alias_are_waited_for(
+    launch: Launch, shops: Shops, folder: Path, node: NodeStatus, shop: Path, tmp_path: Path, model: bool
+) -> None:
+    """As `clipita ingest --new-index` does it: the alias moves, then categories and thresholds are written."""
+    shops.show("wide")
+    server = launch(*(["--models", str(folder)] if model else ["--no-model"]), "--index", ALIAS)
+    questions = [question for question in QUESTIONS if model or "category" in question or "lexical" in question]
+    before = [server(question).json["total"] for question in questions]
+    bundle = Bundle.load(shops.bundles["narrow"])
+    config = IngestConfig(rejected=tmp_path / "rejected.jsonl")
+    ingest = Ingest(shops.client, bundle, config, alias=ALIAS, new_index=True)
+    index = ingest.run([CatalogueFile(shop / f"{part}.parquet") for part in ("train", "valid")]).index
+    try:
+        for _ in range(3):
+            answers = [server(question) for question in questions]
+            assert [answer.status for answer in answers] == [200] * len(questions)
+            assert [answer.json["total"] for answer in answers] == before
+            time.sleep(1)
+        categories.publish(shops.client, ALIAS, index, bundle, ingest.paths)
+        until(lambda: index_of(server) == index)
+        assert all(server(question).json["total"] > old for question, old in zip(questions, before, strict=True))
+    finally:
+        shops.show("wide")
+        shops.client.indices.delete(index=f"{index}*")
