@@ -54,7 +54,7 @@ def command(
     serve = with_key(config.override(settings.serve, **given))
     try:
         from clipita.serve import server
-        from clipita.serve.middleware import LOOPBACK
+        from clipita.serve.middleware import is_loopback
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "starlette", "serve") from None
     from clipita.opensearch.search.client import ProductSearch
@@ -82,7 +82,7 @@ def command(
         else:
             models, vectors = bundles.load(fitting)
             search = ProductSearch(search.client, cluster.index, vectors, defaults)
-    if serve.host not in LOOPBACK and serve.api_key is None:
+    if not is_loopback(serve.host) and serve.api_key is None:
         console.note(f"Anybody who reaches {serve.host} may search: no API key is set (--api-key-file).")
     server.run(search, cluster, models, serve, bundles, lambda address: _greet(address, search))
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import ipaddress
 import logging
 import re
 import secrets
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -39,7 +41,6 @@ SECURITY_HEADERS = [
 _ID = re.compile(r"[A-Za-z0-9._:/@+=-]{1,128}")
 
 _PORT = re.compile(r":\d*$")
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 log = logging.getLogger("clipita.serve")
 
@@ -152,11 +153,17 @@ def _allowed_hosts(config: ServeConfig) -> frozenset[str]:
     (DNS rebinding). Browsers send that name as Host. A key keeps such a page out too.
     """
     hosts = {host.lower() for host in config.allowed_hosts}
-    if config.api_key is None and config.host in LOOPBACK:
-        hosts |= {"localhost", "127.0.0.1", "[::1]"}
-    elif hosts:
-        hosts.add(config.host.lower())
+    if hosts or (config.api_key is None and is_loopback(config.host)):
+        own = f"[{config.host}]" if ":" in config.host else config.host
+        hosts |= {"localhost", "127.0.0.1", "[::1]", own.lower()}
     return frozenset(hosts)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address."""
+    with suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return host.lower() == "localhost"
 
 
 def _host(headers: Mapping[bytes, bytes]) -> str:

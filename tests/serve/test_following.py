@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 import threading
@@ -20,6 +21,8 @@ from clipita.opensearch.cluster.connection import connect
 from clipita.opensearch.index import categories
 from clipita.opensearch.ingest.run import Ingest
 from clipita.opensearch.local.node import NodeStatus
+from clipita.opensearch.search.async_client import AsyncProductSearch
+from clipita.opensearch.search.client import ProductSearch
 from clipita.runtime import Bundle
 from clipita.runtime.bundle import MANIFEST, fingerprint_of
 
@@ -239,6 +242,33 @@ def test_a_start_without_a_fitting_bundle(launch: Launch, shops: Shops, folder: 
     shops.show("narrow")
     until(lambda: server("/readyz").status == 200)
     assert server(QUESTIONS[0]).json["mode"] == "hybrid"
+
+
+def test_a_search_of_the_library_goes_along(shops: Shops, node: NodeStatus) -> None:
+    """Without a model, by category: the stored vectors have another dimension behind the other index."""
+    asked: list[dict[str, Any]] = [
+        {},
+        {"size": 0},
+        {"page": 50},
+        {"members": "predicted", "mode": "vector"},
+        {"also": 5},
+    ]
+
+    async def compare() -> None:
+        connection = OpenSearchConfig(url=node.url)
+        async with await AsyncProductSearch.open(index=ALIAS, opensearch=connection) as waiting:
+            for name in ("narrow", "wide", "narrow"):
+                for options in asked:
+                    shops.show("narrow" if name == "wide" else "wide")
+                    direct = ProductSearch(shops.client, ALIAS)
+                    _ = direct(category="Plates"), await waiting(category="Plates")
+                    shops.show(name)
+                    fresh = ProductSearch(shops.client, ALIAS)(category="Plates", **options)
+                    for page in (direct(category="Plates", **options), await waiting(category="Plates", **options)):
+                        assert (page.total, page.also_total) == (fresh.total, fresh.also_total)
+                        assert [hit.id for hit in page.hits] == [hit.id for hit in fresh.hits]
+
+    asyncio.run(compare())
 
 
 @pytest.mark.parametrize("model", [True, False])

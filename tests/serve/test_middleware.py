@@ -250,3 +250,10 @@ def test_names_that_a_local_server_answers_under(server: Server, locked: Server,
     assert named("/v1/categories", host="shop.example:443").status == 200
     assert named("/v1/categories", host="localhost").status == 200
     assert named("/v1/categories", host="evil.example").status == 403
+
+
+def test_other_addresses_of_this_machine_are_local_too(launch: Launch) -> None:
+    server = launch("--host", "127.0.0.5")
+    assert server("/v1/categories").status == 200
+    assert server("/v1/categories", host="localhost").status == 200
+    assert server("/v1/categories", host="evil.example").status == 403
