@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from clipita.option_table import check_known, option, read_environment, read_file, read_table
+from clipita.serve_config import ServeConfig
 
 CONFIG_FILE = "clipita.toml"
 
@@ -323,31 +324,6 @@ class SearchConfig:
 
 
 @dataclass(frozen=True)
-class ServeConfig:
-    """The server: clipita serve.
-
-    The API key is never read from this file: set CLIPITA_SERVE_API_KEY, or name an api_key_file.
-    """
-
-    host: str = option("127.0.0.1", "Address to listen on; 127.0.0.1 is this machine alone.")
-    port: int = option(8080, "Port to listen on; 0 takes any free one.", ge=0, le=65535)
-    api_key: str | None = option(None, "Only from the environment: CLIPITA_SERVE_API_KEY.", secret=True, repr=False)
-    api_key_file: Path | None = option(
-        None,
-        "File that holds the key which callers must send; without a key, everybody may call.",
-        example="/run/secrets/clipita",
-    )
-    cors_origins: tuple[str, ...] = option(
-        (), "Pages of other origins that may call, such as https://shop.example; default none.", one="cors_origin"
-    )
-    batch_size: int = option(32, "Texts or products encoded at once.", ge=1)
-    queue: int = option(256, "Texts or products that may wait for the model; more are answered with 503.", ge=1)
-    max_requests: int = option(256, "Requests under way at a time; more are answered with 503.", ge=1)
-    request_timeout: float = option(30.0, "Seconds from a request to the end of its answer.", gt=0)
-    drain: float = option(30.0, "Seconds that running requests have when the server is stopped.", ge=0)
-
-
-@dataclass(frozen=True)
 class Config:
     """Everything that can be set, by section of clipita.toml."""
 
@@ -359,7 +335,7 @@ class Config:
     opensearch: OpenSearchConfig = OpenSearchConfig()
     ingest: IngestConfig = IngestConfig()
     search: SearchConfig = SearchConfig()
-    serve: ServeConfig = ServeConfig()
+    serve: ServeConfig = ServeConfig()  # noqa: RUF009 - it is frozen
     given: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict, repr=False, compare=False)
     """What the file and the environment set, by section."""
 

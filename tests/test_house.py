@@ -24,7 +24,7 @@ LEVELS = {
     "": 0, "errors": 0, "files": 0, "markup": 0, "option_table": 0.5, "config": 1, "logs": 1, "opensearch.dialect": 1,
     "opensearch.local": 1, "catalogue": 2, "opensearch.cluster": 2, "runtime": 3, "opensearch.index": 4.5,
     "evaluation": 4, "model": 4, "exporters": 5, "training": 5, "opensearch.search": 5, "opensearch.ingest": 5,
-    "opensearch.quality": 5.5, "opensearch": 6, "api": 7, "categories": 7, "serve": 8, "cli": 9,
+    "serve_config": 0.7, "opensearch.quality": 5.5, "opensearch": 6, "api": 7, "categories": 7, "serve": 8, "cli": 9,
 }  # fmt: skip
 TORCH = {"torch", "torchvision", "open_clip", "transformers", "timm", "onnx", "onnxscript"}
 TORCH_FREE = ("catalogue", "runtime", "evaluation", "opensearch", "serve", "config", "errors")
@@ -76,12 +76,14 @@ UNTESTED = {
     "clipita/model/towers.py": "tests/exporters/test_graphs_towers.py",
     "clipita/runtime/classify.py": "tests/cli/test_classify_command.py",
     "clipita/serve/batching.py": "tests/serve/test_embedding.py",
+    "clipita/serve/encoders.py": "tests/serve/test_following.py",
     "clipita/serve/metrics.py": "tests/serve/test_middleware.py",
     "clipita/serve/errors.py": "tests/serve/test_app_search.py",
     "clipita/serve/query_string.py": "tests/serve/test_app_search.py",
     "clipita/serve/schema.py": "tests/serve/test_middleware.py",
     "clipita/serve/server.py": "tests/serve/conftest.py",
     "clipita/markup.py": "tests/evaluation/test_report.py",
+    "clipita/serve_config.py": "tests/test_config.py",
     "clipita/training/recipes.py": "tests/cli/test_train_command.py",
     "clipita/training/features.py": "tests/training/test_run.py",
     "clipita/training/prepare.py": "tests/training/test_dataset.py",

@@ -29,7 +29,8 @@ PARAMETERS: Mapping[str, Option] = {
 }
 """The same by their names in a query string, where a list is a repeated parameter."""
 _EXISTS = Option("Whether the field has a value.", name="exists", hint=bool)
-_FILTER = re.compile(r"filter\[([^\[\]]+)\](?:\[([^\[\]]*)\])?")
+# A field's name may have brackets of its own: filter[Width [mm]][lte].
+_FILTER = re.compile(r"filter\[((?:(?!\]\[).)+?)\](?:\[([^\[\]]*)\])?", re.DOTALL)
 
 
 def from_query_string(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:

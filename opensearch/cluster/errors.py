@@ -17,6 +17,7 @@ from clipita.errors import (
     ConfigError,
     IndexMissingError,
     IndexReadOnlyError,
+    QueryError,
 )
 from clipita.opensearch.dialect.opensearch import MISSING_INDEX
 
@@ -100,6 +101,9 @@ def _refused(error: opensearchpy.TransportError, where: str, refusal: type[Clust
         return ClusterError(
             f"{where} is overloaded: {reason}.", hint="Try later, with smaller batches, or give OpenSearch more memory."
         )
+    if refusal is QueryError:
+        # The caller of a server reads it, who is not to know where the cluster is.
+        where = "The cluster"
     return refusal(f"{where} refuses the request ({error.status_code}): {reason}.")
 
 

@@ -141,8 +141,13 @@ class Categories:
                 break
         return list(found.values())
 
-    def unknown(self, wanted: str | Sequence[str]) -> UsageError:
-        """The error for a category that does not exist, with the nearest names."""
+    def unknown(self, wanted: str | Sequence[str], alias: str) -> UsageError:
+        """The error for a category that does not exist behind an alias, with the nearest names."""
+        if not self._entries:
+            return UsageError(
+                f"The index {alias} has no category vectors.",
+                hint=f"Write them with: clipita ingest --index {alias}",
+            )
         text = wanted if isinstance(wanted, str) else path_text(wanted)
         name = text.rpartition(SEPARATOR)[2].strip().casefold()
         near = difflib.get_close_matches(name, self._names, n=_NEAREST, cutoff=0.5)

@@ -14,7 +14,7 @@ from opensearchpy import OpenSearch
 
 from clipita.errors import ClusterError, FingerprintError, IndexMissingError
 from clipita.opensearch.cluster.errors import guarded
-from clipita.opensearch.index.mapping import SCHEMA
+from clipita.opensearch.index.mapping import SCHEMA, VECTOR_FIELD
 
 if TYPE_CHECKING:
     from clipita.runtime import Bundle
@@ -47,6 +47,11 @@ class ProductIndex:
     def has_nodes(self) -> bool:
         """Whether every document lists the categories on its path (`mapping.NODES_FIELD`); older runs wrote none."""
         return bool(self.meta.get("nodes"))
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether its vectors are of few bits, on disk."""
+        return bool(self.properties.get(VECTOR_FIELD, {}).get("mode") == "on_disk")
 
     @property
     def fields(self) -> Mapping[str, str]:

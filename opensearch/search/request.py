@@ -22,7 +22,9 @@ LEAST_SCORE = 1e-30
 GROUPS = "clipita:groups"
 UNGROUPED = "clipita:ungrouped"
 VALUES = "values"
+FACET = "clipita:facet:"
 BOOST = "clipita:boost:"
+"""These two end with a number: no name of the shop's is part of another name."""
 EXACT_GROUPS = 40_000
 """The largest precision_threshold of a cardinality aggregation: up to here the number of groups is almost exact."""
 
@@ -103,7 +105,7 @@ def _parts(arguments: SearchArguments) -> dict[str, Any]:
         parts["post_filter"] = all_of(filter_clauses(arguments.choices))
     aggregations = {
         name: _under(_terms(path, arguments.facet_size), lifted(arguments.choices, path))
-        for name, path in arguments.facets.items()
+        for name, path in facet_paths(arguments).items()
     }
     if arguments.collapse is not None:
         parts["collapse"] = _collapse(arguments)
@@ -114,7 +116,8 @@ def _parts(arguments: SearchArguments) -> dict[str, Any]:
         parts["aggs"] = aggregations
     if arguments.explain and arguments.boosts:
         parts["script_fields"] = {
-            BOOST + boost.name: {"script": factor_script(boost, kind)} for boost, kind in arguments.boosts
+            f"{BOOST}{number}": {"script": factor_script(boost, kind)}
+            for number, (boost, kind) in enumerate(arguments.boosts)
         }
     return parts
 
@@ -146,9 +149,17 @@ def _halves(arguments: SearchArguments) -> list[dict[str, Any]]:
     return [words, vector_clause(arguments)]
 
 
+def facet_paths(arguments: SearchArguments) -> dict[str, str]:
+    """The name of each facet's aggregation, in the order of the facets, and the field that it counts.
+
+    OpenSearch refuses `[`, `]` and `>` in an aggregation's name, which a field's name may have.
+    """
+    return {f"{FACET}{number}": path for number, path in enumerate(arguments.facets.values())}
+
+
 def _facets(arguments: SearchArguments) -> dict[str, Any]:
     """Aggregations that count within all filters."""
-    facets = {name: _terms(path, arguments.facet_size) for name, path in arguments.facets.items()}
+    facets = {name: _terms(path, arguments.facet_size) for name, path in facet_paths(arguments).items()}
     return {"aggs": facets} if facets else {}
 
 

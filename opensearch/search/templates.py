@@ -135,6 +135,8 @@ def _open_vectors(value: Any) -> None:
 
 
 def _to_mustache(text: str, size: int, weight: float) -> str:
+    # A field's name is no tag, whatever it holds: JSON may write a brace as its number.
+    text = text.replace("{{", "{\\u007b")
     # toJson writes a text as it is, without quotation marks; a plain tag escapes it for JSON.
     text = text.replace(_QUERY, "{{query}}").replace(f'"{_VECTOR}"', _json("vector"))
     text = text.replace(f'"{_CATEGORY}"', '"{{category}}"').replace(str(1.0 + _THRESHOLD), "{{threshold}}")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from clipita.opensearch.search.understanding.quantities import Quantity, quantities
+from clipita.opensearch.search.understanding.quantities import Quantity, quantities, whole
 from clipita.opensearch.search.understanding.vocabulary import Known, Stems, Vocabulary, Word
 
 _WORDS = {"lt": "under", "lte": "up to", "gt": "over", "gte": "from"}
@@ -138,9 +138,7 @@ class _Reader:
         if field is None:
             return
         start = quantity.start if named is None else self.content[first].start
-        bounds: dict[str, float] = {
-            name: int(bound) if bound.is_integer() else bound for name, bound in quantity.bounds.items()
-        }
+        bounds: dict[str, float] = {name: whole(bound) for name, bound in quantity.bounds.items()}
         self._add(first, place[-1] + 1, field, _in_words(bounds), bounds, (start, quantity.end))
 
     def _read_value(self, first: int, last: int, meanings: Mapping[str, Known]) -> None:

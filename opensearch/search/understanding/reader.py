@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from opensearchpy import OpenSearch
@@ -14,7 +14,7 @@ from clipita.opensearch.cluster.errors import guarded
 from clipita.opensearch.index.index import ProductIndex
 from clipita.opensearch.search.fields import FieldNames
 from clipita.opensearch.search.options import SearchArguments
-from clipita.opensearch.search.understanding.parse import Understanding, understand
+from clipita.opensearch.search.understanding.parse import Understanding, Understood, understand
 from clipita.opensearch.search.understanding.source import read_vocabulary
 from clipita.opensearch.search.understanding.stems import Stemmer
 from clipita.opensearch.search.understanding.vocabulary import Vocabulary, words_of
@@ -56,8 +56,13 @@ class QueryReader:
             QueryError: the cluster refuses to tell values or stems.
         """
         found = self._read(arguments, values=arguments.strict or not arguments.native)
-        parts = tuple((part, self._names.path(part.field, part.filter)) for part in found.parts)
+        parts = tuple((self._held(part), self._names.path(part.field, part.filter)) for part in found.parts)
         return dataclasses.replace(arguments, understood=parts, words=found.rest, names_category=found.names_category)
+
+    def _held(self, part: Understood) -> Understood:
+        """The part with its range as its field holds it."""
+        held = self._names.typed(part.field, part.filter) if part.kind == "range" else None
+        return dataclasses.replace(part, filter=held) if isinstance(held, Mapping) else part
 
     def warnings(self, arguments: SearchArguments) -> list[str]:
         """What of a query was not understood because of its fusion."""

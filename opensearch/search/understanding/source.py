@@ -61,9 +61,16 @@ def read_vocabulary(
         sizes[labels] = MAX_VALUES
     found: dict[str, list[tuple[str, int]]] = {}
     for some in _batches(sizes):
-        aggregations = {path: {"terms": {"field": path, "size": size}} for path, size in some.items()}
+        # Aggregations are numbered: a field may have a name that an aggregation must not have.
+        aggregations = {
+            f"values{number}": {"terms": {"field": path, "size": size}}
+            for number, (path, size) in enumerate(some.items())
+        }
         answer = search({"size": 0, "aggs": aggregations})["aggregations"]
-        found |= {path: [(bucket["key"], bucket["doc_count"]) for bucket in answer[path]["buckets"]] for path in some}
+        found |= {
+            path: [(bucket["key"], bucket["doc_count"]) for bucket in answer[f"values{number}"]["buckets"]]
+            for number, path in enumerate(some)
+        }
     paths = [text for text, _ in found.pop(labels or "", ())]
     on_paths = (name for path in paths for name in split_path(path, names.layout.category_separator))
     nodes = sorted({*on_paths, *categories})
@@ -98,12 +105,12 @@ def _sizes(search: Search, paths: Collection[str]) -> dict[str, int]:
     """How many values to read of each field whose values are shared by products."""
     if not paths:
         return {}
-    counts = {f"products:{path}": {"filter": {"exists": {"field": path}}} for path in paths}
-    values = {f"values:{path}": {"cardinality": {"field": path}} for path in paths}
+    counts = {f"products{number}": {"filter": {"exists": {"field": path}}} for number, path in enumerate(paths)}
+    values = {f"values{number}": {"cardinality": {"field": path}} for number, path in enumerate(paths)}
     answer = search({"size": 0, "aggs": {**counts, **values}})["aggregations"]
     sizes = {}
-    for path in paths:
-        products, distinct = answer[f"products:{path}"]["doc_count"], answer[f"values:{path}"]["value"]
+    for number, path in enumerate(paths):
+        products, distinct = answer[f"products{number}"]["doc_count"], answer[f"values{number}"]["value"]
         if 0 < distinct * LEAST_PRODUCTS <= products:
             # The number of values is an estimate.
             sizes[path] = min(MAX_VALUES, 2 * distinct + 10)

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from opensearchpy import OpenSearch
 
-from clipita.opensearch import AsyncProductSearch, SearchPage
+from clipita.opensearch import AsyncProductSearch, ProductSearch, SearchPage
 from clipita.opensearch.local.node import NodeStatus
 from clipita.opensearch.search.clauses.query import BONUS
 
@@ -189,3 +190,23 @@ def test_only_what_is_left_is_encoded(live: Live) -> None:
     assert live.search.text_to_encode("blue round plates", {}) is None
     assert live.search.text_to_encode("blue round plates never asked", {}) == "round plates never asked"
     assert live.search.text_to_encode("blue plates never asked", {"mode": "lexical"}) is None
+
+
+def test_a_number_that_the_field_cannot_hold_refuses_no_query(search_client: OpenSearch) -> None:
+    """The cluster refuses 3,000,000,000 for an integer; a visitor may type it."""
+    properties = {"title": {"type": "text"}, "price": {"type": "integer"}, "product_id": {"type": "keyword"}}
+    meta = {"clipita": {"fingerprint": "0" * 64, "schema": 1}}
+    search_client.indices.create(index="reader-integer", body={"mappings": {"_meta": meta, "properties": properties}})
+    try:
+        search_client.index(
+            index="reader-integer", body={"title": "shoes", "price": 10, "product_id": "1"}, params={"refresh": "true"}
+        )
+        search = ProductSearch(search_client, "reader-integer")
+        for number in ("3000000000", "3000000000.5", "999.999.999.999.999"):
+            for words, total in (("under", 1), ("up to", 1), ("over", 0), ("at least", 0)):
+                page = search(f"shoes {words} {number}", mode="lexical")
+                assert (page.total, [part.field for part in page.understood]) == (total, ["price"])
+        assert search("shoes", mode="lexical", filters={"price": {"lt": 2**70}}).total == 1
+        assert search("shoes", mode="lexical", filters={"price": [2**70]}, facets=["price"]).total == 0
+    finally:
+        search_client.indices.delete(index="reader-integer")
