@@ -65,7 +65,7 @@ def way_options(command: Callable[..., Any]) -> Callable[..., Any]:
 )
 @flags(
     options(config.IngestConfig), "batch_size", "ray_encoders", "precision", "m", "ef_construction", "thumbnails",
-    "rejected", ray_encoders="--encoders",
+    "rejected", "image_warnings", ray_encoders="--encoders",
 )  # fmt: skip
 @index_option
 @url_option
@@ -146,7 +146,7 @@ def command(
             finally:
                 if metrics_file is not None and runs and runs[0].report is not None:
                     save_metrics(metrics_file, runs[0].report)
-        return _tell(report, chosen.rejected, as_json)
+        return _tell(report, chosen, as_json)
 
     if watch:
         # Only the entire catalogue shows which products left it.
@@ -211,11 +211,16 @@ def _tell_partly(runs: Sequence[Ingest]) -> None:
         )
 
 
-def _tell(report: IngestReport, rejected: Path, as_json: bool) -> int:
+def _tell(report: IngestReport, settings: config.IngestConfig, as_json: bool) -> int:
     if as_json:
         console.print_json(as_json_value(report))
     else:
         print_summary(report)
+    if report.image_warnings:
+        console.note(
+            f"{report.image_warnings:,} images could not be used; the reasons are in {settings.image_warnings}. Their "
+            "products are in the index, with their former vector or one of the rest; the next run tries again."
+        )
     if report.left_out:
-        console.note(f"{report.left_out} products were left out; the reasons are in {rejected}.")
+        console.note(f"{report.left_out} products were left out; the reasons are in {settings.rejected}.")
     return PARTIAL if report.left_out else 0

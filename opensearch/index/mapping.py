@@ -30,6 +30,7 @@ CLIPITA_FIELD: Mapping[str, Any] = {
     "properties": {
         "content_hash": _STORED_ONLY,
         "document_hash": _STORED_ONLY,
+        "text_hash": _STORED_ONLY,
         "fingerprint": {"type": "keyword"},
         "categories": {"type": "keyword"},
         "thumbnail": {"type": "binary"},

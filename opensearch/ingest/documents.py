@@ -80,14 +80,28 @@ class Draft:
         source: the shop's fields as a JSON object.
         content_hash: of the model and of what the vector is made of, 64 hex digits.
         document_hash: of the whole document, 64 hex digits.
-        problem: why the image could not be fetched; the hashes then cover the rest.
+        text_hash: what the content hash is without the image.
+        problem: why the image cannot be used.
     """
 
     product: Product = field(repr=False)
     source: bytes = field(repr=False)
     content_hash: str
     document_hash: str
+    text_hash: str = ""
     problem: str | None = None
+
+    def without_image(self, problem: str) -> Draft:
+        """The draft of a product whose image cannot be used."""
+        return dataclasses.replace(self, product=dataclasses.replace(self.product, image=None), problem=problem)
+
+    def with_vector_of(self, content_hash: str) -> Draft:
+        """The draft with the content hash of its vector, which is not made of the whole product.
+
+        The next run sees by the hashes that the image is still to be used.
+        """
+        document_hash = _digest(self.document_hash.encode(), content_hash.encode())
+        return dataclasses.replace(self, content_hash=content_hash, document_hash=document_hash)
 
 
 def make_draft(
@@ -114,10 +128,10 @@ def make_draft(
     except ImageError as error:
         problem = error.message
     source = _source(product) if stored is None else kept_source(stored, product.id)
-    content = _content_hash(product, fingerprint)
+    content = _content_hash(product, product.image, fingerprint)
     nodes = orjson.dumps(product.category_path)
     document_hash = _digest(source, content.encode(), nodes, f"{DOCUMENT_VERSION} {thumbnails}".encode())
-    return Draft(product, source, content, document_hash, problem)
+    return Draft(product, source, content, document_hash, _content_hash(product, None, fingerprint), problem)
 
 
 def is_url(product: Product) -> bool:
@@ -131,18 +145,21 @@ def clashing_column(names: Iterable[str]) -> str | None:
     return next((name for name in names if name.split(".")[0] in OURS), None)
 
 
-def our_fields(draft: Draft, vector: Vector, fingerprint: str, thumbnail: str | None) -> bytes:
-    """The fields that clipita adds to a document, as a JSON object; `vector` is [dim], of unit length."""
+def our_fields(draft: Draft, vector: Vector | None, fingerprint: str, thumbnail: str | None) -> bytes:
+    """The fields that clipita adds to a document, as a JSON object; `vector` is [dim], of unit length, if any."""
     marks: dict[str, Any] = {
         "content_hash": draft.content_hash,
         "document_hash": draft.document_hash,
         "fingerprint": fingerprint,
     }
+    if draft.text_hash != draft.content_hash:
+        marks["text_hash"] = draft.text_hash
     if draft.product.category_path:
         marks["categories"] = nodes_on(draft.product.category_path)
     if thumbnail is not None:
         marks["thumbnail"] = thumbnail
-    return orjson.dumps({VECTOR_FIELD: vector, "clipita": marks}, option=orjson.OPT_SERIALIZE_NUMPY)
+    ours = {"clipita": marks} if vector is None else {VECTOR_FIELD: vector, "clipita": marks}
+    return orjson.dumps(ours, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def with_fields(source: bytes, ours: bytes) -> bytes:
@@ -187,8 +204,7 @@ def _with_image(product: Product) -> Product:
     return dataclasses.replace(product, image=ImageSource(data=data, location=image.location))
 
 
-def _content_hash(product: Product, fingerprint: str) -> str:
-    image = product.image
+def _content_hash(product: Product, image: ImageSource | None, fingerprint: str) -> str:
     if image is None:
         content = b"none"
     elif image.data is not None:
@@ -255,8 +271,8 @@ class Layout:
         self._way = way
         self._fingerprint = fingerprint
 
-    def encoded(self, item: Item, draft: Draft, vector: Vector, thumbnail: str | None) -> Document:
-        """The document with its vector, [dim]."""
+    def encoded(self, item: Item, draft: Draft, vector: Vector | None, thumbnail: str | None) -> Document:
+        """The document with its vector, [dim], or without one where nothing but a broken image could make it."""
         ours = our_fields(draft, vector, self._fingerprint, thumbnail)
         if self._way == "replace":
             return Document(item.product.id, with_fields(draft.source, ours), item.routing)

@@ -96,7 +96,7 @@ class Ingest:
         engine = choose_engine(self.config.engine, capabilities(self.client))
         with (
             self._encoder() as encoder,
-            Ledger(self.config.rejected) as ledger,
+            Ledger(self.config.rejected, self.config.image_warnings) as ledger,
             AliasLock(self.client, self.alias, self._backoff) as lock,
         ):
             context = RunContext(
@@ -222,5 +222,6 @@ class Ingest:
             replaced=self._replaced,
             pruned=self._pruned,
             late=context.ledger.late,
+            image_reasons=context.ledger.image_reasons,
             times=self._clock.times,
         )

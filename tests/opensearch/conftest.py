@@ -54,8 +54,8 @@ def bundle(tiny_bundle: Path) -> Bundle:
 @pytest.fixture
 def settings(tmp_path: Path) -> IngestConfig:
     # One bulk at a time, so that a test can say what the third one holds.
-    rejected = tmp_path / "rejected.jsonl"
-    return IngestConfig(batch_size=16, bulk_documents=20, bulk_threads=1, patience=20.0, rejected=rejected)
+    files = {"rejected": tmp_path / "rejected.jsonl", "image_warnings": tmp_path / "image-warnings.jsonl"}
+    return IngestConfig(batch_size=16, bulk_documents=20, bulk_threads=1, patience=20.0, **files)
 
 
 @pytest.fixture
