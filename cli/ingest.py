@@ -94,6 +94,7 @@ def command(
 
     For a shop that has an index already, --from-index copies it, with all of its fields, settings and aliases, into a
     new index with vectors, and switches the alias when both agree; --in-place adds the vectors to the index itself.
+    Without --index, this is the index or alias of --from-index.
 
     \b
     Example:
@@ -108,6 +109,9 @@ def command(
     settings = config.load(config_file)
     ways = {name: given.pop(name) for name in ("new_index", "in_place", "prune", "force")}
     fields = mapped_fields(settings, given)
+    # No run writes to an index that was not named.
+    if from_index and not index and (ways["in_place"] or "index" not in settings.given.get("opensearch", {})):
+        index = from_index
     cluster = config.override(settings.opensearch, url=url, index=index)
     chosen = config.override(settings.ingest, **given, **_engines(engines))
     if chosen.runner == "ray" and chosen.device == config.IngestConfig.device and given["device"] is None:

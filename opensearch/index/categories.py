@@ -181,7 +181,9 @@ def publish(
     entries = [CategoryVector(category.path, tuple(vectors[category.name])) for category in categories]
     write(client, index, [*entries, *new], backoff)
     moved = alias + SUFFIX
-    backoff.call(client, lambda: swap_alias(client, moved, target, indices_behind(client, moved)))
+    # An index that has no alias is searched by its own name.
+    if moved != target:
+        backoff.call(client, lambda: swap_alias(client, moved, target, indices_behind(client, moved)))
     return len(entries) + len(kept)
 
 

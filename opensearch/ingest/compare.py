@@ -10,10 +10,10 @@ from typing import Any
 
 from clipita.catalogue.images.decode import load_image
 from clipita.errors import ImageError, ProductError
-from clipita.opensearch.cluster.reads import address, get_documents
+from clipita.opensearch.cluster.reads import address, get_documents, value_at
 from clipita.opensearch.cluster.retry import Backoff
 from clipita.opensearch.index.categories import nodes_on
-from clipita.opensearch.index.mapping import VECTOR_FIELD
+from clipita.opensearch.index.mapping import ID_FIELD, VECTOR_FIELD
 from clipita.opensearch.ingest.context import RunContext
 from clipita.opensearch.ingest.documents import Draft, Item, is_url, kept_source, make_draft, make_thumbnail
 from clipita.opensearch.ingest.outcomes import Outcome
@@ -21,7 +21,7 @@ from clipita.opensearch.ingest.stages import CHUNK, BatchStage, WriteStage
 
 Drafting = Sequence[tuple[Sequence[Item], "Future[list[Draft | ProductError]]"]]
 """Products whose drafts are being made, by task."""
-MARKS = "clipita.content_hash,clipita.document_hash,clipita.text_hash,clipita.categories"
+MARKS = f"{ID_FIELD},clipita.id,clipita.content_hash,clipita.document_hash,clipita.text_hash,clipita.categories"
 
 
 @dataclass
@@ -61,13 +61,14 @@ class Comparison:
         broken: list[tuple[Item, Draft]] = []
         other_image: list[tuple[Item, Draft]] = []
         for item, draft in drafted:
-            marks = stored.get(item.product.id, {}).get("clipita", {})
+            source = stored.get(item.product.id, {})
+            marks = source.get("clipita", {})
             same_content = marks.get("content_hash") == draft.content_hash
             if item.problem is not None:
                 self.write.put_without_vector(item, draft, item.problem)
             elif draft.problem is not None:
                 broken.append((item, draft))
-            elif same_content and self._same_rest(draft, marks):
+            elif same_content and self._same_rest(draft, source):
                 self.context.ledger.count(Outcome.UNCHANGED)
             elif same_content:
                 refreshed.append((item, draft))
@@ -101,11 +102,13 @@ class Comparison:
         drafts = self.pool.map(check, [draft for _, draft in products])
         return [(item, draft) for (item, _), draft in zip(products, drafts, strict=True)]
 
-    def _same_rest(self, draft: Draft, marks: Mapping[str, Any]) -> bool:
-        """Whether all that a run writes beside the vector is stored already."""
+    def _same_rest(self, draft: Draft, source: Mapping[str, Any]) -> bool:
+        """Whether all that a run writes beside the vector is in the stored document already."""
+        marks, id_field = source.get("clipita", {}), self.context.target.id_field
         if self.context.replacing:
             return bool(marks.get("document_hash") == draft.document_hash)
-        return bool(marks.get("categories", []) == nodes_on(draft.product.category_path))
+        same_id = value_at(source, id_field) == draft.product.id
+        return same_id and bool(marks.get("categories", []) == nodes_on(draft.product.category_path))
 
     def _marked(self, items: Sequence[Item]) -> dict[str, dict[str, Any]]:
         """Stored hashes; a document that was read from this index has them already."""
@@ -128,11 +131,11 @@ class Comparison:
         if item.problem is not None:
             if stored is None:
                 return ProductError(item.problem)
-            return Draft(item.product, kept_source(stored, item.product.id), "", "")
+            return Draft(item.product, kept_source(stored, item.product.id, self.context.target.id_field), "", "")
         context = self.context
         fingerprint, thumbnails = context.bundle.fingerprint, context.config.thumbnails
         try:
-            return make_draft(item.product, fingerprint, thumbnails, stored, context.images)
+            return make_draft(item.product, fingerprint, thumbnails, stored, context.images, context.target.id_field)
         except ProductError as error:
             return error
 

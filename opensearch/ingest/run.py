@@ -135,13 +135,13 @@ class Ingest:
     def _target(self, products: CatalogueSource | IndexSource, engine: str) -> Target:
         targets = Targets(self.client, self.alias, self.bundle, engine, self.config, products.total)
         if self.in_place:
-            target = targets.in_place()
+            target = targets.in_place(products if isinstance(products, IndexSource) else None)
         elif isinstance(products, IndexSource):
             target = targets.for_copy(products, self.new_index)
         else:
             target = targets.for_catalogue(self.new_index)
         if isinstance(products, IndexSource):
-            targets.keep_fields(target.name, products.fields)
+            targets.keep_fields(target.name, products.fields, target.id_field)
         return target
 
     def _write(self, context: RunContext, encoder: ProductEncoder | RayEncoders) -> None:

@@ -67,7 +67,7 @@ class WriteStage:
         config = context.config
         self._ledger = context.ledger
         self._clock = context.clock
-        self._layout = Layout(context.target.way, context.bundle.fingerprint)
+        self._layout = Layout(context.target.way, context.bundle.fingerprint, context.target.id_field)
         self._max_documents = config.bulk_documents
         self._parallel = config.bulk_threads
         self._writers: queue.SimpleQueue[BulkWriter] = queue.SimpleQueue()

@@ -17,7 +17,7 @@ from clipita.opensearch.cluster.reads import all_shards, count, shuffled
 from clipita.opensearch.cluster.retry import Backoff
 from clipita.opensearch.index.categories import SUFFIX, category_id, load, write_documents
 from clipita.opensearch.index.index import read, update_meta
-from clipita.opensearch.index.mapping import ID_FIELD, NODES_FIELD, VECTOR_FIELD
+from clipita.opensearch.index.mapping import NODES_FIELD, VECTOR_FIELD
 
 if TYPE_CHECKING:
     from clipita.runtime import Bundle
@@ -116,7 +116,7 @@ def _labelled(client: OpenSearch, index: str, backoff: Backoff) -> Iterator[list
     body: dict[str, Any] = {
         "size": AT_ONCE,
         "query": shuffled({"bool": {"filter": has}}),
-        "sort": [{"_score": "desc"}, {ID_FIELD: "asc"}],
+        "sort": [{"_score": "desc"}, {"_seq_no": "asc"}],
         "_source": [VECTOR_FIELD, NODES_FIELD],
     }
     for _ in range(SAMPLE // AT_ONCE):

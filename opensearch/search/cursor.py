@@ -12,9 +12,9 @@ import msgspec
 
 from clipita.errors import UsageError
 
-VERSION = 1
+VERSION = 2
 SortValue = str | int | float | bool | None
-_CONTENT = tuple[Literal[1], tuple[SortValue, ...], Annotated[int, msgspec.Meta(gt=1)], str, tuple[str, str] | None]
+_CONTENT = tuple[Literal[2], tuple[SortValue, ...], Annotated[int, msgspec.Meta(gt=1)], str, tuple[str, str] | None]
 
 
 @dataclass(frozen=True)

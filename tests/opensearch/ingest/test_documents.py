@@ -14,7 +14,7 @@ from PIL import Image
 
 from clipita.catalogue.product import ImageSource, Product
 from clipita.errors import ProductError
-from clipita.opensearch.ingest.documents import clashing_column, make_draft, make_thumbnail, our_fields, with_fields
+from clipita.opensearch.ingest.documents import Item, Layout, clashing_column, make_draft, make_thumbnail
 
 MODEL = "a" * 64
 
@@ -37,8 +37,8 @@ PRODUCT = Product(
 
 def test_document() -> None:
     draft = make_draft(PRODUCT, MODEL, thumbnails=True)
-    ours = our_fields(draft, np.array([0.6, 0.8], np.float32), MODEL, "dGh1bWI=")
-    document = orjson.loads(with_fields(draft.source, ours))
+    vector = np.array([0.6, 0.8], np.float32)
+    document = orjson.loads(Layout("replace", MODEL).encoded(Item(PRODUCT, "a.csv", 1), draft, vector, "dGh1bWI=").line)
     assert document == {
         "product_id": "p1",
         "title": "Red shoe",

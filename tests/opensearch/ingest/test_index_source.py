@@ -379,7 +379,7 @@ def test_catalogue_gives_vectors_to_the_shops_documents_in_place(
     assert written(report) == {"written": COUNT, "failed": 1}
     assert "document missing" in (tmp_path / "rejected.jsonl").read_text()
     after = documents(alias)
-    assert set(after["d1"]) == {"name", "price", "product_vector", "clipita"}
+    assert set(after["d1"]) == {"name", "price", "product_id", "product_vector", "clipita"}
     assert "unknown" not in after
 
 
