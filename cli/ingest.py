@@ -39,7 +39,11 @@ STDIN = "-"
 def way_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Flags for which index is written, and how."""
     for flag, text in (
-        ("--force", "Remove any number of products: with --prune, or from a copy what its original lost."),
+        (
+            "--force",
+            "Go over a limit: remove any number of products (--prune, or what a copy's original lost), or switch to a "
+            "new index that lacks products (--swap-limit).",
+        ),
         ("--prune", "Remove products that left the catalogue, up to 10 % of the index (prune_limit)."),
         ("--in-place", "Add vectors to existing documents, and change nothing else."),
         ("--new-index", "Build a new index beside the present one, then switch the alias."),
@@ -65,7 +69,7 @@ def way_options(command: Callable[..., Any]) -> Callable[..., Any]:
 )
 @flags(
     options(config.IngestConfig), "batch_size", "ray_encoders", "precision", "m", "ef_construction", "thumbnails",
-    "rejected", "image_warnings", ray_encoders="--encoders",
+    "rejected", "image_warnings", "swap_limit", ray_encoders="--encoders",
 )  # fmt: skip
 @index_option
 @url_option

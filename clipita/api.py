@@ -268,7 +268,7 @@ def ingest(
         new_index: build a new index beside the present one and switch the alias once it is complete.
         in_place: add vectors to existing documents, and change nothing else.
         prune: remove products that left the catalogue.
-        force: remove them whatever their share.
+        force: remove them whatever their share, and switch to a new index that lacks products.
         fields: which column is what.
         image_root: folder of relative image paths; without it, the folder of the catalogue file.
         config: batch size, device, engine, shards and so on.

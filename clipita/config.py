@@ -258,6 +258,7 @@ class IngestConfig:
         ge=0,
     )
     prune_limit: float = option(0.1, "Largest share of the index that --prune removes without --force.", ge=0, le=1)
+    swap_limit: float = option(0.05, "Largest share of products that a new index may lack without --force.", ge=0, le=1)
     runner: Literal["local", "ray"] = option(
         "local",
         "Where products are encoded: local (in this process) or ray (on the machines of a Ray cluster); see "

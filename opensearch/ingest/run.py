@@ -34,7 +34,7 @@ from clipita.opensearch.ingest.ray.stage import RayEncoders
 from clipita.opensearch.ingest.sources import CatalogueSource
 from clipita.opensearch.ingest.target import Target, Targets, confirm_nodes, loading
 from clipita.opensearch.ingest.timing import Clock, StageTimes
-from clipita.opensearch.ingest.verify import check_copy
+from clipita.opensearch.ingest.verify import check_copy, check_share
 from clipita.runtime import Bundle, ProductEncoder
 
 CATCH_UPS = 5
@@ -81,7 +81,8 @@ class Ingest:
         """Go through the products.
 
         Raises:
-            UsageError: options that exclude each other; more products left the catalogue than `prune` may remove.
+            UsageError: options that exclude each other; more products left the catalogue than `prune` may remove; a new
+                index lacks more than `swap_limit` of the products.
             FieldMappingError: a column has a name that clipita writes itself.
             IndexLockedError: another run writes to the alias.
             FingerprintError: the index belongs to another model and `new_index` is not set.
@@ -204,6 +205,9 @@ class Ingest:
             if target.behind == original.name:
                 carried = original.aliases
         client, name, behind = self.client, target.name, target.behind
+        if behind not in (None, name) and isinstance(context.source, CatalogueSource) and not self.force:
+            read = len(context.source.ids) + context.source.without_id
+            check_share(client, self.alias, name, str(behind), read, self._backoff, limit=self.config.swap_limit)
         replaced = behind if behind != name else None
         expected = [] if behind is None else [behind]
         self._backoff.call(client, lambda: update_meta(client, name, state="complete", replaced=replaced))
