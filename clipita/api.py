@@ -316,14 +316,16 @@ def ingest(
     if started is not None:
         started(run)
     report = run.run(copied or catalogues)
-    written = categories.publish(client, index, report.index, bundle, run.paths, Backoff(warn, config.patience))
+    backoff = Backoff(warn, config.patience)
+    written = categories.publish(client, index, report.index, bundle, run.paths, backoff)
     warn(f"{written:,} categories have their vectors in {index}{categories.SUFFIX}.")
-    fitted = thresholds.refit(client, report.index, bundle, Backoff(warn, config.patience))
+    fitted = thresholds.refit(client, report.index, bundle, backoff)
     if fitted is not None:
         warn(f"Where a page ends was fitted on {fitted:,} products with a category.")
     try:
-        present = require(client, index)
-        templates.put(client, index, settings_in(present, search), capabilities(client), present.id_field)
+        present = backoff.call(client, lambda: require(client, index))
+        offered = backoff.call(client, lambda: capabilities(client))
+        templates.put(client, index, settings_in(present, search), offered, present.id_field, backoff)
     except (AuthenticationError, UsageError) as error:
         # Templates are for other languages, and need a permission and a text field, which an index of images may lack.
         warn(f"The search templates were not stored: {error}")

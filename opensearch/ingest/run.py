@@ -94,14 +94,16 @@ class Ingest:
         products = source if isinstance(source, IndexSource) else CatalogueSource(source)
         self.paths = products.paths
         self._check_options(products)
-        engine = choose_engine(self.config.engine, capabilities(self.client))
+        offered = self._backoff.call(self.client, lambda: capabilities(self.client))
+        engine = choose_engine(self.config.engine, offered)
         with (
             self._encoder() as encoder,
             Ledger(self.config.rejected, self.config.image_warnings) as ledger,
             AliasLock(self.client, self.alias, self._backoff) as lock,
         ):
             context = RunContext(
-                self.client, self.config, self.bundle, self.alias, products, self._target(products, engine),
+                self.client, self.config, self.bundle, self.alias, products,
+                self._backoff.call(self.client, lambda: self._target(products, engine)),
                 ledger, lock, self._clock, self.warn, self.progress or (lambda _done, _total: None),
             )  # fmt: skip
             target = context.target

@@ -44,7 +44,7 @@ def refit(client: OpenSearch, index: str, bundle: Bundle, backoff: Backoff) -> i
     present, then = count(client, index, backoff), stored.get("count", 0)
     if stored.get("by") == "tune" or abs(present - then) <= DRIFT * then:
         return None
-    categories = list(load(client, index))
+    categories = list(backoff.call(client, lambda: load(client, index)))
     row_of = {category_id(entry.path): row for row, entry in enumerate(categories)}
     products: list[npt.NDArray[np.float32]] = []
     members: list[list[int]] = [[] for _ in categories]
@@ -97,7 +97,7 @@ def store(
         if path in paths
     ]
     write_documents(client, index, documents, "thresholds", backoff)
-    fingerprint = read(client, index).fingerprint
+    fingerprint = backoff.call(client, lambda: read(client, index)).fingerprint
     facts = {"general": fitted.general, "products": fitted.products, "count": products, "by": by}
     meta = {"precisions": PRECISIONS, "fingerprint": fingerprint, **facts}
     backoff.call(client, lambda: update_meta(client, target, thresholds=meta))

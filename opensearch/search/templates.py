@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from functools import partial
 from typing import Any
 
 from opensearchpy import OpenSearch
@@ -33,7 +34,7 @@ from opensearchpy import OpenSearch
 from clipita.config import FieldsConfig, SearchConfig
 from clipita.errors import ClusterVersionError
 from clipita.opensearch.cluster.connection import Capabilities
-from clipita.opensearch.cluster.errors import guarded
+from clipita.opensearch.cluster.retry import Backoff
 from clipita.opensearch.index.mapping import ID_FIELD
 from clipita.opensearch.search.fusion import FUSIONS
 from clipita.opensearch.search.options import Mode, SearchArguments
@@ -108,14 +109,22 @@ def _open_filter(clause: dict[str, Any]) -> None:
 
 
 def put(
-    client: OpenSearch, alias: str, config: SearchConfig, capabilities: Capabilities, id_field: str = ID_FIELD
+    client: OpenSearch,
+    alias: str,
+    config: SearchConfig,
+    capabilities: Capabilities,
+    id_field: str = ID_FIELD,
+    backoff: Backoff | None = None,
 ) -> list[str]:
-    """Store the templates as `<alias>-<suffix>` and return their names; needs a permission for scripts."""
+    """Store the templates as `<alias>-<suffix>` and return their names; needs a permission for scripts.
+
+    Without a `backoff` a busy cluster is not waited for.
+    """
     names = []
     for suffix, source in sources(config, capabilities, id_field).items():
         name = f"{alias}-{suffix}"
-        with guarded(client):
-            client.put_script(id=name, body={"script": {"lang": "mustache", "source": source}})
+        body = {"script": {"lang": "mustache", "source": source}}
+        (backoff or Backoff(patience=0)).call(client, partial(client.put_script, id=name, body=body))
         names.append(name)
     return names
 
