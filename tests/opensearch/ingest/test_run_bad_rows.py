@@ -45,7 +45,7 @@ def rows(folder: Path) -> list[dict[str, Any] | str]:
     (folder / "empty.jpg").touch()
     inline = "data:image/jpeg;base64," + base64.b64encode((folder / "good.jpg").read_bytes()).decode()
     return [
-        {"product_id": "good", "title": "plate", "image": "good.jpg", "price": 1},
+        {"product_id": "good", "title": "plate", "image": "good.jpg", "price": 1, "size": {"width": {"mm": 1}}},
         {"product_id": "inline", "title": "plate", "image": inline},
         {"product_id": "truncated", "title": "plate", "image": "truncated.jpg"},
         {"product_id": "text", "title": "plate", "image": "text.jpg"},
@@ -60,7 +60,7 @@ def rows(folder: Path) -> list[dict[str, Any] | str]:
         {"product_id": "", "title": "no id"},
         {"product_id": "path", "title": "x", "category_path": ["Home", "", "Plates"]},
         '{"product_id": "cut off", "title":',
-        {"product_id": "clash", "title": "x", "price": {"amount": 1}},
+        {"product_id": "clash", "title": "x", "size": {"width": 1}},
         {"product_id": "last", "title": "plate", "price": 2},
     ]
 

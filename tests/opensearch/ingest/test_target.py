@@ -128,8 +128,8 @@ def test_new_index_that_lacks_products_is_left_beside(
 ) -> None:
     file = tmp_path / "a.jsonl"
     first = ingest(rows(file, list(range(100))))
-    # The first row makes an object of the field, so that all others are refused.
-    rows(file, [{"amount": 1}, *range(99)])
+    # The first row makes an object of the inner field, so that all others are refused.
+    rows(file, [{"amount": {"value": 1}}, *({"amount": number} for number in range(99))])
     with pytest.raises(UsageError, match=r"has 1 products, 99% fewer than the 100 that were read.*--force") as caught:
         ingest(file, new_index=True)
     assert f"index prune --index {alias}" in str(caught.value)
