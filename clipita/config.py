@@ -222,9 +222,7 @@ class OpenSearchConfig:
 class IngestConfig:
     """How products are written to the index: clipita ingest."""
 
-    batch_size: int = option(
-        64, "Products encoded at once; 0 measures on the first of them which number is fastest.", ge=0
-    )
+    batch_size: int = option(64, "Products encoded at once; 0 measures which number is fastest.", ge=0)
     device: str = option("cpu", "cpu, cuda, cuda:N or tensorrt.")
     engine: Literal["auto", "lucene", "faiss"] = option(
         "auto", "k-NN engine of the vector field: auto, lucene or faiss."
@@ -261,6 +259,7 @@ class IngestConfig:
         ge=0,
     )
     prune_limit: float = option(0.1, "Largest share of the index that --prune removes without --force.", ge=0, le=1)
+    swap_limit: float = option(0.05, "Largest share of products that a new index may lack without --force.", ge=0, le=1)
     runner: Literal["local", "ray"] = option(
         "local",
         "Where products are encoded: local (in this process) or ray (on the machines of a Ray cluster); see "
@@ -273,6 +272,7 @@ class IngestConfig:
         example=2,
     )
     rejected: Path = option(Path("rejected.jsonl"), "File for products that could not be written, with the reasons.")
+    image_warnings: Path = option(Path("image-warnings.jsonl"), "File for products whose image could not be used.")
 
 
 @dataclass(frozen=True)

@@ -152,14 +152,14 @@ class CatalogueFile:
 
 
 def files_in(folder: Path) -> list[Path]:
-    """All catalogue files of a folder and those below it, sorted, without hidden ones.
+    """All catalogue files of a folder and those below it, sorted, without hidden ones and without `.txt`, mostly notes.
 
     Raises:
         CatalogueError: the folder holds no catalogue file.
     """
     found = sorted(
         file for file in folder.rglob("*")
-        if _opener(file) and file.is_file() and not any(part.startswith(".") for part in file.relative_to(folder).parts)
+        if _opener(file) and file.suffix.lower() != ".txt" and file.is_file() and not any(part.startswith(".") for part in file.relative_to(folder).parts)
     )  # fmt: skip
     if not found:
         raise CatalogueError(f"The folder {folder} holds no catalogue file.", hint=_known())

@@ -12,10 +12,10 @@ import msgspec
 
 from clipita.errors import UsageError
 
-VERSION = 1
+VERSION = 2
 SortValue = str | int | float | bool | None
 Page = Annotated[int, msgspec.Meta(gt=1, lt=2**31)]
-_CONTENT = tuple[Literal[1], tuple[SortValue, ...], Page, str, tuple[str, str] | None]
+_CONTENT = tuple[Literal[2], tuple[SortValue, ...], Page, str, tuple[str, str] | None]
 
 
 @dataclass(frozen=True)

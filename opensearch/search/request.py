@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from clipita.opensearch.index.mapping import ID_FIELD, NODES_FIELD, VECTOR_FIELD
+from clipita.opensearch.index.mapping import NODES_FIELD, VECTOR_FIELD
 from clipita.opensearch.search.boosts import factor_script
 from clipita.opensearch.search.clauses.filters import all_filters, all_of, filter_clauses, lifted
 from clipita.opensearch.search.clauses.query import (
@@ -166,12 +166,14 @@ def _facets(arguments: SearchArguments) -> dict[str, Any]:
 def _order(arguments: SearchArguments) -> list[dict[str, Any]]:
     # Equal keys fall back on the id, else a product could show on two pages and another on none. The score is no key
     # between a field and the id: its last bit may differ from one request to the next (a sum of floats has no fixed
-    # order), which among products of one price would move the place where a cursor goes on.
+    # order), which among products of one price would move the place where a cursor goes on. Documents that the shop
+    # wrote since the last run have no id to sort by.
     keys: list[dict[str, Any]] = [
         {path: direction if path == SCORE else {"order": direction, "missing": "_last"}}
         for path, direction in arguments.sort
     ]
-    return [*(keys or [{SCORE: "desc"}]), {ID_FIELD: "asc"}]
+    last = [{arguments.layout.id: "asc"}] + ([] if arguments.native else [{"_seq_no": "asc"}])
+    return [*(keys or [{SCORE: "desc"}]), *last]
 
 
 def _terms(path: str, size: int) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from clipita.opensearch.ingest.outcomes import Ledger, Outcome
 
 def test_ledger_counts_each_outcome_and_writes_the_left_out(tmp_path: Path) -> None:
     file = tmp_path / "rejected.jsonl"
-    with Ledger(file) as ledger:
+    with Ledger(file, tmp_path / "image-warnings.jsonl") as ledger:
         for _ in range(5):
             ledger.see()
         for outcome in (Outcome.WRITTEN, Outcome.WRITTEN, Outcome.UNCHANGED):
@@ -30,8 +30,20 @@ def test_ledger_counts_each_outcome_and_writes_the_left_out(tmp_path: Path) -> N
     assert (second["row"], second["outcome"]) == (8, "failed")
 
 
+def test_image_warning_is_counted_beside_the_outcome(tmp_path: Path) -> None:
+    with Ledger(tmp_path / "rejected.jsonl", tmp_path / "image-warnings.jsonl") as ledger:
+        ledger.see()
+        ledger.warn(Rejection("a.csv", 7, "x", "the image file does not exist: img/7.jpg"))
+        ledger.count(Outcome.WRITTEN)
+        ledger.check()
+    assert (ledger.left_out, ledger.image_reasons) == (0, {"the image file does not exist": 1})
+    assert not (tmp_path / "rejected.jsonl").exists()
+    line = json.loads((tmp_path / "image-warnings.jsonl").read_text())
+    assert line == {"file": "a.csv", "row": 7, "id": "x", "reason": "the image file does not exist: img/7.jpg"}
+
+
 def test_product_without_outcome_is_a_defect(tmp_path: Path) -> None:
-    with Ledger(tmp_path / "rejected.jsonl") as ledger:
+    with Ledger(tmp_path / "rejected.jsonl", tmp_path / "image-warnings.jsonl") as ledger:
         ledger.see()
         with pytest.raises(RuntimeError, match="1 products were read, but 0 have an outcome"):
             ledger.check()
@@ -40,11 +52,14 @@ def test_product_without_outcome_is_a_defect(tmp_path: Path) -> None:
 def test_old_list_of_rejects_goes_away_when_all_is_well(tmp_path: Path) -> None:
     file = tmp_path / "rejected.jsonl"
     file.write_text("of yesterday")
-    with Ledger(file):
+    with Ledger(file, tmp_path / "image-warnings.jsonl"):
         pass
-    assert not file.exists()
+    assert not list(tmp_path.iterdir())
 
 
 def test_ledger_that_cannot_be_written(tmp_path: Path) -> None:
+    there, nowhere = tmp_path / "lines.jsonl", tmp_path / "nowhere" / "lines.jsonl"
     with pytest.raises(UsageError, match="Name another with --rejected"):
-        Ledger(tmp_path / "nowhere" / "rejected.jsonl")
+        Ledger(nowhere, there)
+    with pytest.raises(UsageError, match="Name another with --image-warnings"):
+        Ledger(there, nowhere)
