@@ -28,8 +28,8 @@ def command(catalogue: Path | None, force: bool) -> None:
 
     All settings are commented out, so each keeps its default until you change it. With --catalogue the file's columns
     and first rows are read, and the names of the id, title, category, image and attributes are filled in; so are the
-    files beside a train file (train.parquet: valid.parquet, test.parquet). The guesses are printed; look them over, and
-    check them with `clipita catalogue check`.
+    files beside a train file (train.parquet: valid.parquet, test.parquet). Each guess is printed with values that it
+    comes from; look them over, and check them with `clipita catalogue check`.
 
     \b
     Example:
@@ -41,13 +41,14 @@ def command(catalogue: Path | None, force: bool) -> None:
     if target.exists() and not force:
         raise UsageError(f"{target} exists already.", hint="Replace it with: clipita init --force")
     known: dict[str, dict[str, Any]] = {}
+    reasons: Mapping[str, str] = {}
     warnings: list[str] = []
     if catalogue is not None:
         from clipita.catalogue.guess import guess_fields
 
         guess = guess_fields(catalogue)
         known = {"fields": dict(guess.fields), "catalogue": _files(catalogue)}
-        warnings = [*guess.warnings]
+        reasons, warnings = guess.reasons, [*guess.warnings]
         if "valid" not in known["catalogue"]:
             warnings.append(
                 "no file of validation products was found, and clipita train needs one: set valid under [catalogue], "
@@ -58,9 +59,11 @@ def command(catalogue: Path | None, force: bool) -> None:
     click.echo(f"Wrote {target}.")
     for section in known.values():
         for name, value in section.items():
-            console.note(f"  {name} = {_toml(value)}")
+            console.note(f"  {name} = {_toml(value)}" + (f"   # {reasons[name]}" if name in reasons else ""))
     for warning in warnings:
         console.note(f"Note: {warning}")
+    if catalogue is not None:
+        console.note(f"Next: clipita catalogue check {shlex.quote(str(catalogue))}")
 
 
 def render(known: Mapping[str, Mapping[str, Any]]) -> str:

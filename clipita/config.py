@@ -44,6 +44,14 @@ class FieldsConfig:
         "other column gives one attribute under its own name.",
         one="attribute",
     )
+    category_columns: tuple[str, ...] = option(
+        (),
+        "The levels of the tree in columns of their own, the root's first; in place of category_path.",
+        one="column",
+    )
+    taxonomy: Path | None = option(
+        None, "Google's file of numbers and paths, where category_path holds numbers.", example="taxonomy-with-ids.txt"
+    )
     columns: tuple[str, ...] = option(
         (), "Names of all columns, in their order, for CSV files without a header line.", one="column"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import html
 import math
 import re
 from collections.abc import Mapping
@@ -19,6 +20,8 @@ MAX_DEPTH = 20
 
 _EXACT_INTEGERS = 2**53  # of a float
 _LONGEST_INTEGER = 2**63
+_TAG = re.compile(r"</?[a-zA-Z][^<>]{0,1000}>|<!--.{0,1000}?-->", re.DOTALL)
+_ENTITY = re.compile(r"&(?:#\d{1,7}|#x[0-9a-fA-F]{1,6}|[a-zA-Z]\w{1,30});")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _LOOKS_LIKE_JSON = {dict: re.compile(r"\{\s*['\"].*\}", re.DOTALL), list: re.compile(r"\[\s*['\"].*\]", re.DOTALL)}
 
@@ -28,6 +31,14 @@ def clean(value: str) -> str:
     if "\0" in value:
         value = value.replace("\0", " ")
     return value if value.isascii() else _SURROGATES.sub("\ufffd", value)
+
+
+def without_markup(value: str | None) -> str | None:
+    """A text without HTML tags, its entities as what they stand for; None if nothing is left."""
+    if value is None or ("<" not in value and "&" not in value):
+        return value
+    found = _ENTITY.sub(lambda match: html.unescape(match[0]), _TAG.sub(" ", value))
+    return value if found == value else clean(" ".join(found.split())) or None
 
 
 def text(value: Any, column: str) -> str | None:

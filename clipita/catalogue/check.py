@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from clipita.catalogue.guess import separator_of
+from clipita.catalogue.guess_paths import separator_of
 from clipita.catalogue.images.decode import load_image
 from clipita.catalogue.product import CategoryPath, CategoryTree, Product, Rejection
 from clipita.catalogue.reader import CatalogueFile

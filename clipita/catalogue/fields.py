@@ -6,14 +6,25 @@ import base64
 import binascii
 import dataclasses
 import functools
+import itertools
 import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from clipita.catalogue.cell_values import clean, integer_text, jsonable, pairs, parse_json_cell, phrase, text
+from clipita.catalogue.cell_values import (
+    clean,
+    integer_text,
+    jsonable,
+    pairs,
+    parse_json_cell,
+    phrase,
+    text,
+    without_markup,
+)
 from clipita.catalogue.column_names import likely_column, nearest
 from clipita.catalogue.product import CategoryPath, ImageSource, Product, split_path
+from clipita.catalogue.taxonomy import by_number
 from clipita.config import FieldsConfig
 from clipita.errors import FieldMappingError, ImageError, ProductError
 
@@ -22,6 +33,11 @@ MAX_ID_BYTES = 512
 MAX_LEVELS = 32
 MAX_CATEGORY_NAME = 1000
 MAX_LOCATION = 4096
+
+NO_IMAGE = frozenset(("", "-", "n/a", "na", "none", "null", "nan", "no_selection", "no image", "no-image"))
+"""Cells that shops write for no image, in lower case."""
+BETWEEN_IMAGES = ("\n", "|", ";", ",", " ")
+_LOCATION = re.compile(r"(?i)(https?:)?//\S+$|\S+\.(jpe?g|png|webp|gif|avif|bmp|tiff?)([?#]\S*)?$")
 
 _DEFAULTS = FieldsConfig()
 _SHOWN_COLUMNS = 30
@@ -46,6 +62,9 @@ def resolve_columns(fields: FieldsConfig, available: Sequence[str], file: Path) 
     """
     roles = {"id": fields.id, "title": fields.title, "category_path": fields.category_path, "image": fields.image}
     named = [("attributes", name) for name in fields.attributes]
+    named += [("category_columns", name) for name in fields.category_columns]
+    if fields.category_columns:
+        roles["category_path"] = ""
     free = [name for name in available if name not in (*roles.values(), *fields.attributes)]
     for role, name in (*roles.items(), *named):
         if name not in available:
@@ -80,12 +99,12 @@ def row_to_product(row: Mapping[str, Any], fields: FieldsConfig) -> Product:
     """Convert a row to a product.
 
     - id: text or a whole number, stripped.
-    - title: text or a number; a blank title is None.
+    - title: text or a number, without HTML tags and entities; a blank title is None.
     - category path: a list of names, a JSON array in a string, or a string that is split at the separator. Names are
       stripped, and blank names at the end dropped. A blank name before another is an error. An empty path is allowed.
     - attributes: see `cell_values.pairs`. Blank names and values are dropped; values of one name are joined with ", ".
     - image: bytes, {"bytes", "path"} (Hugging Face datasets), a path, an http(s) URL, a base64 data: URI, or a list of
-      these, of which the first is used. Null is no image.
+      these or several in one text, of which the first is used. Null and `NO_IMAGE` are no image.
     - other columns go to `extra` as `cell_values.jsonable` returns them. Raw bytes (JSON cannot hold them) and columns
       without a name (OpenSearch refuses them) are dropped.
 
@@ -101,9 +120,9 @@ def row_to_product(row: Mapping[str, Any], fields: FieldsConfig) -> Product:
     cells = {name: row.get(name) for name in mapped if name}
     product = Product(
         id=product_id(row, fields),
-        title=text(cells.get(fields.title), fields.title),
+        title=without_markup(text(cells.get(fields.title), fields.title)),
         attributes=_attributes(row, fields),
-        category_path=category_path(cells.get(fields.category_path), fields),
+        category_path=category_path(_category_cell(row, fields), fields),
         image=image_source(cells.get(fields.image), fields.image),
         extra={
             clean(name): jsonable(value, name)
@@ -114,6 +133,16 @@ def row_to_product(row: Mapping[str, Any], fields: FieldsConfig) -> Product:
     if product.title is None and product.image is None and not product.attributes:
         raise ProductError("the product has no title, no image and no attribute")
     return product
+
+
+def _category_cell(row: Mapping[str, Any], fields: FieldsConfig) -> Any:
+    """The cell of the path; of levels in several columns their names down to the first blank one."""
+    if fields.category_columns:
+        names = (text(row.get(name), name) for name in fields.category_columns)
+        # A level that repeats the one above adds nothing.
+        return [name for name, _ in itertools.groupby(itertools.takewhile(lambda name: name is not None, names))]
+    cell = row.get(fields.category_path)
+    return cell if fields.taxonomy is None else by_number(cell, fields.taxonomy)
 
 
 def product_id(row: Mapping[str, Any], fields: FieldsConfig) -> str:
@@ -179,7 +208,8 @@ def image_source(value: Any, column: str) -> ImageSource | None:
         case bytes():
             return ImageSource(data=value) if value else None
         case str():
-            return _source_from_text(value.strip(), column)
+            parsed = parse_json_cell(value, list, column)
+            return _source_from_text(value.strip(), column) if isinstance(parsed, str) else image_source(parsed, column)
         case Mapping() if "bytes" in value or "path" in value:
             data, path = value.get("bytes"), value.get("path")
             if isinstance(data, bytes) and data:
@@ -193,8 +223,11 @@ def image_source(value: Any, column: str) -> ImageSource | None:
 
 
 def _source_from_text(location: str, column: str) -> ImageSource | None:
-    if not location:
+    if location.lower() in NO_IMAGE:
         return None
+    if location[:5].lower() != "data:":
+        location = _first_location(location)
+        location = f"https:{location}" if location.startswith("//") else location
     if location[:5].lower() == "data:":
         head, comma, body = location.partition(",")
         if not comma or not head.lower().endswith(";base64"):
@@ -213,6 +246,15 @@ def _source_from_text(location: str, column: str) -> ImageSource | None:
     return ImageSource(location=location)
 
 
+def _first_location(cell: str) -> str:
+    """The first of several locations in one cell, where each of them is a URL or an image file."""
+    for mark in BETWEEN_IMAGES:
+        parts = [part.strip() for part in cell.split(mark) if part.strip()]
+        if len(parts) > 1 and all(_LOCATION.match(part) for part in parts):
+            return parts[0]
+    return cell
+
+
 def _attributes(row: Mapping[str, Any], fields: FieldsConfig) -> dict[str, str]:
     collected: dict[str, list[str]] = {}
     for column in fields.attributes:
@@ -229,7 +271,8 @@ def _attributes(row: Mapping[str, Any], fields: FieldsConfig) -> dict[str, str]:
 @functools.lru_cache(maxsize=16)
 def mapped_columns(fields: FieldsConfig) -> frozenset[str]:
     """The columns that a mapping names; an absent one has the empty name."""
-    return frozenset((fields.id, fields.title, fields.category_path, fields.image, *fields.attributes))
+    roles = (fields.id, fields.title, fields.category_path, fields.image)
+    return frozenset((*roles, *fields.attributes, *fields.category_columns))
 
 
 def _check_absent(

@@ -157,13 +157,15 @@ def files_in(folder: Path) -> list[Path]:
     Raises:
         CatalogueError: the folder holds no catalogue file.
     """
-    found = sorted(
-        file for file in folder.rglob("*")
-        if _opener(file) and file.suffix.lower() != ".txt" and file.is_file() and not any(part.startswith(".") for part in file.relative_to(folder).parts)
-    )  # fmt: skip
+    found = sorted(file for file in folder.rglob("*") if _is_catalogue(file, folder))
     if not found:
         raise CatalogueError(f"The folder {folder} holds no catalogue file.", hint=_known())
     return found
+
+
+def _is_catalogue(file: Path, folder: Path) -> bool:
+    hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
+    return _opener(file) is not None and file.suffix.lower() != ".txt" and file.is_file() and not hidden
 
 
 def open_source(file: Path, columns: Sequence[str] = ()) -> FileSource:

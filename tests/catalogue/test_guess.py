@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from clipita.catalogue.guess import columns_by_values, guess_fields, separator_of
+from clipita.catalogue.guess import columns_by_values, guess_fields
 
 
 def test_a_foreign_feed(tmp_path: Path) -> None:
@@ -20,11 +20,17 @@ def test_a_foreign_feed(tmp_path: Path) -> None:
         "category_path": "Category",
         "category_separator": "/",
         "image": "image_url",
-        "attributes": [],
+        "attributes": ["brand"],
     }
-    assert guess.warnings == (
-        "no column looks like the attributes; the columns are: SKU, Product Name, Category, image_url, brand.",
-    )
+    assert guess.warnings == ("no column is named like the attributes; by its values it is brand.",)
+    assert guess.reasons == {
+        "id": "by its name; '1'",
+        "title": "by its name; 'Shoe'",
+        "category_path": "by its name; 'Shoes/Boots'",
+        "category_separator": "in most of the paths: 'Shoes/Boots'",
+        "image": "by its name; '1.jpg'",
+        "attributes": "by its values; 'Nike'",
+    }
 
 
 COLUMNS: dict[str, list[Any]] = {
@@ -59,16 +65,18 @@ def test_nothing_is_concluded_from_three_values() -> None:
     assert columns_by_values("id", {"key": COLUMNS["key"][:19]}, 20) == []
 
 
-@pytest.mark.parametrize(
-    ("names", "separator"),
-    [
-        ([], None),
-        (["Shoes", "Hats"], None),
-        (["Shoes > Boots", "Shoes > Sandals", "Hats"], " > "),
-        (["Shoes>Boots", "Hats>Caps"], ">"),
-        (["T-shirts/Tops > Red", "Hats > Caps"], " > "),
-        (["A/B", "C/D"], "/"),
-    ],
-)
-def test_the_separator_is_in_most_names(names: list[str], separator: str | None) -> None:
-    assert separator_of(names) == separator
+def test_a_name_is_not_believed_against_its_values(tmp_path: Path) -> None:
+    feed = tmp_path / "feed.csv"
+    rows = "".join(f"{number % 2},s{number},276,<b>x</b>\n" for number in range(6))
+    feed.write_text(f"id,sku,google_product_category,title\n{rows}")
+    guess = guess_fields(feed)
+    assert guess.fields == {"id": "sku", "title": "", "category_path": "", "image": "", "attributes": []}
+    assert guess.warnings[0].startswith("google_product_category holds numbers of a taxonomy.")
+
+
+def test_an_id_that_repeats_is_none(tmp_path: Path) -> None:
+    feed = tmp_path / "feed.csv"
+    feed.write_text("id,title\na,x y\na,x z\n")
+    guess = guess_fields(feed)
+    assert "id" not in guess.fields
+    assert guess.warnings[0] == "id is no id: a stands in more than one row."

@@ -90,14 +90,19 @@ def test_filled_in_from_a_catalogue(here: Path, capsys: pytest.CaptureFixture[st
     assert clipita("init", "--catalogue", "data/my-train.parquet") == 0
     settings = config.load(environ={})
     assert settings.fields == config.FieldsConfig(
-        id="sku", title="Name", category_path="categories", category_separator=" | ", attributes=(), image="photo"
+        id="sku",
+        title="Name",
+        category_path="categories",
+        category_separator=" | ",
+        attributes=("brand",),
+        image="photo",
     )
     assert settings.catalogue.train == Path("data/my-train.parquet")
     assert settings.catalogue.valid == Path("data/my-validation.parquet")
     assert settings.catalogue.test == Path("data/my-test.parquet")
     (product,) = CatalogueFile(settings.catalogue.train, settings.fields).products()
-    assert (product.id, product.category_path, product.extra) == ("1", ("A", "B"), {"brand": "x"})
-    assert "no column looks like the attributes" in capsys.readouterr().err
+    assert (product.id, product.category_path, product.attributes) == ("1", ("A", "B"), {"brand": "x"})
+    assert "by its values it is brand" in capsys.readouterr().err
 
 
 def test_the_usual_names_need_no_change(here: Path) -> None:
