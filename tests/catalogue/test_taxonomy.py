@@ -27,8 +27,10 @@ def test_numbers_and_paths(file: Path) -> None:
 
 @pytest.mark.parametrize(
     ("cell", "path"),
-    [("276", ["Elektronik", "Netzteile & Co."]), (276, ["Elektronik", "Netzteile & Co."]), (1.0, ["Animals"]), ("99", []),
-     ("A > B", "A > B"), (None, None), (True, True), (1.5, 1.5)],
+    [
+        ("276", ["Elektronik", "Netzteile & Co."]), (276, ["Elektronik", "Netzteile & Co."]), (1.0, ["Animals"]),
+        ("99", []), ("A > B", "A > B"), (None, None), (True, True), (1.5, 1.5),
+    ],
 )  # fmt: skip
 def test_cells(file: Path, cell: Any, path: Any) -> None:
     assert by_number(cell, file) == path
