@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from clipita.catalogue.images.decode import load_image
+from clipita.catalogue.images.decode import opened_image
 from clipita.catalogue.product import CategoryPath, CategoryTree, ImageSource, Product, Rejection
 from clipita.catalogue.reader import CatalogueFile
 from clipita.errors import ImageError, TrainingError
@@ -108,7 +108,8 @@ def _encode_missing(
 
     def decode(source: ImageSource) -> npt.NDArray[np.uint8] | ImageError:
         try:
-            return to_pixels(load_image(source), spec)
+            with opened_image(source) as image:
+                return to_pixels(image, spec)
         except ImageError as error:
             return error
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from clipita.catalogue.images.decode import MAX_BYTES, load_image
+from clipita.catalogue.images.decode import MAX_BYTES, opened_image
 from clipita.catalogue.images.download import download
 from clipita.catalogue.product import ImageSource, Product, Rejection
 from clipita.errors import ImageError, ProductError
@@ -155,10 +155,10 @@ def make_thumbnail(product: Product) -> str | None:
     image = product.image
     if image is None or image.data is None or (image.location and _URL.match(image.location)):
         return None
-    small = load_image(image, at_least=(THUMBNAIL_SIZE, THUMBNAIL_SIZE))
-    small.thumbnail((THUMBNAIL_SIZE, THUMBNAIL_SIZE))
     stream = io.BytesIO()
-    small.save(stream, "JPEG", quality=THUMBNAIL_QUALITY)
+    with opened_image(image, at_least=(THUMBNAIL_SIZE, THUMBNAIL_SIZE)) as small:
+        small.thumbnail((THUMBNAIL_SIZE, THUMBNAIL_SIZE))
+        small.save(stream, "JPEG", quality=THUMBNAIL_QUALITY)
     return base64.b64encode(stream.getvalue()).decode("ascii")
 
 

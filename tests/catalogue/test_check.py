@@ -81,6 +81,15 @@ def test_without_images_none_is_opened(shop: Path) -> None:
     assert report.usable == 6
 
 
+def test_an_url_with_a_port_that_cannot_be_is_one_broken_image(tmp_path: Path) -> None:
+    file = tmp_path / "ports.jsonl"
+    rows = [{"product_id": 1, "title": "a", "image": "http://127.0.0.1:99999/1.jpg"}, {"product_id": 2, "title": "b"}]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    report = check_catalogue(CatalogueFile(file))
+    assert (report.usable, report.broken_images) == (1, 1)
+    assert "has no port 99999" in report.examples[0].reason
+
+
 def checked(file: Path, text: str) -> CheckReport:
     file.write_text(text)
     return check_catalogue(CatalogueFile(file))

@@ -11,6 +11,7 @@ from clipita.errors import ConfigError, ImageError
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
+MAX_PORT = 65_535
 _TRANSLATED = ipaddress.ip_network("64:ff9b::/96")
 """NAT64 (RFC 6052): the last 32 bits are an IPv4 address."""
 
@@ -49,9 +50,11 @@ class Neighbourhood:
         """What a name resolves to; a connection uses exactly these, as a second look-up could give others.
 
         Raises:
-            ImageError: one of the addresses is not allowed.
+            ImageError: one of the addresses is not allowed, or there is no such port.
             OSError: the name cannot be resolved.
         """
+        if not 0 < port <= MAX_PORT:
+            raise ImageError(f"the image cannot be fetched: {host} has no port {port}; ports are 1 to {MAX_PORT}")
         bare = host.strip("[]")
         found = socket.getaddrinfo(bare, port, type=socket.SOCK_STREAM)
         addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))

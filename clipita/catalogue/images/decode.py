@@ -12,6 +12,8 @@ import re
 import stat
 import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 20 * 10**6
 MAX_PIXELS = 50 * 10**6
+MAX_SIDE = 65_535
+"""Pixels; the limit of JPEG. Pillow keeps two pointers per row, which of a tall and narrow image take gigabytes."""
 MAX_STRETCH = 0.002
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 """AVIF only where Pillow was built with it."""
@@ -44,19 +48,35 @@ def load_image(source: ImageSource, at_least: tuple[int, int] | None = None) -> 
             size (libjpeg's scaled decoding), the smallest that still covers them, at a fraction of the cost.
 
     Raises:
-        ImageError: no such file, a URL that gives no image, more than `MAX_BYTES` or `MAX_PIXELS`, not one of
-            `FORMATS`, truncated or damaged.
+        ImageError: no such file, a URL that gives no image, more than `MAX_BYTES`, `MAX_PIXELS` or `MAX_SIDE`, not one
+            of `FORMATS`, truncated or damaged.
     """
-    data = _encoded(source)
-    name = _name(source)
-    with _quiet_pillow:
-        try:
-            return _decoded(data, name, at_least)
-        except ImageError:
-            raise
-        except Exception as error:
-            # On hostile bytes Pillow's decoders raise nearly any type.
-            raise ImageError(f"the image cannot be decoded: {name}, {first_words(error)}") from error
+    with _refused(source):
+        data = _encoded(source)
+        with _quiet_pillow:
+            return _decoded(data, _name(source), at_least)
+
+
+@contextmanager
+def opened_image(source: ImageSource, at_least: tuple[int, int] | None = None) -> Iterator[Image]:
+    """The image of `load_image` for a while; whatever fails in the body is this image's error too.
+
+    Raises:
+        ImageError: as `load_image`, or an error of any type in the body.
+    """
+    with _refused(source), load_image(source, at_least) as image:
+        yield image
+
+
+@contextmanager
+def _refused(source: ImageSource) -> Iterator[None]:
+    """Make whatever fails an error of this image: on hostile bytes Pillow raises nearly any type."""
+    try:
+        yield
+    except ImageError:
+        raise
+    except Exception as error:
+        raise ImageError(f"the image cannot be decoded: {_name(source)}, {first_words(error)}") from error
 
 
 def _encoded(source: ImageSource) -> bytes:
@@ -111,6 +131,10 @@ def _decoded(data: bytes, name: str, at_least: tuple[int, int] | None) -> Image:
         if width * height > MAX_PIXELS:
             raise ImageError(
                 f"the image has too many pixels: {name} is {width:,} x {height:,}, the limit is {MAX_PIXELS:,}"
+            )
+        if max(width, height) > MAX_SIDE:
+            raise ImageError(
+                f"the image is too long: {name} is {width:,} x {height:,}, the limit of a side is {MAX_SIDE:,}"
             )
         if at_least is not None and image.format == "JPEG":
             _reduce(image, max(at_least))  # of both sides: the EXIF orientation may still swap them

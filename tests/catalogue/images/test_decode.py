@@ -137,6 +137,18 @@ class TestRefusals:
             tracemalloc.stop()
         assert not recwarn.list
 
+    @pytest.mark.parametrize("size", [(1, 65_536), (65_536, 1)])
+    def test_too_long(self, size: tuple[int, int]) -> None:
+        with pytest.raises(ImageError, match="too long"):
+            load(bomb(*size))
+
+    def test_an_error_of_any_type_while_it_is_used(self) -> None:
+        with (
+            pytest.raises(ImageError, match="cannot be decoded: its bytes, too wide"),
+            images.opened_image(ImageSource(encoded(plain(), "PNG"))),
+        ):
+            raise OverflowError("too wide")
+
     def test_the_bomb_is_a_real_picture(self) -> None:
         assert load(bomb(800, 700)).size == (800, 700)
 
