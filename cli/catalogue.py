@@ -37,7 +37,7 @@ def command() -> None:
 
 @command.command("check")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--image-root", type=click.Path(path_type=Path), help="Folder of relative image paths; default: FILE's.")
+@click.option("--image-root", type=click.Path(path_type=Path), help="Folder of the image files; default: FILE's.")
 @click.option("--images/--no-images", default=True, help="Decode every image (default), or leave them unopened.")
 @click.option("--rejected", "rejected_file", type=click.Path(path_type=Path), help="Write all unusable rows here.")
 @fields_options

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from clipita.catalogue.images.decode import opened_image
+from clipita.catalogue.images.decode import MAX_BYTES, opened_image
+from clipita.catalogue.images.files import read_file
 from clipita.catalogue.product import CategoryPath, CategoryTree, ImageSource, Product, Rejection
 from clipita.catalogue.reader import CatalogueFile
 from clipita.errors import ImageError, TrainingError
@@ -136,8 +137,8 @@ def _image_key(source: ImageSource | None) -> bytes | None:
     if "://" in location:
         return content_key(location.encode())
     try:
-        return content_key(Path(location).read_bytes())
-    except OSError:
+        return content_key(read_file(source, MAX_BYTES))
+    except ImageError:
         return content_key(b"missing:" + location.encode())  # decoding reports it
 
 

@@ -9,7 +9,6 @@ import io
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -18,6 +17,7 @@ import orjson
 
 from clipita.catalogue.images.decode import MAX_BYTES, opened_image
 from clipita.catalogue.images.download import download
+from clipita.catalogue.images.files import read_file
 from clipita.catalogue.product import ImageSource, Product, Rejection
 from clipita.errors import ImageError, ProductError
 from clipita.opensearch.cluster.bulk import Document
@@ -176,13 +176,9 @@ def _with_image(product: Product) -> Product:
     if is_url(product):
         data = download(image.location, MAX_BYTES)
         return dataclasses.replace(product, image=ImageSource(data=data, location=image.location))
-    file = Path(image.location)
     try:
-        if not file.is_file():
-            return product
-        with file.open("rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
-    except (OSError, ValueError):
+        data = read_file(image, MAX_BYTES)
+    except ImageError:
         return product
     return dataclasses.replace(product, image=ImageSource(data=data, location=image.location))
 

@@ -9,15 +9,14 @@ from __future__ import annotations
 import functools
 import io
 import re
-import stat
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clipita.catalogue.images.download import download, first_words, shown
+from clipita.catalogue.images.download import download, shown
+from clipita.catalogue.images.files import read_file
 from clipita.catalogue.product import ImageSource
 from clipita.errors import ImageError
 
@@ -76,7 +75,8 @@ def _refused(source: ImageSource) -> Iterator[None]:
     except ImageError:
         raise
     except Exception as error:
-        raise ImageError(f"the image cannot be decoded: {_name(source)}, {first_words(error)}") from error
+        # Not in the error's own words: those of Pillow may quote the file.
+        raise ImageError(f"the image cannot be decoded: {_name(source)} is damaged ({type(error).__name__})") from error
 
 
 def _encoded(source: ImageSource) -> bytes:
@@ -89,30 +89,12 @@ def _encoded(source: ImageSource) -> bytes:
             raise ImageError(f"the image's location is not an http(s) URL: {shown(source.location)}")
         data = download(source.location, MAX_BYTES)
     else:
-        data = _read_file(Path(source.location))
+        data = read_file(source, MAX_BYTES)
     if not data:
         raise ImageError(f"the image is empty: {_name(source)}")
-    _check_bytes(len(data), _name(source))
+    if len(data) > MAX_BYTES:
+        raise ImageError(f"the image is too large: {_name(source)} has {len(data):,} bytes, the limit is {MAX_BYTES:,}")
     return data
-
-
-def _check_bytes(size: int, name: str) -> None:
-    if size > MAX_BYTES:
-        raise ImageError(f"the image is too large: {name} has {size:,} bytes, the limit is {MAX_BYTES:,}")
-
-
-def _read_file(path: Path) -> bytes:
-    try:
-        status = path.stat()
-        # A device or a pipe might never end.
-        if not stat.S_ISREG(status.st_mode):
-            raise ImageError(f"the image is not a regular file: {path}")
-        _check_bytes(status.st_size, str(path))
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise ImageError(f"the image file does not exist: {path}") from None
-    except (OSError, ValueError) as error:
-        raise ImageError(f"the image file cannot be opened: {path}, {error}") from error
 
 
 def _decoded(data: bytes, name: str, at_least: tuple[int, int] | None) -> Image:
@@ -122,7 +104,7 @@ def _decoded(data: bytes, name: str, at_least: tuple[int, int] | None) -> Image:
         image: Image = PIL.Image.open(io.BytesIO(data), formats=_formats())
     except PIL.UnidentifiedImageError:
         raise ImageError(
-            f"the image is not of a known format: {name} begins with {data[:12]!r}; known are {', '.join(_formats())}"
+            f"the image is not of a known format: {name}{_guess(data)}; known are {', '.join(_formats())}"
         ) from None
     except PIL.Image.DecompressionBombError as error:
         raise ImageError(f"the image has too many pixels: {name}, {error}") from None
@@ -142,6 +124,11 @@ def _decoded(data: bytes, name: str, at_least: tuple[int, int] | None) -> Image:
         turn = _turn(image)
         rgb = _rgb(image)
         return rgb if turn is None else rgb.transpose(turn)
+
+
+def _guess(data: bytes) -> str:
+    """What a file that is no image may be; never its bytes, which may be somebody's secret."""
+    return " looks like a web page" if data.lstrip()[:1] == b"<" else ""
 
 
 def _reduce(image: Image, side: int) -> None:

@@ -144,7 +144,7 @@ class TestRefusals:
 
     def test_an_error_of_any_type_while_it_is_used(self) -> None:
         with (
-            pytest.raises(ImageError, match="cannot be decoded: its bytes, too wide"),
+            pytest.raises(ImageError, match=r"cannot be decoded: its bytes is damaged \(OverflowError\)"),
             images.opened_image(ImageSource(encoded(plain(), "PNG"))),
         ):
             raise OverflowError("too wide")
@@ -161,7 +161,7 @@ class TestRefusals:
 
     def test_text_named_jpg(self, tmp_path: Path) -> None:
         (tmp_path / "a.jpg").write_text("<html>404</html>")
-        with pytest.raises(ImageError, match=r"not of a known format: .*a\.jpg begins with b'<html>404"):
+        with pytest.raises(ImageError, match=r"not of a known format: .*a\.jpg looks like a web page; known"):
             load_image(ImageSource(location=str(tmp_path / "a.jpg")))
 
     def test_formats_beyond_the_list(self) -> None:

@@ -216,7 +216,7 @@ def test_document_without_vector_is_copied_and_told(
     assert "product_vector" not in after["bare"]
     told = {line["id"]: line["reason"] for line in map(json.loads, settings.rejected.read_text().splitlines())}
     assert "no title, no image and no attribute" in told["bare"]
-    assert "does not exist" in told["broken"]
+    assert "no image_root is set" in told["broken"]
 
 
 def test_alias_stays_when_the_copy_does_not_agree(
