@@ -146,10 +146,19 @@ def _rejections(rejected_file: Path | None, catalogue_file: Path) -> Iterator[On
         raise UsageError(f"{rejected_file} cannot be written: {error.strerror}.", hint="Name another file.") from error
 
     def write(rejection: Rejection) -> None:
-        stream.write(rejection.to_json_line())
+        try:
+            stream.write(rejection.to_json_line())
+            stream.flush()
+        except OSError as error:
+            hint = "Free some disk space, or name another file."
+            raise UsageError(f"{rejected_file} cannot be written: {error.strerror}.", hint=hint) from error
 
-    with stream:
+    try:
         yield write
+    finally:
+        # All of it is written, or the error says that it is not.
+        with contextlib.suppress(OSError):
+            stream.close()
 
 
 def _print(report: CheckReport) -> None:

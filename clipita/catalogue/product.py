@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import orjson
+from clipita.files import json_bytes
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 CategoryPath = tuple[str, ...]
@@ -172,4 +172,4 @@ class Rejection:
 
     def to_json_line(self) -> bytes:
         """The rejection as one line of a JSONL file, newline included."""
-        return orjson.dumps(dataclasses.asdict(self), option=orjson.OPT_APPEND_NEWLINE)
+        return json_bytes(dataclasses.asdict(self)) + b"\n"

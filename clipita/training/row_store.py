@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -60,8 +61,10 @@ class RowStore:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._rows.close()
-        self._keys.close()
+        for stream in (self._rows, self._keys):
+            # After a write that failed, closing tries once more; `append` has told it.
+            with suppress(OSError):
+                stream.close()
 
     def __len__(self) -> int:
         return len(self._position)

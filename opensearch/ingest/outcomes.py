@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import errno
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
@@ -11,10 +12,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-import orjson
-
 from clipita.catalogue.product import Rejection
 from clipita.errors import UsageError
+from clipita.files import json_bytes
 from clipita.opensearch.ingest.timing import StageTimes
 
 
@@ -109,8 +109,14 @@ class Ledger:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stream.close()
-        if not self.left_out:
+        try:
+            self._stream.close()
+        except OSError as problem:
+            # What is still to be flushed cannot be written either; the first error says so.
+            if error is None:
+                raise _unwritable(self.file, problem) from problem
+        # Never a device such as /dev/null.
+        if not self.left_out and self.file.is_file():
             self.file.unlink(missing_ok=True)
 
     def see(self) -> None:
@@ -132,13 +138,20 @@ class Ledger:
             self._late = self._late or Counter()
 
     def leave_out(self, rejection: Rejection, outcome: Outcome = Outcome.REJECTED) -> None:
-        """Count a product that is not in the index as the catalogue has it, and write the reason at once."""
-        line = orjson.dumps(dataclasses.asdict(rejection) | {"outcome": outcome.value})
+        """Count a product that is not in the index as the catalogue has it, and write the reason at once.
+
+        Raises:
+            UsageError: the file cannot be written, for instance because the disk is full.
+        """
+        line = json_bytes(dataclasses.asdict(rejection) | {"outcome": outcome.value})
         with self._lock:
             (self._counts if self._late is None else self._late)[outcome] += 1
             self._reasons[rejection.kind] += 1
-            self._stream.write(line + b"\n")
-            self._stream.flush()
+            try:
+                self._stream.write(line + b"\n")
+                self._stream.flush()
+            except OSError as error:
+                raise _unwritable(self.file, error) from error
 
     @property
     def counts(self) -> dict[Outcome, int]:
@@ -179,7 +192,11 @@ def _open(file: Path) -> IO[Any]:
     try:
         return file.open("wb")
     except OSError as error:
-        raise UsageError(
-            f"The file for rejected products {file} cannot be written: {error.strerror}.",
-            hint="Name another with --rejected.",
-        ) from error
+        raise _unwritable(file, error) from error
+
+
+def _unwritable(file: Path, error: OSError) -> UsageError:
+    hint = "Name another with --rejected."
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        hint = "Free some disk space, or name another with --rejected; the same command goes on where this one stopped."
+    return UsageError(f"The file for rejected products {file} cannot be written: {error.strerror}.", hint=hint)

@@ -48,3 +48,28 @@ def test_old_list_of_rejects_goes_away_when_all_is_well(tmp_path: Path) -> None:
 def test_ledger_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="Name another with --rejected"):
         Ledger(tmp_path / "nowhere" / "rejected.jsonl")
+
+
+def test_a_full_disk_is_told_with_the_files_name_and_what_to_do() -> None:
+    with (
+        pytest.raises(UsageError, match="/dev/full cannot be written: No space left on device") as caught,
+        Ledger(Path("/dev/full")) as ledger,
+    ):
+        ledger.leave_out(Rejection("a.csv", 7, "x", "the id is missing: sku is empty"))
+    assert "Free some disk space" in str(caught.value)
+    assert "--rejected" in str(caught.value)
+
+
+def test_a_device_is_not_removed(tmp_path: Path) -> None:
+    device = tmp_path / "null"
+    device.symlink_to("/dev/null")
+    with Ledger(device):
+        pass
+    assert device.is_symlink()
+
+
+def test_half_a_surrogate_pair_is_written_as_text(tmp_path: Path) -> None:
+    file = tmp_path / "rejected.jsonl"
+    with Ledger(file) as ledger:
+        ledger.leave_out(Rejection("b\udcff.jsonl", 1, None, "a column: \ud83d"))
+    assert json.loads(file.read_text())["file"] == "b\ufffd.jsonl"
