@@ -176,7 +176,7 @@ def _divided(batch: Any) -> Iterator[tuple[Any, ProductError | None]]:
         row = batch.slice(position, 1)
         name, most = max(zip(row.schema.names, map(weight, row.columns), strict=True), key=lambda cell: cell[1])
         problem = f"a cell is too large: {name} has {most:,} bytes, the limit is {limit:,}" if most > limit else None
-        yield row, problem and ProductError(problem)
+        yield row, None if problem is None else ProductError(problem)
 
 
 def weight(part: Any) -> int:
@@ -202,7 +202,7 @@ def _is_text(type_: Any) -> bool:
     import pyarrow.types as kinds
 
     binary = kinds.is_binary(type_) or kinds.is_large_binary(type_)
-    return binary or kinds.is_string(type_) or kinds.is_large_string(type_)
+    return bool(binary or kinds.is_string(type_) or kinds.is_large_string(type_))
 
 
 def _row(names: list[str], cells: tuple[Any, ...]) -> dict[str, Any] | ProductError:

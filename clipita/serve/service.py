@@ -13,6 +13,7 @@ import opensearchpy
 import orjson
 from opensearchpy.serializer import DEFAULT_SERIALIZERS, Deserializer, JSONSerializer
 
+from clipita.catalogue.images.decode import LARGE, pixels_of
 from clipita.catalogue.product import Product
 from clipita.config import OpenSearchConfig, ServeConfig
 from clipita.errors import RequestError
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
     from clipita.runtime.encoders import ProductInput
 
 DECODERS = 2
-"""Images decoded at a time: each may take 150 MB of memory."""
+"""Images of ordinary size that are decoded at a time; large ones are decoded one by one."""
+MAX_REQUEST_PIXELS = 100 * 10**6
+"""Pixels of all images of a request: a few hundred kilobytes may unpack to billions."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,7 @@ class Service:
         self.shop = Shop(self.client, search)
         self._cluster_seconds = metrics.cluster
         self._decoders = ThreadPoolExecutor(DECODERS, thread_name_prefix="decode")
+        self._large = ThreadPoolExecutor(1, thread_name_prefix="decode-large")
         self._texts: Batcher[str] | None = None
         self._products: Batcher[ProductInput] | None = None
         if models is not None:
@@ -113,8 +117,17 @@ class Service:
             raise _no_model()
         loop = asyncio.get_running_loop()
         prepare = self.models.product.prepare
-        inputs = await asyncio.gather(*(loop.run_in_executor(self._decoders, prepare, product) for product in products))
-        return await self._products(inputs)
+        pixels = [0 if product.image is None else pixels_of(product.image) for product in products]
+        if sum(pixels) > MAX_REQUEST_PIXELS:
+            raise RequestError(
+                f"The images have {sum(pixels):,} pixels together; the limit is {MAX_REQUEST_PIXELS:,}.",
+                status=413,
+                hint="Send fewer images in one request, or smaller ones.",
+            )
+        # Images of ordinary size never wait for large ones.
+        pools = (self._large if size > LARGE else self._decoders for size in pixels)
+        tasks = [loop.run_in_executor(pool, prepare, product) for pool, product in zip(pools, products, strict=True)]
+        return await self._products(await asyncio.gather(*tasks))
 
     async def close(self) -> None:
         """Close connections and threads."""
@@ -122,6 +135,7 @@ class Service:
             if batcher is not None:
                 await batcher.close()
         self._decoders.shutdown(wait=True)
+        self._large.shutdown(wait=True)
         await self.search.close()
 
 

@@ -6,13 +6,14 @@ allow-list, size is checked before anything is decoded, and whatever a decoder r
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import io
 import re
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from clipita.catalogue.images.download import download, shown
@@ -28,6 +29,8 @@ MAX_PIXELS = 50 * 10**6
 MAX_SIDE = 65_535
 """Pixels; the limit of JPEG. Pillow keeps two pointers per row, which of a tall and narrow image take gigabytes."""
 MAX_STRETCH = 0.002
+LARGE = 4 * 2**20
+"""Pixels beyond which images are decoded one at a time."""
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 """AVIF only where Pillow was built with it."""
 
@@ -50,10 +53,8 @@ def load_image(source: ImageSource, at_least: tuple[int, int] | None = None) -> 
         ImageError: no such file, a URL that gives no image, more than `MAX_BYTES`, `MAX_PIXELS` or `MAX_SIDE`, not one
             of `FORMATS`, truncated or damaged.
     """
-    with _refused(source):
-        data = _encoded(source)
-        with _quiet_pillow:
-            return _decoded(data, _name(source), at_least)
+    with _refused(source), ExitStack() as stack:
+        return _decoded(source, at_least, stack)
 
 
 @contextmanager
@@ -63,8 +64,22 @@ def opened_image(source: ImageSource, at_least: tuple[int, int] | None = None) -
     Raises:
         ImageError: as `load_image`, or an error of any type in the body.
     """
-    with _refused(source), load_image(source, at_least) as image:
+    with _refused(source), ExitStack() as stack:
+        image = _decoded(source, at_least, stack)
+        # Before the memory of a large one is given back.
+        stack.callback(image.close)
         yield image
+
+
+def pixels_of(source: ImageSource) -> int:
+    """Pixels of an image that is given as bytes, by its header alone; 0 where the header cannot be read."""
+    import PIL.Image
+
+    try:
+        with _quiet_pillow, PIL.Image.open(io.BytesIO(source.data or b""), formats=_formats()) as image:
+            return int(image.width * image.height)
+    except Exception:  # noqa: BLE001 - decoding says what is wrong
+        return 0
 
 
 @contextmanager
@@ -97,7 +112,13 @@ def _encoded(source: ImageSource) -> bytes:
     return data
 
 
-def _decoded(data: bytes, name: str, at_least: tuple[int, int] | None) -> Image:
+def _decoded(source: ImageSource, at_least: tuple[int, int] | None, stack: ExitStack) -> Image:
+    data = _encoded(source)
+    with _quiet_pillow:
+        return _upright(data, _name(source), at_least, stack)
+
+
+def _upright(data: bytes, name: str, at_least: tuple[int, int] | None, stack: ExitStack) -> Image:
     import PIL.Image
 
     try:
@@ -120,10 +141,27 @@ def _decoded(data: bytes, name: str, at_least: tuple[int, int] | None) -> Image:
             )
         if at_least is not None and image.format == "JPEG":
             _reduce(image, max(at_least))  # of both sides: the EXIF orientation may still swap them
+        if image.width * image.height > LARGE:
+            stack.enter_context(_one_large_image())
         image.load()
         turn = _turn(image)
         rgb = _rgb(image)
-        return rgb if turn is None else rgb.transpose(turn)
+    return rgb if turn is None else rgb.transpose(turn)
+
+
+_large_image = threading.Lock()
+
+
+@contextmanager
+def _one_large_image() -> Iterator[None]:
+    """Decode one large image at a time in this process: each may take 500 MB, which are given back."""
+    with _large_image:
+        try:
+            yield
+        finally:
+            # Otherwise the C library keeps freed memory for the thread that asked for it.
+            with suppress(OSError, AttributeError):
+                ctypes.CDLL(None).malloc_trim(0)
 
 
 def _guess(data: bytes) -> str:
@@ -145,22 +183,39 @@ def _reduce(image: Image, side: int) -> None:
 
 
 def _rgb(image: Image) -> Image:
+    """Any mode as RGB; a large image in strips, so that no second copy of it exists in a third mode."""
     import PIL.Image
 
-    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
+    if image.mode == "RGB" and not image.has_transparency_data:
+        # Converting to the same mode would copy the image.
+        return image
+    width, height = image.size
+    if width * height <= LARGE:
+        return _converted(image, image.format)
+    result = PIL.Image.new("RGB", image.size)
+    step = max(1, LARGE // (4 * width))
+    for top in range(0, height, step):
+        strip = image.crop((0, top, width, min(top + step, height)))
+        result.paste(_converted(strip, image.format), (0, top))
+    return result
+
+
+def _converted(image: Image, format_: str | None) -> Image:
+    import PIL.Image
+
+    if image.mode.startswith("I;16") or (image.mode == "I" and format_ == "PNG"):
         import numpy as np
 
         # Pillow's own conversion clips 16-bit grey at 255, which turns nearly all of it white.
         values = np.asarray(image).clip(0, 65535) >> 8
         return PIL.Image.fromarray(values.astype(np.uint8)).convert("RGB")
     if image.mode in {"I", "F"}:
-        raise ImageError(f"the image has 32 bits per pixel, which have no defined brightness: {image.format}")
+        raise ImageError(f"the image has 32 bits per pixel, which have no defined brightness: {format_}")
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         ground = PIL.Image.new("RGBA", layer.size, "white")
         return PIL.Image.alpha_composite(ground, layer).convert("RGB")
-    # Converting to the same mode would copy the image.
-    return image if image.mode == "RGB" else image.convert("RGB")
+    return image.convert("RGB")
 
 
 def _turn(image: Image) -> Transpose | None:

@@ -4,6 +4,8 @@ import contextlib
 import io
 import os
 import struct
+import subprocess
+import sys
 import tracemalloc
 import warnings
 import zlib
@@ -118,6 +120,43 @@ class TestFormats:
     def test_garbled_exif_costs_only_the_rotation(self) -> None:
         data = encoded(plain(), "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff garbage")
         assert load(data).size == (40, 30)
+
+
+class TestLargeImages:
+    MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
+
+    @pytest.mark.parametrize("mode", MODES)
+    @pytest.mark.parametrize("transparency", [None, 3])
+    def test_strips_are_the_whole(self, mode: str, transparency: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+        noise = np.random.default_rng(1).integers(0, 256, (90, 70, 4), np.uint8)
+        picture = PIL.Image.fromarray(noise)
+        if mode == "I;16":
+            picture = PIL.Image.fromarray(noise[..., :2].copy().view(np.uint16)[..., 0])
+        elif mode == "P":
+            picture = picture.convert("RGB").quantize(16)
+        elif mode != "RGBA":
+            picture = picture.convert("RGBA" if mode == "LA" else "RGB").convert(mode)
+        known = {} if transparency is None or mode not in {"P", "L"} else {"transparency": transparency}
+        data = encoded(picture, "PNG", **known)
+        whole = np.asarray(load(data))
+        monkeypatch.setattr(images, "LARGE", 500)
+        np.testing.assert_array_equal(np.asarray(load(data)), whole)
+
+    def test_they_are_decoded_one_at_a_time_and_their_memory_is_given_back(self) -> None:
+        code = (
+            "import io, resource, PIL.Image\nfrom concurrent.futures import ThreadPoolExecutor\n"
+            "from pathlib import Path\nfrom clipita.catalogue import ImageSource\n"
+            "from clipita.catalogue.images.decode import opened_image\n"
+            "stream = io.BytesIO(); PIL.Image.new('RGBA', (7000, 7000)).save(stream, 'PNG')\n"
+            "def use(_):\n with opened_image(ImageSource(stream.getvalue())) as image: image.resize((224, 224))\n"
+            "with ThreadPoolExecutor(8) as pool: list(pool.map(use, range(8)))\n"
+            "pages = int(Path('/proc/self/statm').read_text().split()[1])\n"
+            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, pages * 4 // 1024)"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        peak, after = map(int, done.stdout.split())
+        assert peak < 900
+        assert after < 200
 
 
 class TestRefusals:
