@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 SOURCES := clipita exporters opensearch cli tests benchmarks docker docs
 
-.PHONY: help demo test test-all lint types setup lock audit release fuzz soak docs bench-fashion bench-quality bench-paper bench-new-categories bench-demo bench-runtime bench-search bench-page bench-serve bench-ingest bench-walk picture clean
+.PHONY: help demo test test-all test-lowest lint types setup lock audit release fuzz soak docs bench-fashion bench-quality bench-paper bench-new-categories bench-add-category bench-demo bench-runtime bench-search bench-page bench-serve bench-ingest bench-walk picture clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -20,6 +20,9 @@ test: lint types  ## lint, types, and the tests that take minutes
 
 test-all: lint types  ## the slow, thorough tests too
 	$(BIN)/pytest
+
+test-lowest: setup  ## the lowest versions that pyproject.toml allows: a job of its own for CI
+	$(BIN)/pytest tests/release/test_lowest_versions.py
 
 lint: setup
 	$(BIN)/ruff check $(SOURCES)
@@ -85,6 +88,9 @@ bench-paper: setup  ## the CLIP-ITA paper's set-ups, loss and error analysis: be
 bench-new-categories: setup  ## categories by examples, ten draws of 30: benchmarks/results/new_categories.json
 	$(UV) pip install --quiet --python $(BIN)/python --group bench
 	$(BIN)/python benchmarks/new_categories.py
+
+bench-add-category: setup  ## a category beside a million products; needs BUNDLE=folder
+	$(BIN)/python benchmarks/add_category.py --bundle $(BUNDLE)
 
 bench-demo: setup  ## how long the demo takes, and its table
 	$(BIN)/python benchmarks/demo.py

@@ -39,7 +39,11 @@ STDIN = "-"
 def way_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Flags for which index is written, and how."""
     for flag, text in (
-        ("--force", "Remove any number of products: with --prune, or from a copy what its original lost."),
+        (
+            "--force",
+            "Go over a limit: remove any number of products (--prune, or what a copy's original lost), or switch to a "
+            "new index that lacks products (--swap-limit).",
+        ),
         ("--prune", "Remove products that left the catalogue, up to 10 % of the index (prune_limit)."),
         ("--in-place", "Add vectors to existing documents, and change nothing else."),
         ("--new-index", "Build a new index beside the present one, then switch the alias."),
@@ -65,7 +69,7 @@ def way_options(command: Callable[..., Any]) -> Callable[..., Any]:
 )
 @flags(
     options(config.IngestConfig), "batch_size", "ray_encoders", "precision", "m", "ef_construction", "thumbnails",
-    "rejected", ray_encoders="--encoders",
+    "rejected", "image_warnings", "swap_limit", ray_encoders="--encoders",
 )  # fmt: skip
 @index_option
 @url_option
@@ -94,6 +98,7 @@ def command(
 
     For a shop that has an index already, --from-index copies it, with all of its fields, settings and aliases, into a
     new index with vectors, and switches the alias when both agree; --in-place adds the vectors to the index itself.
+    Without --index, this is the index or alias of --from-index.
 
     \b
     Example:
@@ -108,6 +113,9 @@ def command(
     settings = config.load(config_file)
     ways = {name: given.pop(name) for name in ("new_index", "in_place", "prune", "force")}
     fields = mapped_fields(settings, given)
+    # No run writes to an index that was not named.
+    if from_index and not index and (ways["in_place"] or "index" not in settings.given.get("opensearch", {})):
+        index = from_index
     cluster = config.override(settings.opensearch, url=url, index=index)
     chosen = config.override(settings.ingest, **given, **_engines(engines))
     if chosen.runner == "ray" and chosen.device == config.IngestConfig.device and given["device"] is None:
@@ -146,7 +154,7 @@ def command(
             finally:
                 if metrics_file is not None and runs and runs[0].report is not None:
                     save_metrics(metrics_file, runs[0].report)
-        return _tell(report, chosen.rejected, as_json)
+        return _tell(report, chosen, as_json)
 
     if watch:
         # Only the entire catalogue shows which products left it.
@@ -211,11 +219,16 @@ def _tell_partly(runs: Sequence[Ingest]) -> None:
         )
 
 
-def _tell(report: IngestReport, rejected: Path, as_json: bool) -> int:
+def _tell(report: IngestReport, settings: config.IngestConfig, as_json: bool) -> int:
     if as_json:
         console.print_json(as_json_value(report))
     else:
         print_summary(report)
+    if report.image_warnings:
+        console.note(
+            f"{report.image_warnings:,} images could not be used; the reasons are in {settings.image_warnings}. Their "
+            "products are in the index, with their former vector or one of the rest; the next run tries again."
+        )
     if report.left_out:
-        console.note(f"{report.left_out} products were left out; the reasons are in {rejected}.")
+        console.note(f"{report.left_out} products were left out; the reasons are in {settings.rejected}.")
     return PARTIAL if report.left_out else 0

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from clipita.opensearch.ingest.outcomes import IngestReport
 
 MEANINGS = {
-    "written": "encoded and written",
+    "written": "new or with other content",
     "updated": "written with their stored vector",
     "unchanged": "nothing to do",
     "rejected": "unusable as they are in the catalogue",
@@ -27,6 +27,7 @@ def as_json_value(report: IngestReport) -> dict[str, Any]:
     return dataclasses.asdict(report) | {
         "products": report.products,
         "left_out": report.left_out,
+        "image_warnings": report.image_warnings,
         "products_per_second": round(report.rate, 1),
         "limiting_stage": report.times.limit,
     }
@@ -41,6 +42,8 @@ def print_summary(report: IngestReport, to_stderr: bool = False) -> None:
     ]
     if report.pruned:
         rows.append((f"{report.pruned:,}", "removed", "no longer in the catalogue"))
+    if report.image_warnings:
+        rows.append((f"{report.image_warnings:,}", "without image", "in the index, but their image cannot be used"))
     if report.late:
         rows.append((f"{report.late:,}", "late", "changed while they were copied, and copied again"))
     target = console.err() if to_stderr else console.out()
@@ -67,6 +70,7 @@ def save_metrics(file: Path, report: IngestReport) -> None:
     values = {
         "encoded": ("Vectors made by the last run.", report.encoded),
         "pruned": ("Products removed by the last run.", report.pruned),
+        "image_warnings": ("Products whose image the last run could not use.", report.image_warnings),
         "duration_seconds": ("Duration of the last run.", report.seconds),
         "products_per_second": ("Throughput of the last run.", report.rate),
         "finished": ("Whether the last run went through all products.", report.finished),

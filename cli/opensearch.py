@@ -165,8 +165,9 @@ def put_templates(index: str | None, url: str | None, as_json: bool, config_file
     from clipita.opensearch.search.defaults import settings_in
 
     client = connect(cluster)
-    chosen = settings_in(require(client, cluster.index), settings.given.get("search"))
-    names = templates.put(client, cluster.index, chosen, capabilities(client))
+    present = require(client, cluster.index)
+    chosen = settings_in(present, settings.given.get("search"))
+    names = templates.put(client, cluster.index, chosen, capabilities(client), present.id_field)
     if as_json:
         console.print_json(names)
     else:

@@ -11,19 +11,18 @@ import click
 from clipita import config
 from clipita.cli import console
 from clipita.cli.common import config_option, device_option, flags, index_option, model_option, url_option
-from clipita.errors import ConfigError, MissingExtraError
+from clipita.errors import ConfigError, MissingExtraError, UsageError
 from clipita.option_table import options
+from clipita.serve_config import ServeConfig
 
 if TYPE_CHECKING:
     from clipita.opensearch.search.client import ProductSearch
-    from clipita.serve.service import Models
 
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 SHORTEST_KEY = 16
 
 
 @click.command("serve")
-@flags(options(config.ServeConfig), "host", "port", "api_key_file", "cors_origins")
+@flags(options(ServeConfig), "host", "port", "api_key_file", "models", "cors_origins", "allowed_hosts")
 @model_option
 @click.option("--no-model", is_flag=True, help="Serve words and stored category vectors alone; needs no onnxruntime.")
 @index_option
@@ -46,6 +45,7 @@ def command(
     \b
     Example:
       clipita serve --index products
+      clipita serve --index products --models models
       clipita serve --host 0.0.0.0 --api-key-file /run/secrets/clipita
       curl -s 'http://127.0.0.1:8080/v1/search?category=Kurtas&filter[price][lte]=80&facet=brand'
     """
@@ -54,19 +54,40 @@ def command(
     serve = with_key(config.override(settings.serve, **given))
     try:
         from clipita.serve import server
+        from clipita.serve.middleware import is_loopback
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "starlette", "serve") from None
     from clipita.opensearch.search.client import ProductSearch
+    from clipita.serve.encoders import Bundles
 
-    models = None if no_model else _models(model or settings.export.bundle, device or settings.ingest.device)
-    bundle = None if models is None else models.bundle
-    search = ProductSearch(None, cluster.index, bundle, settings.given.get("search"), cluster)
-    if serve.host not in LOOPBACK and serve.api_key is None:
+    if no_model and serve.models is not None:
+        raise UsageError("--no-model and a folder of bundles (--models) are both given.", hint="Leave one out.")
+    if serve.models is not None and not serve.models.is_dir():
+        raise ConfigError(f"{serve.models} is not a folder.", hint="Name the folder that holds the bundles.")
+    folder = model or settings.export.bundle
+    folders = (folder,) if serve.models is None else (*([model] if model else []), serve.models)
+    bundles = None if no_model else Bundles(folders, device or settings.ingest.device)
+    defaults = settings.given.get("search")
+    models = vectors = None
+    if bundles is not None and serve.models is None:
+        models, vectors = bundles.load(folder)
+    search = ProductSearch(None, cluster.index, vectors, defaults, cluster)
+    if bundles is not None and serve.models is not None:
+        fitting = bundles.find(search.fingerprint)
+        if fitting is None:
+            console.note(
+                f"{search.index.name} holds vectors of model {search.fingerprint}, and {serve.models} has no bundle of "
+                "it: words and stored category vectors alone are searched until it has."
+            )
+        else:
+            models, vectors = bundles.load(fitting)
+            search = ProductSearch(search.client, cluster.index, vectors, defaults)
+    if not is_loopback(serve.host) and serve.api_key is None:
         console.note(f"Anybody who reaches {serve.host} may search: no API key is set (--api-key-file).")
-    server.run(search, cluster, models, serve, lambda address: _greet(address, search))
+    server.run(search, cluster, models, serve, bundles, lambda address: _greet(address, search))
 
 
-def with_key(serve: config.ServeConfig) -> config.ServeConfig:
+def with_key(serve: ServeConfig) -> ServeConfig:
     """The settings with the API key read from its file; a ConfigError if it is unreadable or too short."""
     key = serve.api_key
     if serve.api_key_file is not None:
@@ -80,13 +101,6 @@ def with_key(serve: config.ServeConfig) -> config.ServeConfig:
             hint="Make one with: openssl rand -hex 24",
         )
     return dataclasses.replace(serve, api_key=key)
-
-
-def _models(bundle: Path, device: str) -> Models:
-    from clipita.runtime import Bundle
-    from clipita.serve.service import Models
-
-    return Models.load(Bundle.load(bundle), device)
 
 
 def _greet(address: str, search: ProductSearch) -> None:

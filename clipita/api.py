@@ -234,7 +234,7 @@ def ingest(
     files: str | Path | CatalogueFile | Sequence[str | Path | CatalogueFile] = (),
     *,
     cluster: str | OpenSearch | None = None,
-    index: str = "products",
+    index: str | None = None,
     model: str | Path | Bundle = "model",
     from_index: str | None = None,
     new_index: bool = False,
@@ -262,13 +262,13 @@ def ingest(
     Args:
         files: catalogue files, or folders of them; Parquet, JSON Lines or CSV.
         cluster: URL, or a client of opensearch-py, or None for what `opensearch` says (the local node by default).
-        index: the alias.
+        index: the alias; without it `from_index`, or else products.
         model: the bundle, or its folder.
         from_index: the shop's own index to read instead of files.
         new_index: build a new index beside the present one and switch the alias once it is complete.
         in_place: add vectors to existing documents, and change nothing else.
         prune: remove products that left the catalogue.
-        force: remove them whatever their share.
+        force: remove them whatever their share, and switch to a new index that lacks products.
         fields: which column is what.
         image_root: folder of the image files; without it, the folder of the catalogue file.
         config: batch size, device, engine, shards and so on.
@@ -307,6 +307,7 @@ def ingest(
         else:
             paths = files_in(Path(file)) if Path(file).is_dir() else [Path(file)]
             catalogues += [CatalogueFile(path, fields, image_root) for path in paths]
+    index = index or from_index or OpenSearchConfig.index
     copied = None if from_index is None else IndexSource(client, from_index, fields, image_root)
     run = Ingest(
         client, bundle, config, alias=index, new_index=new_index, in_place=in_place, prune=prune, force=force,
@@ -315,13 +316,16 @@ def ingest(
     if started is not None:
         started(run)
     report = run.run(copied or catalogues)
-    written = categories.publish(client, index, report.index, bundle, run.paths, Backoff(warn, config.patience))
+    backoff = Backoff(warn, config.patience)
+    written = categories.publish(client, index, report.index, bundle, run.paths, backoff)
     warn(f"{written:,} categories have their vectors in {index}{categories.SUFFIX}.")
-    fitted = thresholds.refit(client, report.index, bundle, Backoff(warn, config.patience))
+    fitted = thresholds.refit(client, report.index, bundle, backoff)
     if fitted is not None:
         warn(f"Where a page ends was fitted on {fitted:,} products with a category.")
     try:
-        templates.put(client, index, settings_in(require(client, index), search), capabilities(client))
+        present = backoff.call(client, lambda: require(client, index))
+        offered = backoff.call(client, lambda: capabilities(client))
+        templates.put(client, index, settings_in(present, search), offered, present.id_field, backoff)
     except (AuthenticationError, UsageError) as error:
         # Templates are for other languages, and need a permission and a text field, which an index of images may lack.
         warn(f"The search templates were not stored: {error}")

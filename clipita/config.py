@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from clipita.option_table import check_known, option, read_environment, read_file, read_table
+from clipita.serve_config import ServeConfig
 
 CONFIG_FILE = "clipita.toml"
 
@@ -35,17 +36,16 @@ class FieldsConfig:
 
     id: str = option("product_id", "The product's own identifier, text or a whole number, unique in the catalogue.")
     title: str = option("title", "What the shop calls the product.")
-    category_path: str = option(
-        "category_path", "The path in the category tree: a list of names, root first, or one string."
-    )
-    category_separator: str = option(
-        " > ", "Splits a category path that is one string; blanks around it do not matter."
-    )
+    category_path: str = option("category_path", "The path in the category tree: a list, root first, or one string.")
+    category_separator: str = option(" > ", "Splits a path that is one string; blanks around it do not matter.")
     attributes: tuple[str, ...] = option(
         ("attributes",),
         "Columns of attributes. A map, an object or a JSON object in a string gives one attribute per key; any "
         "other column gives one attribute under its own name.",
         one="attribute",
+    )
+    columns: tuple[str, ...] = option(
+        (), "Names of all columns, in their order, for CSV files without a header line.", one="column"
     )
     image: str = option("image", "The image: encoded bytes, a file path, an http(s) URL or a base64 data: URI.")
 
@@ -221,9 +221,7 @@ class OpenSearchConfig:
 class IngestConfig:
     """How products are written to the index: clipita ingest."""
 
-    batch_size: int = option(
-        64, "Products encoded at once; 0 measures on the first of them which number is fastest.", ge=0
-    )
+    batch_size: int = option(64, "Products encoded at once; 0 measures which number is fastest.", ge=0)
     device: str = option("cpu", "cpu, cuda, cuda:N or tensorrt.")
     engine: Literal["auto", "lucene", "faiss"] = option(
         "auto", "k-NN engine of the vector field: auto, lucene or faiss."
@@ -260,6 +258,7 @@ class IngestConfig:
         ge=0,
     )
     prune_limit: float = option(0.1, "Largest share of the index that --prune removes without --force.", ge=0, le=1)
+    swap_limit: float = option(0.05, "Largest share of products that a new index may lack without --force.", ge=0, le=1)
     runner: Literal["local", "ray"] = option(
         "local",
         "Where products are encoded: local (in this process) or ray (on the machines of a Ray cluster); see "
@@ -272,6 +271,7 @@ class IngestConfig:
         example=2,
     )
     rejected: Path = option(Path("rejected.jsonl"), "File for products that could not be written, with the reasons.")
+    image_warnings: Path = option(Path("image-warnings.jsonl"), "File for products whose image could not be used.")
 
 
 @dataclass(frozen=True)
@@ -323,31 +323,6 @@ class SearchConfig:
 
 
 @dataclass(frozen=True)
-class ServeConfig:
-    """The server: clipita serve.
-
-    The API key is never read from this file: set CLIPITA_SERVE_API_KEY, or name an api_key_file.
-    """
-
-    host: str = option("127.0.0.1", "Address to listen on; 127.0.0.1 is this machine alone.")
-    port: int = option(8080, "Port to listen on; 0 takes any free one.", ge=0, le=65535)
-    api_key: str | None = option(None, "Only from the environment: CLIPITA_SERVE_API_KEY.", secret=True, repr=False)
-    api_key_file: Path | None = option(
-        None,
-        "File that holds the key which callers must send; without a key, everybody may call.",
-        example="/run/secrets/clipita",
-    )
-    cors_origins: tuple[str, ...] = option(
-        (), "Pages of other origins that may call, such as https://shop.example; default none.", one="cors_origin"
-    )
-    batch_size: int = option(32, "Texts or products encoded at once.", ge=1)
-    queue: int = option(256, "Texts or products that may wait for the model; more are answered with 503.", ge=1)
-    max_requests: int = option(256, "Requests under way at a time; more are answered with 503.", ge=1)
-    request_timeout: float = option(30.0, "Seconds from a request to the end of its answer.", gt=0)
-    drain: float = option(30.0, "Seconds that running requests have when the server is stopped.", ge=0)
-
-
-@dataclass(frozen=True)
 class Config:
     """Everything that can be set, by section of clipita.toml."""
 
@@ -359,7 +334,7 @@ class Config:
     opensearch: OpenSearchConfig = OpenSearchConfig()
     ingest: IngestConfig = IngestConfig()
     search: SearchConfig = SearchConfig()
-    serve: ServeConfig = ServeConfig()
+    serve: ServeConfig = ServeConfig()  # noqa: RUF009 - it is frozen
     given: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict, repr=False, compare=False)
     """What the file and the environment set, by section."""
 

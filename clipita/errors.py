@@ -115,6 +115,10 @@ class IndexMissingError(ClusterError):
     """No such index or alias."""
 
 
+class IndexMovedError(ClusterError):
+    """The alias moved to another index during a search that was to stay in one; `clipita serve` follows by itself."""
+
+
 class IndexLockedError(ClusterError):
     """Another ingest holds the lock of the alias, or took it over while this one was stalled."""
 

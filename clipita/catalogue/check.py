@@ -192,6 +192,9 @@ class _Tally:
     def _warnings(self, catalogue: CatalogueFile, tree: CategoryTree) -> Iterator[str]:
         if catalogue.dropped_columns:
             yield f"Columns of raw bytes are not kept: {', '.join(catalogue.dropped_columns)}."
+        for name, column in catalogue.types.items():
+            if column.others:
+                yield f"{name} is of the type {column.kind}: values that are not are left out, {column.others} in all."
         if self.products and self.missing["category"] == self.products:
             yield "No product has a category: training needs categories."
         elif len(tree) == 1:

@@ -57,7 +57,8 @@ def resolve_columns(fields: FieldsConfig, available: Sequence[str], file: Path) 
             f"{file} has no column for a title, an image or attributes. Its columns are: {listed(available)}.",
             hint="Name at least one of them with --title-field, --image-field or --attribute-field.",
         )
-    return dataclasses.replace(fields, attributes=attributes, **roles)
+    known: dict[str, Any] = {"attributes": attributes, **roles}
+    return dataclasses.replace(fields, **known)
 
 
 def default_column(role: str) -> str:

@@ -2,29 +2,44 @@
 
 from __future__ import annotations
 
+import functools
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from clipita.catalogue.csv import DelimitedSource
+from clipita.catalogue.column_types import ColumnType, Survey, typed
 from clipita.catalogue.fields import mapped_columns, product_id, resolve_columns, row_to_product
+from clipita.catalogue.formats.csv import DelimitedSource
+from clipita.catalogue.formats.document import JsonDocumentSource, is_document
+from clipita.catalogue.formats.excel import ExcelSource
+from clipita.catalogue.formats.jsonl import JsonLinesSource, JsonLinesStream
+from clipita.catalogue.formats.parquet import ParquetSource
+from clipita.catalogue.formats.rows import FileSource, Row, Source
+from clipita.catalogue.formats.xml import XmlSource
 from clipita.catalogue.ids import IdTable
-from clipita.catalogue.jsonl import JsonLinesSource, JsonLinesStream
-from clipita.catalogue.parquet import ParquetSource
 from clipita.catalogue.product import Product, Rejection
-from clipita.catalogue.rows import FileSource, Row, Source
 from clipita.config import FieldsConfig
 from clipita.errors import CatalogueError, ProductError
 
 OnReject = Callable[[Rejection], None]
 
 Opener = Callable[[Path], FileSource]
-_TEXT: dict[str, Opener] = dict.fromkeys((".jsonl", ".ndjson", ".json"), JsonLinesSource)
-_TEXT |= dict.fromkeys((".csv", ".tsv"), DelimitedSource)
+
+
+def _json(file: Path) -> FileSource:
+    return JsonDocumentSource(file) if is_document(file) else JsonLinesSource(file)
+
+
+_TEXT: dict[str, Opener] = {
+    **dict.fromkeys((".jsonl", ".ndjson", ".json"), _json),
+    **dict.fromkeys((".csv", ".tsv", ".txt"), DelimitedSource),
+    **dict.fromkeys((".xml", ".rss", ".atom"), XmlSource),
+}
 FORMATS: dict[str, Opener] = {
     ".parquet": ParquetSource,
     ".pq": ParquetSource,
+    **dict.fromkeys((".xlsx", ".xls", ".ods"), ExcelSource),
     **{f"{suffix}{packed}": opener for packed in ("", ".gz", ".zst") for suffix, opener in _TEXT.items()},
 }
 """What opens a file, by the end of its name; another format is a module with a `FileSource` and a row here."""
@@ -33,8 +48,8 @@ FORMATS: dict[str, Opener] = {
 class CatalogueFile:
     """One catalogue file.
 
-    Formats: see `FORMATS`; JSON has one object per line. The file is opened and its columns are checked at once, so
-    that a wrong name fails before any work.
+    Formats: see `FORMATS`; JSON has one object per line, or is a document with an array of them. The file is opened and
+    its columns are checked at once, so that a wrong name fails before any work.
 
     Args:
         file: the catalogue.
@@ -62,9 +77,12 @@ class CatalogueFile:
         stream: BinaryIO | None = None,
     ) -> None:
         self.file = Path(file)
-        self._source: Source = open_source(self.file) if stream is None else JsonLinesStream(stream, self.file)
+        fields = fields or FieldsConfig()
+        self._source: Source = (
+            open_source(self.file, fields.columns) if stream is None else JsonLinesStream(stream, self.file)
+        )
         self.columns = tuple(self._source.columns)
-        self.fields = resolve_columns(fields or FieldsConfig(), self.columns, self.file)
+        self.fields = resolve_columns(fields, self.columns, self.file)
         self._image_root = Path(image_root or self.file.parent).absolute()
         others = [name for name in self.columns if name and name not in mapped_columns(self.fields)]
         self.dropped_columns = tuple(name for name in others if name in self._source.binary_columns)
@@ -74,6 +92,21 @@ class CatalogueFile:
     def rows(self) -> int | None:
         """How many rows the file has, unusable ones included, for which text files are read once; None for a stream."""
         return self._source.rows
+
+    @functools.cached_property
+    def types(self) -> dict[str, ColumnType]:
+        """The type of each extra column, for which the file is read once; empty for a stream, whose values stay.
+
+        A column of numbers has numbers in all rows, however they are written; see `column_types`.
+        """
+        if self.rows is None:
+            return {}
+        mapped = mapped_columns(self.fields)
+        survey = Survey(texts=isinstance(self._source, DelimitedSource))
+        for _, row in self._source.records([*mapped, *self.dropped_columns]):
+            if not isinstance(row, ProductError):
+                survey.add(row, row.keys() - mapped)
+        return survey.types()
 
     def products(self, on_reject: OnReject | None = None) -> Iterator[Product]:
         """The usable products, in the file's order; images are not opened.
@@ -91,9 +124,10 @@ class CatalogueFile:
     def numbered_products(self, on_reject: OnReject | None = None) -> Iterator[tuple[int, Product]]:
         """The same as `products`, each with its row (see `Rejection.row`); in a stream an id may come again."""
         first_rows = IdTable()
+        types = self.types
         for number, row in self._source.records(self.dropped_columns):
             try:
-                product = self._product(number, row, first_rows)
+                product = self._product(number, row, first_rows, types)
             except ProductError as error:
                 if on_reject is None:
                     raise type(error)(f"{self.file}, row {number}: {error.message}.", hint=error.hint) from error
@@ -105,10 +139,12 @@ class CatalogueFile:
         """A rejection in this file's name."""
         return Rejection(file=str(self.file), row=row, id=id_, reason=error.message)
 
-    def _product(self, number: int, row: Row | ProductError, first_rows: IdTable) -> Product:
+    def _product(
+        self, number: int, row: Row | ProductError, first_rows: IdTable, types: Mapping[str, ColumnType]
+    ) -> Product:
         if isinstance(row, ProductError):
             raise row
-        product = row_to_product(row, self.fields).located(self._image_root)
+        product = row_to_product(typed(row, types, self.columns), self.fields).located(self._image_root)
         first = number if self.rows is None else first_rows.setdefault(product.id, number)
         if first != number:
             raise ProductError(f"the id occurs twice: row {first} has it already")
@@ -116,22 +152,23 @@ class CatalogueFile:
 
 
 def files_in(folder: Path) -> list[Path]:
-    """All catalogue files of a folder and those below it, sorted, without hidden ones.
+    """All catalogue files of a folder and those below it, sorted, without hidden ones and without `.txt`, mostly notes.
 
     Raises:
         CatalogueError: the folder holds no catalogue file.
     """
     found = sorted(
         file for file in folder.rglob("*")
-        if _opener(file) and file.is_file() and not any(part.startswith(".") for part in file.relative_to(folder).parts)
+        if _opener(file) and file.suffix.lower() != ".txt" and file.is_file()
+        and not any(part.startswith(".") for part in file.relative_to(folder).parts)
     )  # fmt: skip
     if not found:
         raise CatalogueError(f"The folder {folder} holds no catalogue file.", hint=_known())
     return found
 
 
-def open_source(file: Path) -> FileSource:
-    """The file's reader, by its suffix.
+def open_source(file: Path, columns: Sequence[str] = ()) -> FileSource:
+    """The file's reader, by its suffix; `columns` are the names in a CSV file without a header line.
 
     Raises:
         CatalogueError: the file is missing, a folder, unreadable, empty, of an unknown or damaged format, or without
@@ -141,10 +178,17 @@ def open_source(file: Path) -> FileSource:
     opener = _opener(file)
     if opener is None:
         raise CatalogueError(f"{file} is not of a known catalogue format.", hint=_known())
-    source = opener(file)
+    source = opener(file) if not columns or opener is not DelimitedSource else DelimitedSource(file, columns)
     if source.rows == 0:
         raise CatalogueError(f"{file} holds no product.", hint="Give a file with at least one row.")
     return source
+
+
+_ARCHIVES = {
+    b"PK\x03\x04": "a zip archive",
+    **dict.fromkeys((b"\x1f\x8b\x08\x00", b"\x1f\x8b\x08\x08"), "packed by gzip"),
+}
+_PACKED = {".gz", ".zst", ".xlsx", ".ods", ".parquet", ".pq"}
 
 
 def _opener(file: Path) -> Opener | None:
@@ -154,7 +198,7 @@ def _opener(file: Path) -> Opener | None:
 
 def _known() -> str:
     suffixes = [suffix for suffix in FORMATS if suffix.count(".") == 1]
-    return f"Known are {', '.join(suffixes)} (JSON: one object per line); text formats also with .gz or .zst behind."
+    return f"Known are {', '.join(suffixes)}; text formats also with .gz or .zst behind."
 
 
 def _check_readable(file: Path) -> None:
@@ -164,14 +208,19 @@ def _check_readable(file: Path) -> None:
             raise CatalogueError(f"{file} is a folder.", hint="Name one catalogue file in it.")
         if not stat.S_ISREG(status.st_mode):
             raise CatalogueError(f"{file} is not a regular file.")
-        with file.open("rb"):
-            pass
+        with file.open("rb") as stream:
+            start = stream.read(4)
     except FileNotFoundError:
         raise CatalogueError(f"There is no catalogue file {file}.", hint="Check the path.") from None
     except OSError as error:
         raise CatalogueError(f"{file} cannot be opened: {error.strerror}.", hint="Check its permissions.") from error
     if status.st_size == 0:
         raise CatalogueError(f"{file} is empty.", hint="Give a file with at least one row.")
+    if start in _ARCHIVES and file.suffix.lower() not in _PACKED:
+        raise CatalogueError(
+            f"{file} is {_ARCHIVES[start]}, whatever its name says.",
+            hint="Unpack it, or name a spreadsheet .xlsx and a file packed by gzip .gz.",
+        )
 
 
 def _id_of(row: Row | ProductError, fields: FieldsConfig) -> str | None:

@@ -60,7 +60,8 @@ def split_catalogue(
 ) -> SplitReport:
     """Write NAME-train, NAME-valid and NAME-test beside the file, so that relative image paths stay valid.
 
-    The format stays; compressed text becomes plain. Rows are copied unchanged, with every column.
+    The format stays, but XML and JSON documents become JSON Lines, and packed text plain. Rows are copied unchanged,
+    with every column.
 
     Of the mapping only the id is used. `on_rows` is called with the number of rows done, and of all rows.
 
@@ -69,9 +70,9 @@ def split_catalogue(
         FieldMappingError: the file has no such column for the id.
         CatalogueError: the file cannot be read, breaks off or is damaged.
     """
-    source = open_source(file)
+    source = open_source(file, fields.columns)
     require_id(fields, source.columns, file)
-    files = {part: _target(file, part) for part in PARTS}
+    files = {part: _target(file, part, source.copied_as) for part in PARTS}
     present = [target for target in files.values() if target.exists()]
     if present and not force:
         raise UsageError(f"{present[0]} exists already.", hint="Replace it with --force.")
@@ -95,9 +96,9 @@ def split_catalogue(
     return SplitReport(files, counts, tuple(rejected))
 
 
-def _target(file: Path, part: str) -> Path:
+def _target(file: Path, part: str, suffix: str) -> Path:
     plain = file.with_suffix("") if file.suffix.lower() in _SUFFIXES else file
-    return plain.with_name(f"{plain.stem}-{part}{plain.suffix}")
+    return plain.with_name(f"{plain.stem}-{part}{suffix or plain.suffix}")
 
 
 def _part(cell: Any, fields: FieldsConfig) -> str:

@@ -28,8 +28,10 @@ import msgspec
 from clipita.catalogue.product import CategoryPath
 from clipita.errors import BundleError
 from clipita.files import sha256
+from clipita.runtime.amendments import FILE as AMENDMENTS
 from clipita.runtime.amendments import Amendments
 from clipita.runtime.amendments import read as read_amendments
+from clipita.runtime.graph_files import external_files
 from clipita.runtime.preprocess import CLEANERS, ImageSpec, Interpolation, Resize, TextSpec
 
 SCHEMA = 3
@@ -81,13 +83,17 @@ class Bundle:
                 in half the time, because it skips the larger file.
 
         Raises:
-            BundleError: no bundle in the folder, a newer schema, a file that is missing or changed since its export, or
-                amendments that were changed by hand or belong to another bundle.
+            BundleError: no bundle in the folder, a newer schema, a file that is missing, was changed or is not
+                listed, or amendments that were changed by hand or belong to another bundle.
         """
         path = Path(path)
         manifest = _read_manifest(path)
         for name, entry in manifest["files"].items():
             _verify_file(path, name, entry, hashed=needed is None or name in needed)
+        _refuse_others(path, manifest["files"])
+        for name in manifest["files"]:
+            if name.endswith(".onnx") and (needed is None or name in needed):
+                _refuse_external(path, name)
         if manifest["fingerprint"] != fingerprint_of(manifest):
             raise BundleError(f"{path / MANIFEST} was changed: its fingerprint differs.", hint=_EXPORT_AGAIN)
         return cls(path, manifest, read_amendments(path, manifest["fingerprint"], manifest["dim"]))
@@ -203,6 +209,26 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         if name not in manifest["files"]:
             raise BundleError(f"{file} does not list {name}.", hint=_EXPORT_AGAIN)
     return manifest
+
+
+def _refuse_others(path: Path, files: Collection[str]) -> None:
+    """Refuse what the manifest does not list; hidden files are ours (locks, drafts), or a file manager's."""
+    known = {*files, MANIFEST, AMENDMENTS}
+    others = sorted(entry.name for entry in path.iterdir() if entry.name not in known and entry.name[0] != ".")
+    if others:
+        raise BundleError(
+            f"{path} holds {others[0]}, which its {MANIFEST} does not list.",
+            hint="Move it elsewhere if it is yours; else use only bundles from people you trust.",
+        )
+
+
+def _refuse_external(path: Path, name: str) -> None:
+    """Refuse a graph that takes weights from another file: no export makes one, and no hash covers that file."""
+    if external := external_files(path / name):
+        raise BundleError(
+            f"{path / name} reads weights from another file, {min(external)!r}.",
+            hint="Use only bundles from people you trust, or export the model again: its graphs hold their weights.",
+        )
 
 
 def _verify_file(path: Path, name: str, entry: Mapping[str, Any], *, hashed: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib.resources import files
@@ -19,36 +20,44 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
-from clipita.config import OpenSearchConfig, ServeConfig
-from clipita.errors import ClipItaError, RequestError
-from clipita.opensearch.cluster.errors import guarded
+from clipita.config import OpenSearchConfig
+from clipita.errors import ClipItaError, IndexMissingError, RequestError
 from clipita.opensearch.search.client import ProductSearch
 from clipita.serve.embedding import json_in, products_in, texts_in
+from clipita.serve.encoders import Bundles, Models
 from clipita.serve.errors import error_response
+from clipita.serve.following import Follower
 from clipita.serve.metrics import Metrics
 from clipita.serve.middleware import Gate
 from clipita.serve.query_string import from_json, from_query_string
 from clipita.serve.schema import description
-from clipita.serve.service import Models, Service
+from clipita.serve.service import Service
+from clipita.serve_config import ServeConfig
 
 READY_SECONDS = 5.0
 
 
 def create_app(
-    search: ProductSearch, opensearch: OpenSearchConfig, models: Models | None, config: ServeConfig
+    search: ProductSearch,
+    opensearch: OpenSearchConfig,
+    models: Models | None,
+    config: ServeConfig,
+    bundles: Bundles | None = None,
 ) -> ASGIApp:
     """The application for uvicorn or any other ASGI server.
 
     Without `models` it searches by words and by stored category vectors. `search` plans the searches, which are sent by
-    a client of their own, made from `opensearch`.
+    a client of their own, made from `opensearch`. When the alias moves to an index of another model, its bundle is
+    looked for among `bundles`.
     """
+    bundles = bundles or (Bundles((models.bundle.path,), models.device) if models is not None else None)
     metrics = Metrics()
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        app.state.service = Service(search, opensearch, models, config, metrics)
+        app.state.follower = Follower(search, opensearch, models, bundles, config, metrics)
         yield
-        await app.state.service.close()
+        await app.state.follower.close()
 
     routes = [
         Route("/v1/search", search_products, methods=["GET", "POST"]),
@@ -86,50 +95,45 @@ async def search_products(request: Request) -> Response:
         given = from_json(json_in(await request.body()))
     else:
         given = from_query_string(request.query_params.multi_items())
-    return _sent(await _service(request).find(given))
+    return _sent(await _follower(request).ask(lambda service: service.find(given)))
 
 
 async def categories(request: Request) -> Response:
     """`/v1/categories`."""
-    return _json(await _service(request).shop.categories())
+    return _json(await _follower(request).ask(lambda service: service.shop.categories()))
 
 
 async def about_index(request: Request) -> Response:
     """`/v1/index`."""
-    service = _service(request)
-    index = service.planner.index
-    about = {
-        "alias": service.planner.alias,
-        "index": index.name,
-        "model": index.meta.get("model"),
-        "fingerprint": index.fingerprint,
-        "free_text": service.models is not None,
-        "mode": service.planner.config.mode,
-        "size": service.planner.config.size,
-    }
-    return _json({**about, **await service.shop.fields()})
+    return _json(await _follower(request).ask(Service.about))
 
 
 async def embed_texts(request: Request) -> Response:
     """`/v1/embed/text`."""
-    service = _service(request)
-    return _vectors(service, await service.embed_texts(texts_in(json_in(await request.body()))))
+    texts = texts_in(json_in(await request.body()))
+    return _json(await _follower(request).ask(lambda service: service.embed_texts(texts)))
 
 
 async def embed_products(request: Request) -> Response:
     """`/v1/embed/product`."""
-    service = _service(request)
-    return _vectors(service, await service.embed_products(await products_in(request)))
+    products = await products_in(request)
+    return _json(await _follower(request).ask(lambda service: service.embed_products(products)))
 
 
 async def ready(request: Request) -> Response:
-    """`/readyz`: whether a search can be answered now."""
-    service = _service(request)
-    client, alias = service.client, service.planner.alias
-    with guarded(service.where):
-        there = await client.indices.exists_alias(name=alias, params={"request_timeout": READY_SECONDS})
-    if not there:
-        raise RequestError(f"The index {alias} is gone.", status=503, hint=f"Make it with: clipita ingest {alias}")
+    """`/readyz`: whether a search can be answered now, with the model of its index."""
+    follower = _follower(request)
+    alias = follower.current.planner.alias
+    try:
+        async with asyncio.timeout(READY_SECONDS):
+            await follower.follow(follower.current)
+    except IndexMissingError:
+        raise RequestError(
+            f"The index {alias} is gone.", status=503, hint=f"Make it with: clipita ingest {alias}"
+        ) from None
+    if (missing := follower.current.missing) is not None:
+        hint = "Put that bundle where --model or --models looks; until then words and stored category vectors answer."
+        raise RequestError(missing, status=503, hint=hint)
     return _json({"status": "ready"})
 
 
@@ -143,9 +147,9 @@ def page(name: str) -> Callable[[Request], Response]:
     return send
 
 
-def _service(request: Request) -> Service:
-    service: Service = request.app.state.service
-    return service
+def _follower(request: Request) -> Follower:
+    follower: Follower = request.app.state.follower
+    return follower
 
 
 def _json(content: Any) -> Response:
@@ -154,11 +158,6 @@ def _json(content: Any) -> Response:
 
 def _sent(body: bytes) -> Response:
     return Response(body, media_type="application/json", headers={"cache-control": "no-store"})
-
-
-def _vectors(service: Service, vectors: Any) -> Response:
-    fingerprint = None if service.models is None else service.models.bundle.fingerprint
-    return _json({"vectors": vectors, "dim": vectors.shape[1], "fingerprint": fingerprint})
 
 
 def _error(request: Request, error: Exception) -> Response:

@@ -12,9 +12,9 @@ from typing import Generic, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from clipita.config import ServeConfig
 from clipita.errors import RequestError
 from clipita.serve.metrics import Metrics
+from clipita.serve_config import ServeConfig
 
 Item = TypeVar("Item")
 Vectors = npt.NDArray[np.float32]

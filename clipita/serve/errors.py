@@ -11,10 +11,10 @@ from starlette.responses import Response
 
 from clipita.errors import (
     CatalogueError,
-    ClipItaError,
     ClusterError,
     ClusterUnavailableError,
     ClusterVersionError,
+    ConfigError,
     QueryError,
     RequestError,
     UsageError,
@@ -46,7 +46,7 @@ def _described(error: Exception, request_id: str) -> tuple[int, str, str | None]
     """Status, message and hint."""
     if isinstance(error, RequestError):
         return error.status, error.message, error.hint
-    if isinstance(error, UsageError | CatalogueError):
+    if isinstance(error, UsageError | CatalogueError) and not isinstance(error, ConfigError):
         return 400, error.message, error.hint
     if isinstance(error, HTTPException):
         return error.status_code, f"{error.detail}.", "The interface is described at /docs."
@@ -55,8 +55,7 @@ def _described(error: Exception, request_id: str) -> tuple[int, str, str | None]
     if isinstance(error, ClusterError):
         return _of_cluster(error, request_id)
     log.error("request %s failed", request_id, exc_info=error)
-    message = error.message if isinstance(error, ClipItaError) else "The server failed."
-    return 500, message, f"Its log tells more under request {request_id}."
+    return 500, "The server failed.", f"Its log tells more under request {request_id}."
 
 
 def _of_cluster(error: ClusterError, request_id: str) -> tuple[int, str, str | None]:
@@ -64,7 +63,7 @@ def _of_cluster(error: ClusterError, request_id: str) -> tuple[int, str, str | N
     refused = cause.status_code if isinstance(cause, opensearchpy.TransportError) else None
     if isinstance(error, QueryError) and refused == 400:
         return 400, error.message, error.hint
-    if isinstance(error, ClusterVersionError):
+    if isinstance(error, ClusterVersionError) and cause is None:
         return 501, error.message, error.hint
     log.error("request %s: %s", request_id, error)
     if isinstance(cause, opensearchpy.ConnectionTimeout):

@@ -15,7 +15,7 @@ MOST = {"size": 1_000, "facet_size": 1_000}
 MAX_LISTED = 100
 """Facets, sort keys or filters in a request."""
 MAX_VALUES = 1_000
-CONDITIONS = ("gt", "gte", "lt", "lte", "exists")
+CONDITIONS = ("gt", "gte", "lt", "lte", "exists", "match")
 
 _QUERY = Option("Any words, or a category's name. May be left out where `category` is given.", name="query", hint=str)
 OPTIONS: Mapping[str, Option] = {"query": _QUERY} | {
@@ -29,7 +29,8 @@ PARAMETERS: Mapping[str, Option] = {
 }
 """The same by their names in a query string, where a list is a repeated parameter."""
 _EXISTS = Option("Whether the field has a value.", name="exists", hint=bool)
-_FILTER = re.compile(r"filter\[([^\[\]]+)\](?:\[([^\[\]]*)\])?")
+# A field's name may have brackets of its own: filter[Width [mm]][lte].
+_FILTER = re.compile(r"filter\[((?:(?!\]\[).)+?)\](?:\[([^\[\]]*)\])?", re.DOTALL)
 
 
 def from_query_string(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:

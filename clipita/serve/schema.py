@@ -29,6 +29,8 @@ _FILTERS: dict[str, Any] = {
 _ERRORS = {
     "400": "The request is not valid.",
     "401": "The API key is missing or wrong.",
+    "403": "A server without a key on this machine is called by a name that it does not know.",
+    "408": "The request's body came too slowly.",
     "413": "The request is too large.",
     "501": "This server or its cluster cannot do that.",
     "502": "The search cluster failed.",
@@ -121,7 +123,10 @@ def _parameters() -> list[dict[str, Any]]:
         for name, entry in PARAMETERS.items()
     ]
     filters = {"name": "filter", "in": "query", "style": "deepObject", "explode": True, "schema": _FILTERS}
-    about = "`filter[brand]=Nike`, repeated for alternatives; `filter[price][lte]=80`; `filter[brand][exists]=true`."
+    about = (
+        "`filter[brand]=Nike`, repeated for alternatives; `filter[price][lte]=80`; `filter[brand][exists]=true`; "
+        "`filter[title][match]=words` that all must be in the text."
+    )
     return [*plain, {**filters, "description": about}]
 
 

@@ -9,11 +9,12 @@ from collections.abc import Callable
 
 import uvicorn
 
-from clipita.config import OpenSearchConfig, ServeConfig
+from clipita.config import OpenSearchConfig
 from clipita.errors import ConfigError
 from clipita.opensearch.search.client import ProductSearch
 from clipita.serve.app import create_app
-from clipita.serve.service import Models
+from clipita.serve.encoders import Bundles, Models
+from clipita.serve_config import ServeConfig
 
 BACKLOG = 1024
 GARBAGE = 50_000
@@ -25,15 +26,16 @@ def run(
     opensearch: OpenSearchConfig,
     models: Models | None,
     config: ServeConfig,
+    bundles: Bundles | None,
     greet: Callable[[str], None],
 ) -> None:
     """Serve until SIGTERM or SIGINT; running requests are then finished, within `drain` seconds.
 
     `greet` is called with the address as soon as it answers. A ConfigError says that it cannot be listened on.
     """
-    listener = _listen(config.host, config.port)
+    listener = _listen(config.host, config.port, config.request_timeout)
     settings = uvicorn.Config(
-        create_app(search, opensearch, models, config),
+        create_app(search, opensearch, models, config, bundles),
         log_level="warning",
         access_log=False,
         backlog=BACKLOG,
@@ -69,11 +71,14 @@ class _Server(uvicorn.Server):
             self._notify()
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int, seconds: float) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
         listener = socket.socket(family, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # A caller that stops taking its answer is cut off, also by a closed transport that waits to empty its buffer:
+        # https://www.rfc-editor.org/rfc/rfc5482. The connections inherit it.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(seconds * 1000))
         listener.bind((host, port))
     except OSError as error:
         raise ConfigError(f"{host}:{port} cannot be listened on: {error}.", hint="Choose another --port.") from None

@@ -72,30 +72,28 @@ class Shop:
     async def _read_fields(self) -> dict[str, Any]:
         names = self._search.names
         texts, numbers = offered(names)
+        # Aggregations are numbered: a field may have a name that an aggregation must not have.
         answer = await self._ask(
             {
-                **{f"text:{path}": {"cardinality": {"field": path}} for path in texts.values()},
-                **{f"count:{path}": {"filter": {"exists": {"field": path}}} for path in texts.values()},
-                **{f"stats:{path}": {"stats": {"field": path}} for path in numbers.values()},
+                **{f"values{n}": {"cardinality": {"field": path}} for n, path in enumerate(texts.values())},
+                **{f"count{n}": {"filter": {"exists": {"field": path}}} for n, path in enumerate(texts.values())},
+                **{f"stats{n}": {"stats": {"field": path}} for n, path in enumerate(numbers.values())},
             }
         )
         products = answer["hits"]["total"]["value"]
         found = answer.get("aggregations", {})
-        used = {path: found[f"count:{path}"]["doc_count"] for path in texts.values()}
-        used |= {path: found[f"stats:{path}"]["count"] for path in numbers.values()}
+        values = {path: found[f"values{n}"]["value"] for n, path in enumerate(texts.values())}
+        stats = {path: found[f"stats{n}"] for n, path in enumerate(numbers.values())}
+        used = {path: found[f"count{n}"]["doc_count"] for n, path in enumerate(texts.values())}
+        used |= {path: entry["count"] for path, entry in stats.items()}
         share = {path: number / products if products else 0.0 for path, number in used.items()}
         facets = [
-            {"name": name, "values": found[f"text:{path}"]["value"], "share": share[path]}
+            {"name": name, "values": values[path], "share": share[path]}
             for name, path in texts.items()
-            if 1 < found[f"text:{path}"]["value"] <= MOST_VALUES and share[path] >= LEAST_SHARE
+            if 1 < values[path] <= MOST_VALUES and share[path] >= LEAST_SHARE
         ]
         ranges = [
-            {
-                "name": name,
-                "min": found[f"stats:{path}"]["min"],
-                "max": found[f"stats:{path}"]["max"],
-                "share": share[path],
-            }
+            {"name": name, "min": stats[path]["min"], "max": stats[path]["max"], "share": share[path]}
             for name, path in numbers.items()
             if share[path] >= LEAST_SHARE
         ]
@@ -110,7 +108,7 @@ class Shop:
     async def _ask(self, aggregations: Mapping[str, Any]) -> Any:
         body = {"size": 0, "track_total_hits": True, "aggs": aggregations}
         with guarded(self._where, QueryError):
-            return await self._client.search(index=self._search.alias, body=body)
+            return await self._client.search(index=self._search.index.name, body=body)
 
 
 def nested(totals: Mapping[CategoryPath, int]) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -10,13 +10,19 @@ from typing import Any, Literal
 import opensearchpy
 import orjson
 
-from clipita.opensearch.cluster.errors import address_of, translate
-from clipita.opensearch.cluster.retry import RETRIABLE, Backoff, describe, is_block, is_retriable
+from clipita.opensearch.cluster.errors import INTERNAL, address_of, is_full_disk, translate
+from clipita.opensearch.cluster.retry import RETRIABLE, Backoff, describe, is_retriable
+from clipita.opensearch.dialect.opensearch import BLOCKS, MISSING_INDEX
 
 MAX_DOCUMENTS = 500
 MAX_BYTES = 5_000_000
 """OpenSearch's guide advises a few megabytes per bulk; http.max_content_length is 100 MB."""
 TOO_LARGE = 413
+NOT_FOUND = 404
+MAX_TRIES = 5
+"""How often a document is sent that gives an internal error: it may be the cause, and others are waiting."""
+UNCLEAR = 0
+"""Stands for the status of a document of which the answer does not say what became of it."""
 CHANGED = frozenset({404, 409})
 """A guarded document is gone, or has another version."""
 CONFLICT = "version conflict"
@@ -52,8 +58,9 @@ OnDone = Callable[[Document, str | None], None]
 class BulkWriter:
     """Writes documents to one index and reports each of them exactly once.
 
-    While the cluster is busy or away (429, 502, 503, 504, no answer in time, no connection) the writer waits and halves
-    its bulks; they grow again once the cluster keeps up. A document larger than `max_bytes` is sent alone.
+    While the cluster is busy or away (429, 5xx, no answer in time, no connection), has no room on its disks, or does
+    not say what became of a document, the writer waits and halves its bulks; they grow again once the cluster keeps up.
+    A document larger than `max_bytes` is sent alone.
 
     With `require_alias` it refuses to write unless `name` is an alias (see `index.write_alias`): a write to an index
     that was deleted meanwhile would create it again, without our mapping.
@@ -77,6 +84,7 @@ class BulkWriter:
         self._backoff = backoff or Backoff()
         self._max_documents = max_documents
         self._max_bytes = max_bytes
+        self._failed: Counter[str] = Counter()
         self.limit = max_documents
         """Documents that the next request may hold."""
 
@@ -84,7 +92,7 @@ class BulkWriter:
         """Write all documents.
 
         Raises:
-            IndexReadOnlyError: the index is blocked for writing.
+            IndexReadOnlyError: the index is blocked for writing, or the cluster's disks stayed full.
             ClusterError: the cluster stayed busy or away, or refused the whole request. Documents that were not
                 reported may or may not be written; writing them again is safe.
         """
@@ -125,32 +133,39 @@ class BulkWriter:
         self._wait_with_smaller_bulks(len(chunk), describe(error), error)
         return list(chunk)
 
-    def _sort_out(self, chunk: Sequence[Document], items: Sequence[dict[str, Any]]) -> list[Document]:
+    def _sort_out(self, chunk: Sequence[Document], items: Sequence[Any]) -> list[Document]:
         """Report each document of an answered request, and return those that were turned away for now."""
         again: list[Document] = []
-        status = 0
+        turned_away: Exception | None = None
         for document, item in zip(chunk, items, strict=True):
-            (result,) = item.values()
-            error = result.get("error")
-            if error is None:
+            status, error = _outcome(document, item)
+            failure = None if error is None else _as_exception(status, error)
+            if failure is None or error is None:
                 self._on_done(document, None)
-            elif is_block(error.get("type")) or error.get("type") == "index_not_found_exception":
-                raise translate(_as_exception(result), address_of(self._client))
-            elif result["status"] in CHANGED and document.guard is not None:
-                self._on_done(document, CONFLICT)
-            elif result["status"] in RETRIABLE:
-                status = result["status"]
+            elif self._waits(document, failure):
+                turned_away = failure
                 again.append(document)
+            elif error.get("type") in BLOCKS | MISSING_INDEX:
+                raise translate(failure, address_of(self._client))
+            elif status in CHANGED and document.guard is not None:
+                self._on_done(document, CONFLICT)
             else:
                 self._on_done(document, _reason(error))
         if len(again) < len(chunk):
             self._backoff.success()
-        if again:
-            cause = f"busy (status {status}), {len(again)} of {len(chunk)} documents turned away"
-            self._wait_with_smaller_bulks(len(chunk), cause, _as_exception({"status": status, "error": {}}))
+        if turned_away is not None:
+            cause = f"{describe(turned_away)}, {len(again)} of {len(chunk)} documents turned away"
+            self._wait_with_smaller_bulks(len(chunk), cause, turned_away)
         else:
             self.limit = min(self._max_documents, self.limit * 2)
         return again
+
+    def _waits(self, document: Document, failure: Exception) -> bool:
+        """Whether a document that was turned away is sent again."""
+        if getattr(failure, "status_code", None) != INTERNAL or is_full_disk(failure):
+            return is_retriable(failure)
+        self._failed[document.id] += 1
+        return self._failed[document.id] < MAX_TRIES
 
     def _wait_with_smaller_bulks(self, sent: int, cause: str, error: Exception) -> None:
         self.limit = max(1, sent // 2)
@@ -190,20 +205,37 @@ def _lines(document: Document) -> bytes:
     return line if document.action == "delete" else line + document.line + b"\n"
 
 
+def _outcome(document: Document, item: Any) -> tuple[int, dict[str, Any] | None]:
+    """Status and error of a document by its part of the answer, with `UNCLEAR` where that says nothing."""
+    result = next(iter(item.values())) if isinstance(item, dict) and len(item) == 1 else None
+    unclear: dict[str, Any] = {}
+    if not isinstance(result, dict) or result.get("_id", document.id) != document.id:
+        return UNCLEAR, unclear
+    status, error = result.get("status"), result.get("error")
+    if not isinstance(status, int):
+        return UNCLEAR, unclear
+    if error is None:
+        # A document that is gone already needs no removal.
+        written = 200 <= status < 300 or (document.action == "delete" and status == NOT_FOUND)
+        return (status, None) if written else (status if status in RETRIABLE else UNCLEAR, unclear)
+    if isinstance(error, str):
+        error = {"type": "", "reason": error}
+    return (status, error) if isinstance(error, dict) and error and status >= 400 else (UNCLEAR, unclear)
+
+
 def _reason(error: dict[str, Any]) -> str:
     words = str(error.get("reason") or error.get("type"))
-    cause = error.get("caused_by") or {}
+    cause = error.get("caused_by")
     # OpenSearch quotes the value of the field, which can be a whole page.
-    details = f": {cause['reason']}" if cause.get("reason") else ""
+    details = f": {cause['reason']}" if isinstance(cause, dict) and cause.get("reason") else ""
     return f"OpenSearch refused the document: {words}{details}"[:500]
 
 
-def _as_exception(result: dict[str, Any]) -> Exception:
+def _as_exception(status: int, error: dict[str, Any]) -> Exception:
     """One item's error as the exception that a whole request with it would have raised."""
-    error = result["error"]
-    failure: Exception = opensearchpy.TransportError(
-        result["status"],
-        error.get("type", "es_rejected_execution_exception"),
-        {"error": {"root_cause": [error], **error}, "status": result["status"]},
-    )
+    if status == UNCLEAR:
+        failure: Exception = opensearchpy.SerializationError("the answer does not say what became of a document")
+    else:
+        body = {"error": {"root_cause": [error], **error}, "status": status}
+        failure = opensearchpy.TransportError(status, str(error.get("type", "")), body)
     return failure

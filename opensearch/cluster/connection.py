@@ -26,6 +26,7 @@ THREADS = 16
 """Most open connections of a client, for as many threads that share it."""
 CONNECTIONS = 128
 """Most simultaneous searches of an asynchronous client; the default of 10 makes a busy server wait."""
+OLDEST_RADIAL = (2, 14, 0)
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,14 @@ class Capabilities:
     ml_commons: bool
     faiss: bool
     engine: Literal["lucene", "faiss"]
+
+    @property
+    def radial(self) -> bool:
+        """Whether it finds all vectors above a threshold; vectors of few bits on disk are searched by k alone.
+
+        https://docs.opensearch.org/latest/vector-search/specialized-operations/radial-search-knn/
+        """
+        return self.version >= OLDEST_RADIAL
 
 
 def connect(config: OpenSearchConfig | None = None, url: str | None = None) -> OpenSearch:

@@ -17,8 +17,11 @@ from clipita.errors import (
     ConfigError,
     IndexMissingError,
     IndexReadOnlyError,
+    QueryError,
 )
-from clipita.opensearch.dialect.opensearch import MISSING_INDEX
+from clipita.opensearch.dialect.opensearch import BLOCKS, DISK_WORDS, MISSING_INDEX
+
+INTERNAL = 500
 
 
 def address_of(client: OpenSearch) -> str:
@@ -52,6 +55,14 @@ def translate(error: Exception, where: str, refusal: type[ClusterError] = Cluste
     return ClusterError(f"{where}: {error}")
 
 
+def is_full_disk(error: Exception) -> bool:
+    """Whether the cluster takes no documents or no new index because a disk of its nodes is (nearly) full."""
+    if not isinstance(error, opensearchpy.TransportError) or isinstance(error, opensearchpy.ConnectionError):
+        return False
+    kind, reason = _reason(error)
+    return (kind in BLOCKS or error.status_code == INTERNAL) and any(words in reason for words in DISK_WORDS)
+
+
 def _no_answer(error: opensearchpy.ConnectionError, where: str) -> ClusterUnavailableError:
     if isinstance(error, opensearchpy.ConnectionTimeout):
         return ClusterUnavailableError(
@@ -76,7 +87,12 @@ def _no_answer(error: opensearchpy.ConnectionError, where: str) -> ClusterUnavai
 
 def _refused(error: opensearchpy.TransportError, where: str, refusal: type[ClusterError]) -> ClusterError:
     kind, reason = _reason(error)
-    if kind == "cluster_block_exception":
+    if is_full_disk(error):
+        return IndexReadOnlyError(
+            f"A disk of {where} is full: {reason}.",
+            hint="Free some space: OpenSearch then lifts the block by itself, and the same command goes on.",
+        )
+    if kind in BLOCKS:
         return _blocked(reason, where)
     if error.status_code == 401:
         return AuthenticationError(
@@ -100,18 +116,17 @@ def _refused(error: opensearchpy.TransportError, where: str, refusal: type[Clust
         return ClusterError(
             f"{where} is overloaded: {reason}.", hint="Try later, with smaller batches, or give OpenSearch more memory."
         )
+    if refusal is QueryError:
+        # The caller of a server reads it, who is not to know where the cluster is.
+        where = "The cluster"
     return refusal(f"{where} refuses the request ({error.status_code}): {reason}.")
 
 
 def _blocked(reason: str, where: str) -> ClusterError:
     if "index" not in reason:
         return ClusterUnavailableError(f"{where} is blocked: {reason}.", hint="Wait until it has recovered.")
-    full = "disk usage" in reason or "read-only-allow-delete" in reason
     return IndexReadOnlyError(
-        f"{where} blocks writes: {reason}.",
-        hint="Its disk is nearly full: free some space, and OpenSearch lifts the block."
-        if full
-        else "Lift the block (index.blocks.*) of that index.",
+        f"{where} blocks writes: {reason}.", hint="Lift the block (index.blocks.*) of that index."
     )
 
 
@@ -121,11 +136,11 @@ def _reason(error: opensearchpy.TransportError) -> tuple[str, str]:
     if not isinstance(body, dict):
         return "", str(body or error.error).rstrip(".")
     reasons = [body.get("reason")]
-    reasons += [cause.get("reason") for cause in body.get("root_cause", [])]
+    reasons += [cause.get("reason") for cause in body.get("root_cause") or [] if isinstance(cause, dict)]
     reasons += [shard.get("reason", {}).get("reason") for shard in body.get("failed_shards", [])]
     deeper = body.get("caused_by")
     while isinstance(deeper, dict):
         reasons.append(deeper.get("reason"))
         deeper = deeper.get("caused_by")
-    distinct = list(dict.fromkeys(reason for reason in reasons if reason))
+    distinct = list(dict.fromkeys(str(reason) for reason in reasons if reason))
     return str(body.get("type", "")), ": ".join(distinct).rstrip(".") or str(error.error)

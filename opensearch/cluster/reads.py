@@ -21,11 +21,14 @@ def all_shards(answer: dict[str, Any], copies: bool = False) -> dict[str, Any]:
     Raises:
         TransportError: a shard is missing: status 503, which `Backoff.call` waits for, or 404 for a point in time that
             a shard has lost.
+        SerializationError: it is not such an answer; `Backoff.call` asks again.
 
     Source:
         https://docs.opensearch.org/latest/api-reference/search-apis/search/ (`_shards`, `timed_out`)
     """
-    shards = answer.get("_shards", {})
+    shards = answer.get("_shards") if isinstance(answer, dict) else None
+    if not isinstance(shards, dict):
+        raise opensearchpy.SerializationError("the answer does not say which shards it is of")
     expected = 1 if copies else shards.get("total", 0)
     if not answer.get("timed_out") and not shards.get("failed") and shards.get("successful", 0) >= expected:
         return answer
@@ -81,14 +84,23 @@ def get_documents(
     """
 
     def request() -> list[dict[str, Any]]:
-        answers: list[dict[str, Any]] = client.mget(body={"docs": list(docs)}, index=index, **source)["docs"]
+        found = client.mget(body={"docs": list(docs)}, index=index, **source)
+        answers = found.get("docs") if isinstance(found, dict) else None
+        if not isinstance(answers, list) or [_id_of(answer) for answer in answers] != [doc["_id"] for doc in docs]:
+            raise opensearchpy.SerializationError("the answer is not one of these documents")
         for answer in answers:
-            if error := answer.get("error"):
+            error = answer.get("error")
+            if error is not None or not isinstance(answer.get("found"), bool):
+                kind = str(error.get("type")) if isinstance(error, dict) else ""
                 # As if the request had failed: all documents are requested again.
-                raise opensearchpy.TransportError(DOCUMENT_ERRORS.get(error["type"], 503), error["type"], answer)
+                raise opensearchpy.TransportError(DOCUMENT_ERRORS.get(kind, 503), kind, answer)
         return answers
 
     return backoff.call(client, request) if docs else []
+
+
+def _id_of(answer: Any) -> Any:
+    return answer.get("_id") if isinstance(answer, dict) else None
 
 
 def value_at(source: Mapping[str, Any], path: str) -> Any:

@@ -1,4 +1,4 @@
-"""The back-off for a cluster that is busy (429, 503) or away: exponential, with jitter, bounded."""
+"""The back-off for a cluster that is busy (429, 503), away, or has no room: exponential, with jitter, bounded."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import opensearchpy
 
-from clipita.opensearch.cluster.errors import address_of, translate
+from clipita.errors import ClipItaError
+from clipita.opensearch.cluster.errors import INTERNAL, address_of, is_full_disk, translate
+from clipita.opensearch.dialect.opensearch import BLOCKS
 
 Warn = Callable[[str], None]
 T = TypeVar("T")
 
-RETRIABLE = frozenset({429, 502, 503, 504})
+UNAVAILABLE = 503
+RETRIABLE = frozenset({429, 500, 502, UNAVAILABLE, 504})
 PATIENCE = 120.0
 FIRST_WAIT = 0.5
 LONGEST_WAIT = 15.0
@@ -72,38 +75,44 @@ class Backoff:
         while True:
             try:
                 answer = request()
-            except opensearchpy.OpenSearchException as error:
-                if not is_retriable(error) or not self.wait(describe(error)):
-                    raise translate(error, address_of(client)) from error
-                continue
+            except (opensearchpy.OpenSearchException, ClipItaError) as error:
+                # The error of a guarded request is translated already.
+                cause = error.__cause__ if isinstance(error, ClipItaError) else error
+                known = isinstance(cause, opensearchpy.OpenSearchException)
+                if known and is_retriable(cause) and self.wait(describe(cause)):
+                    continue
+                if isinstance(error, ClipItaError):
+                    raise
+                raise translate(error, address_of(client)) from error
             self.success()
             return answer
 
 
-def is_retriable(error: Exception) -> bool:
+def is_retriable(error: BaseException | None) -> bool:
     """Whether the same request may succeed a moment later."""
     if isinstance(error, opensearchpy.SSLError | opensearchpy.AuthenticationException):
         return False
-    # A truncated answer; the connection was checked to lead to OpenSearch when it was made.
+    # An incomplete answer; the connection was checked to lead to OpenSearch when it was made.
     if isinstance(error, opensearchpy.ConnectionError | opensearchpy.SerializationError):
         return True
-    return (
-        isinstance(error, opensearchpy.TransportError) and error.status_code in RETRIABLE and not is_block(error.error)
-    )
+    if not isinstance(error, opensearchpy.TransportError):
+        return False
+    # Of the blocks, the cluster lifts by itself that of a full disk, and one with 503 when it has recovered its state.
+    blocked = error.error in BLOCKS and error.status_code != UNAVAILABLE
+    return is_full_disk(error) or (error.status_code in RETRIABLE and not blocked)
 
 
-def is_block(error_type: Any) -> bool:
-    """Whether an error is a block on the index, which waiting does not lift; one for a full disk has status 429."""
-    return bool(error_type == "cluster_block_exception")
-
-
-def describe(error: Exception) -> str:
+def describe(error: BaseException | None) -> str:
     """An exception of the client in a few words."""
     if isinstance(error, opensearchpy.ConnectionTimeout):
         return "no answer in time"
     if isinstance(error, opensearchpy.ConnectionError):
         return "no connection"
     if isinstance(error, opensearchpy.SerializationError):
-        return "a truncated answer"
+        return "an incomplete answer"
+    if isinstance(error, Exception) and is_full_disk(error):
+        return "a disk of its nodes is full"
     status = getattr(error, "status_code", "?")
+    if status == INTERNAL:
+        return f"an internal error (status {INTERNAL})"
     return f"busy (status {status})" if status in RETRIABLE else f"status {status}"

@@ -14,5 +14,8 @@ DOCUMENT_ERRORS = {
     "routing_missing_exception": 400,
 }
 """Errors of one document in a multi-get that no waiting mends, with their status."""
+BLOCKS = frozenset({"cluster_block_exception", "index_create_block_exception"})
+DISK_WORDS = ("disk usage", "read-only-allow-delete", "allow delete (api)", "create-index blocked", "No space left")
+"""Texts of errors whose cause is a disk without room; OpenSearch lifts such blocks by itself once there is room."""
 CONTEXT_LOST = "search_context_missing_exception"
 """A point in time has expired, or its shard was lost."""

@@ -21,6 +21,7 @@ from clipita.catalogue.product import SEPARATOR, CategoryPath, CategoryTree, pat
 from clipita.errors import ClusterError, UsageError
 from clipita.opensearch.cluster.bulk import Document, write_all
 from clipita.opensearch.cluster.errors import guarded
+from clipita.opensearch.cluster.reads import all_shards
 from clipita.opensearch.cluster.retry import Backoff
 from clipita.opensearch.index.aliases import indices_behind, swap_alias
 from clipita.opensearch.index.mapping import NODES_FIELD
@@ -104,6 +105,11 @@ class Categories:
     def __len__(self) -> int:
         return len(self._paths)
 
+    @property
+    def names(self) -> list[str]:
+        """The name of each category, without its path."""
+        return [entry.name for entry in self._entries]
+
     def __iter__(self) -> Iterator[CategoryVector]:
         return iter(self._entries)
 
@@ -136,8 +142,13 @@ class Categories:
                 break
         return list(found.values())
 
-    def unknown(self, wanted: str | Sequence[str]) -> UsageError:
-        """The error for a category that does not exist, with the nearest names."""
+    def unknown(self, wanted: str | Sequence[str], alias: str) -> UsageError:
+        """The error for a category that does not exist behind an alias, with the nearest names."""
+        if not self._entries:
+            return UsageError(
+                f"The index {alias} has no category vectors.",
+                hint=f"Write them with: clipita ingest --index {alias}",
+            )
         text = wanted if isinstance(wanted, str) else path_text(wanted)
         name = text.rpartition(SEPARATOR)[2].strip().casefold()
         near = difflib.get_close_matches(name, self._names, n=_NEAREST, cutoff=0.5)
@@ -176,7 +187,9 @@ def publish(
     entries = [CategoryVector(category.path, tuple(vectors[category.name])) for category in categories]
     write(client, index, [*entries, *new], backoff)
     moved = alias + SUFFIX
-    backoff.call(client, lambda: swap_alias(client, moved, target, indices_behind(client, moved)))
+    # An index that has no alias is searched by its own name.
+    if moved != target:
+        backoff.call(client, lambda: swap_alias(client, moved, target, indices_behind(client, moved)))
     return len(entries) + len(kept)
 
 
@@ -206,7 +219,7 @@ def load(client: OpenSearch, index: str, named: Named | None = None) -> Categori
         meta = client.indices.get_mapping(index=name)[name]["mappings"].get("_meta", {}).get("clipita", {})
         entries: list[CategoryVector] = []
         body: dict[str, Any] = {"size": PAGE, "sort": [{"id": "asc"}], "_source": _READ}
-        while hits := client.search(index=name, body=body)["hits"]["hits"]:
+        while hits := all_shards(client.search(index=name, body=body))["hits"]["hits"]:
             entries += [_entry(hit["_source"]) for hit in hits]
             body["search_after"] = hits[-1]["sort"]
     fitted = meta.get("thresholds") or {}
@@ -245,7 +258,8 @@ def _create(client: OpenSearch, target: str, fingerprint: str) -> None:
 def _added(client: OpenSearch, target: str) -> set[CategoryPath]:
     """Paths of the categories that were added by examples."""
     body = {"size": MAX_ADDED, "query": {"term": {"added": True}}, "_source": ["path"]}
-    return {tuple(hit["_source"]["path"]) for hit in client.search(index=target, body=body)["hits"]["hits"]}
+    answer = all_shards(client.search(index=target, body=body))
+    return {tuple(hit["_source"]["path"]) for hit in answer["hits"]["hits"]}
 
 
 def _entry(source: Mapping[str, Any]) -> CategoryVector:

@@ -14,7 +14,7 @@ from opensearchpy import OpenSearch
 
 from clipita.errors import ClusterError, FingerprintError, IndexMissingError
 from clipita.opensearch.cluster.errors import guarded
-from clipita.opensearch.index.mapping import SCHEMA
+from clipita.opensearch.index.mapping import ID_FIELD, SCHEMA, VECTOR_FIELD
 
 if TYPE_CHECKING:
     from clipita.runtime import Bundle
@@ -49,9 +49,25 @@ class ProductIndex:
         return bool(self.meta.get("nodes"))
 
     @property
+    def on_disk(self) -> bool:
+        """Whether its vectors are of few bits, on disk."""
+        return bool(self.properties.get(VECTOR_FIELD, {}).get("mode") == "on_disk")
+
+    @property
+    def id_field(self) -> str:
+        """The field of a document that holds its id, to sort by."""
+        return self.fields.get("id", ID_FIELD)
+
+    @property
+    def has_id_field(self) -> bool:
+        """Whether the mapping has `mapping.OWN_ID_FIELD`, which earlier versions lack."""
+        return "id" in self.properties.get("clipita", {}).get("properties", {})
+
+    @property
     def fields(self) -> Mapping[str, str]:
         """Of the shop's own documents: title, image and category_path, each with the name of the shop's field.
 
+        `id` is the field of the id to sort by.
         `category_separator` is given too where the category is one string.
         """
         fields: Mapping[str, str] = self.meta.get("fields", {})

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 SCHEMA = 1
 VECTOR_FIELD = "product_vector"
 ID_FIELD = "product_id"
+OWN_ID_FIELD = "clipita.id"
+"""The id to sort by where the shop's documents have a `product_id` of their own."""
 NODES_FIELD = "clipita.categories"
 """Ids of all categories on a product's path (`categories.category_id`), which make a category page an exact filter."""
 MAX_FIELDS = 5_000
@@ -28,8 +30,10 @@ _STORED_ONLY = {"type": "keyword", "index": False, "doc_values": False}
 CLIPITA_FIELD: Mapping[str, Any] = {
     "dynamic": False,
     "properties": {
+        "id": {"type": "keyword"},
         "content_hash": _STORED_ONLY,
         "document_hash": _STORED_ONLY,
+        "text_hash": _STORED_ONLY,
         "fingerprint": {"type": "keyword"},
         "categories": {"type": "keyword"},
         "thumbnail": {"type": "binary"},
@@ -111,12 +115,17 @@ def carried_body(
     return {"settings": {"index": kept}, "mappings": {**mappings, "_meta": meta, "properties": properties}}
 
 
+def id_field(mappings: Mapping[str, Any]) -> str:
+    """The field for the id to sort by, in an index with this mapping of the shop."""
+    return OWN_ID_FIELD if ID_FIELD in mappings.get("properties", {}) else ID_FIELD
+
+
 def added_fields(
     mappings: Mapping[str, Any], bundle: Bundle, engine: str, config: IngestConfig, products: int | None
 ) -> dict[str, Any]:
-    """The fields that clipita adds to the shop's mapping; the id to sort by only where its name is free."""
+    """The fields that clipita adds to the shop's mapping."""
     ours = {VECTOR_FIELD: vector_field(bundle.dim, engine, config, products), "clipita": CLIPITA_FIELD}
-    return ours if ID_FIELD in mappings.get("properties", {}) else {ID_FIELD: {"type": "keyword"}, **ours}
+    return {ID_FIELD: {"type": "keyword"}, **ours} if id_field(mappings) == ID_FIELD else ours
 
 
 def vector_field(dim: int, engine: str, config: IngestConfig, products: int | None) -> dict[str, Any]:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from clipita.errors import ProductError
-from clipita.opensearch.cluster.reads import address, get_documents
+from clipita.catalogue.images.decode import load_image
+from clipita.errors import ImageError, ProductError
+from clipita.opensearch.cluster.reads import address, get_documents, value_at
 from clipita.opensearch.cluster.retry import Backoff
 from clipita.opensearch.index.categories import nodes_on
-from clipita.opensearch.index.mapping import VECTOR_FIELD
+from clipita.opensearch.index.mapping import ID_FIELD, VECTOR_FIELD
 from clipita.opensearch.ingest.context import RunContext
 from clipita.opensearch.ingest.documents import Draft, Item, is_url, kept_source, make_draft, make_thumbnail
 from clipita.opensearch.ingest.outcomes import Outcome
@@ -21,7 +21,7 @@ from clipita.opensearch.ingest.stages import CHUNK, BatchStage, WriteStage
 
 Drafting = Sequence[tuple[Sequence[Item], "Future[list[Draft | ProductError]]"]]
 """Products whose drafts are being made, by task."""
-MARKS = "clipita.content_hash,clipita.document_hash,clipita.categories"
+MARKS = f"{ID_FIELD},clipita.id,clipita.content_hash,clipita.document_hash,clipita.text_hash,clipita.categories"
 
 
 @dataclass
@@ -58,29 +58,57 @@ class Comparison:
         stored = {} if self.empty else self._marked([item for item, _ in drafted])
         fresh: list[tuple[Item, Draft]] = []
         refreshed: list[tuple[Item, Draft]] = []
-        unfetched: list[tuple[Item, Draft]] = []
+        broken: list[tuple[Item, Draft]] = []
+        other_image: list[tuple[Item, Draft]] = []
         for item, draft in drafted:
-            marks = stored.get(item.product.id, {}).get("clipita", {})
+            source = stored.get(item.product.id, {})
+            marks = source.get("clipita", {})
             same_content = marks.get("content_hash") == draft.content_hash
             if item.problem is not None:
                 self.write.put_without_vector(item, draft, item.problem)
             elif draft.problem is not None:
-                unfetched.append((item, draft))
-            elif same_content and self._same_rest(draft, marks):
+                broken.append((item, draft))
+            elif same_content and self._same_rest(draft, source):
                 self.context.ledger.count(Outcome.UNCHANGED)
             elif same_content:
                 refreshed.append((item, draft))
+            elif self._decodes(draft) and _text_hash(marks) == draft.text_hash:
+                other_image.append((item, draft))
             else:
                 fresh.append((item, draft))
+        for item, draft in self._checked(other_image):
+            (fresh if draft.problem is None else broken).append((item, draft))
         self.encode.put_all(fresh)
         self._refresh(refreshed)
-        self._keep(unfetched)
+        self._keep(broken)
 
-    def _same_rest(self, draft: Draft, marks: Mapping[str, Any]) -> bool:
-        """Whether all that a run writes beside the vector is stored already."""
+    def _decodes(self, draft: Draft) -> bool:
+        """Whether the product's image is decoded, for its vector or for the thumbnail."""
+        image = draft.product.image
+        wanted = self.context.images or (self.context.config.thumbnails and image is not None and image.data)
+        return image is not None and bool(wanted)
+
+    def _checked(self, products: Sequence[tuple[Item, Draft]]) -> list[tuple[Item, Draft]]:
+        """Products of which nothing but the image is new: a broken one shall not cost them their stored vector."""
+
+        def check(draft: Draft) -> Draft:
+            assert draft.product.image is not None
+            try:
+                load_image(draft.product.image).close()
+            except ImageError as error:
+                return draft.without_image(error.message)
+            return draft
+
+        drafts = self.pool.map(check, [draft for _, draft in products])
+        return [(item, draft) for (item, _), draft in zip(products, drafts, strict=True)]
+
+    def _same_rest(self, draft: Draft, source: Mapping[str, Any]) -> bool:
+        """Whether all that a run writes beside the vector is in the stored document already."""
+        marks, id_field = source.get("clipita", {}), self.context.target.id_field
         if self.context.replacing:
             return bool(marks.get("document_hash") == draft.document_hash)
-        return bool(marks.get("categories", []) == nodes_on(draft.product.category_path))
+        same_id = value_at(source, id_field) == draft.product.id
+        return same_id and bool(marks.get("categories", []) == nodes_on(draft.product.category_path))
 
     def _marked(self, items: Sequence[Item]) -> dict[str, dict[str, Any]]:
         """Stored hashes; a document that was read from this index has them already."""
@@ -103,11 +131,11 @@ class Comparison:
         if item.problem is not None:
             if stored is None:
                 return ProductError(item.problem)
-            return Draft(item.product, kept_source(stored, item.product.id), "", "")
+            return Draft(item.product, kept_source(stored, item.product.id, self.context.target.id_field), "", "")
         context = self.context
         fingerprint, thumbnails = context.bundle.fingerprint, context.config.thumbnails
         try:
-            return make_draft(item.product, fingerprint, thumbnails, stored, context.images)
+            return make_draft(item.product, fingerprint, thumbnails, stored, context.images, context.target.id_field)
         except ProductError as error:
             return error
 
@@ -126,25 +154,30 @@ class Comparison:
                 if self.context.config.thumbnails:
                     # A new one only where an earlier run made none.
                     thumbnail = marks.get("thumbnail") or make_thumbnail(draft.product)
-            except ProductError as error:
-                self.write.put_without_vector(item, draft, error.message)
+            except ImageError as error:
+                self._keep([(item, draft.without_image(error.message))])
                 continue
             self.write.put(item, draft, source[VECTOR_FIELD], thumbnail, Outcome.UPDATED)
 
-    def _keep(self, unfetched: Sequence[tuple[Item, Draft]]) -> None:
-        """Products whose image could not be fetched keep the stored vector until it can be."""
-        items = [item for item, _ in unfetched] if self.context.replacing and not self.empty else []
-        stored = self._stored(items, f"{VECTOR_FIELD},clipita")
-        for item, draft in unfetched:
+    def _keep(self, broken: Sequence[tuple[Item, Draft]]) -> None:
+        """Products whose image cannot be used keep the stored vector as long as their words are the same.
+
+        Without one, or with other words, a vector is made of the rest.
+        """
+        stored = self._stored([] if self.empty else [item for item, _ in broken], f"{VECTOR_FIELD},clipita")
+        for item, draft in broken:
             problem = draft.problem or ""
             source = stored.get(item.product.id, {})
             marks = source.get("clipita", {})
-            if VECTOR_FIELD not in source or marks.get("fingerprint") != self.context.bundle.fingerprint:
-                self.write.put_without_vector(item, draft, problem)
-                continue
-            # With the content hash of the vector and no document hash, so that the next run looks again.
-            kept = dataclasses.replace(draft, content_hash=marks.get("content_hash", ""), document_hash="")
-            self.write.put(item, kept, source[VECTOR_FIELD], marks.get("thumbnail"), Outcome.REJECTED, problem)
+            same_words = _text_hash(marks) == draft.text_hash
+            kept = draft.with_vector_of(marks.get("content_hash", ""))
+            if same_words and marks.get("document_hash") == kept.document_hash:
+                self.context.ledger.warn(item.rejection(problem))
+                self.context.ledger.count(Outcome.UNCHANGED)
+            elif same_words and VECTOR_FIELD in source:
+                self.write.put(item, kept, source[VECTOR_FIELD], marks.get("thumbnail"), Outcome.UPDATED)
+            else:
+                self.encode.put_all([(item, draft.without_image(problem))])
 
     def _stored(self, items: Sequence[Item], fields: str) -> dict[str, dict[str, Any]]:
         """Fields of the stored documents by id, in their present state, refreshed or not."""
@@ -152,3 +185,9 @@ class Comparison:
         context = self.context
         found = get_documents(context.client, context.write_alias, docs, self.backoff, _source_includes=fields)
         return {document["_id"]: document["_source"] for document in found if document["found"]}
+
+
+def _text_hash(marks: Mapping[str, Any]) -> str | None:
+    """`Draft.text_hash` of a stored product; None for one that is not stored, and for an earlier version's."""
+    found: str | None = marks.get("text_hash", marks.get("content_hash"))
+    return found

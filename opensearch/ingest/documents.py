@@ -22,7 +22,7 @@ from clipita.catalogue.product import ImageSource, Product, Rejection
 from clipita.errors import ImageError, ProductError
 from clipita.opensearch.cluster.bulk import Document
 from clipita.opensearch.index.categories import nodes_on
-from clipita.opensearch.index.mapping import ID_FIELD, VECTOR_FIELD, attribute_key
+from clipita.opensearch.index.mapping import ID_FIELD, OWN_ID_FIELD, VECTOR_FIELD, attribute_key
 
 OnReject = Callable[[Rejection], None]
 Vector = npt.NDArray[np.float32] | Sequence[float]
@@ -80,14 +80,28 @@ class Draft:
         source: the shop's fields as a JSON object.
         content_hash: of the model and of what the vector is made of, 64 hex digits.
         document_hash: of the whole document, 64 hex digits.
-        problem: why the image could not be fetched; the hashes then cover the rest.
+        text_hash: what the content hash is without the image.
+        problem: why the image cannot be used.
     """
 
     product: Product = field(repr=False)
     source: bytes = field(repr=False)
     content_hash: str
     document_hash: str
+    text_hash: str = ""
     problem: str | None = None
+
+    def without_image(self, problem: str) -> Draft:
+        """The draft of a product whose image cannot be used."""
+        return dataclasses.replace(self, product=dataclasses.replace(self.product, image=None), problem=problem)
+
+    def with_vector_of(self, content_hash: str) -> Draft:
+        """The draft with the content hash of its vector, which is not made of the whole product.
+
+        The next run sees by the hashes that the image is still to be used.
+        """
+        document_hash = _digest(self.document_hash.encode(), content_hash.encode())
+        return dataclasses.replace(self, content_hash=content_hash, document_hash=document_hash)
 
 
 def make_draft(
@@ -96,12 +110,13 @@ def make_draft(
     thumbnails: bool,
     stored: Mapping[str, Any] | None = None,
     images: bool = True,
+    id_field: str = ID_FIELD,
 ) -> Draft:
     """Read or fetch the image's bytes, make the document and hash both.
 
     An image by URL is hashed by its bytes too; a cached one costs one short request for its validator. Where the model
     reads no images (`images`), none is fetched, and a URL is hashed by its text. With `stored`, the shop's own document
-    is kept instead of one made from the product.
+    is kept instead of one made from the product; `id_field` is where the id to sort by will be.
 
     Raises:
         ProductError: the product is empty, or a field cannot be in a document.
@@ -113,11 +128,12 @@ def make_draft(
         product = _with_image(product) if images or not is_url(product) else product
     except ImageError as error:
         problem = error.message
-    source = _source(product) if stored is None else kept_source(stored, product.id)
-    content = _content_hash(product, fingerprint)
+    source = _source(product) if stored is None else kept_source(stored, product.id, id_field)
+    content = _content_hash(product, product.image, fingerprint)
     nodes = orjson.dumps(product.category_path)
-    document_hash = _digest(source, content.encode(), nodes, f"{DOCUMENT_VERSION} {thumbnails}".encode())
-    return Draft(product, source, content, document_hash, problem)
+    version = f"{DOCUMENT_VERSION} {thumbnails}" + (f" {id_field}" if id_field != ID_FIELD else "")
+    document_hash = _digest(source, content.encode(), nodes, version.encode())
+    return Draft(product, source, content, document_hash, _content_hash(product, None, fingerprint), problem)
 
 
 def is_url(product: Product) -> bool:
@@ -131,18 +147,20 @@ def clashing_column(names: Iterable[str]) -> str | None:
     return next((name for name in names if name.split(".")[0] in OURS), None)
 
 
-def our_fields(draft: Draft, vector: Vector, fingerprint: str, thumbnail: str | None) -> bytes:
-    """The fields that clipita adds to a document, as a JSON object; `vector` is [dim], of unit length."""
+def our_marks(draft: Draft, fingerprint: str, thumbnail: str | None) -> dict[str, Any]:
+    """What clipita notes in a document, in its object `clipita`."""
     marks: dict[str, Any] = {
         "content_hash": draft.content_hash,
         "document_hash": draft.document_hash,
         "fingerprint": fingerprint,
     }
+    if draft.text_hash != draft.content_hash:
+        marks["text_hash"] = draft.text_hash
     if draft.product.category_path:
         marks["categories"] = nodes_on(draft.product.category_path)
     if thumbnail is not None:
         marks["thumbnail"] = thumbnail
-    return orjson.dumps({VECTOR_FIELD: vector, "clipita": marks}, option=orjson.OPT_SERIALIZE_NUMPY)
+    return marks
 
 
 def with_fields(source: bytes, ours: bytes) -> bytes:
@@ -162,10 +180,10 @@ def make_thumbnail(product: Product) -> str | None:
     return base64.b64encode(stream.getvalue()).decode("ascii")
 
 
-def kept_source(stored: Mapping[str, Any], id_: str) -> bytes:
-    """A document of the shop's own index as JSON, without clipita's fields, and with the id to sort by."""
+def kept_source(stored: Mapping[str, Any], id_: str, id_field: str) -> bytes:
+    """A document of the shop's own index as JSON, without clipita's fields, and with our id where that name is free."""
     kept = {name: value for name, value in stored.items() if name not in (VECTOR_FIELD, "clipita")}
-    return orjson.dumps({ID_FIELD: id_, **kept}, option=_JSON)
+    return orjson.dumps(kept | ({ID_FIELD: id_} if id_field == ID_FIELD else {}), option=_JSON)
 
 
 def _with_image(product: Product) -> Product:
@@ -183,8 +201,7 @@ def _with_image(product: Product) -> Product:
     return dataclasses.replace(product, image=ImageSource(data=data, location=image.location))
 
 
-def _content_hash(product: Product, fingerprint: str) -> str:
-    image = product.image
+def _content_hash(product: Product, image: ImageSource | None, fingerprint: str) -> str:
     if image is None:
         content = b"none"
     elif image.data is not None:
@@ -245,19 +262,18 @@ class Layout:
     - `replace`: the document replaces what is stored.
     - `update`: only our fields are written into an existing document, and, where it was read from the index, only as
       long as it is the version that was read.
+
+    `id_field` is the field of the id to sort by.
     """
 
-    def __init__(self, way: Way, fingerprint: str) -> None:
+    def __init__(self, way: Way, fingerprint: str, id_field: str = ID_FIELD) -> None:
         self._way = way
         self._fingerprint = fingerprint
+        self._id_field = id_field
 
-    def encoded(self, item: Item, draft: Draft, vector: Vector, thumbnail: str | None) -> Document:
-        """The document with its vector, [dim]."""
-        ours = our_fields(draft, vector, self._fingerprint, thumbnail)
-        if self._way == "replace":
-            return Document(item.product.id, with_fields(draft.source, ours), item.routing)
-        guard = None if item.stored is None else (item.stored.seq_no, item.stored.primary_term)
-        return Document(item.product.id, b'{"doc":' + ours + b"}", item.routing, "update", guard)
+    def encoded(self, item: Item, draft: Draft, vector: Vector | None, thumbnail: str | None) -> Document:
+        """The document with its vector, [dim], or without one where nothing but a broken image could make it."""
+        return self._document(item, draft, our_marks(draft, self._fingerprint, thumbnail), vector)
 
     def without_vector(self, item: Item, draft: Draft) -> Document | None:
         """A document of the shop without a vector, which is still in its index and on its category's page.
@@ -268,8 +284,17 @@ class Layout:
             return None
         # Without hashes, so that the next run tries again.
         marks = {"fingerprint": self._fingerprint, "categories": nodes_on(item.product.category_path)}
-        ours = orjson.dumps({"clipita": marks})
+        return self._document(item, draft, marks, None)
+
+    def _document(self, item: Item, draft: Draft, marks: dict[str, Any], vector: Vector | None) -> Document:
+        id_ = item.product.id
+        ours: dict[str, Any] = {} if vector is None else {VECTOR_FIELD: vector}
+        if self._id_field == OWN_ID_FIELD:
+            marks = {"id": id_, **marks}
+        elif self._way == "update":
+            ours[ID_FIELD] = id_
+        line = orjson.dumps({**ours, "clipita": marks}, option=orjson.OPT_SERIALIZE_NUMPY)
         if self._way == "replace":
-            return Document(item.product.id, with_fields(draft.source, ours), item.routing)
-        guard = (item.stored.seq_no, item.stored.primary_term)
-        return Document(item.product.id, b'{"doc":' + ours + b"}", item.routing, "update", guard)
+            return Document(id_, with_fields(draft.source, line), item.routing)
+        guard = None if item.stored is None else (item.stored.seq_no, item.stored.primary_term)
+        return Document(id_, b'{"doc":' + line + b"}", item.routing, "update", guard)

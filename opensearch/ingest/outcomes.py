@@ -7,6 +7,7 @@ import enum
 import errno
 import threading
 from collections import Counter
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -21,7 +22,7 @@ from clipita.opensearch.ingest.timing import StageTimes
 class Outcome(enum.StrEnum):
     """The result for one product.
 
-    - written: encoded and written, new or with other content.
+    - written: new or with other content, encoded and written.
     - updated: written with the stored vector, as only other fields changed.
     - unchanged: already in the index.
     - rejected: unusable as it is in the catalogue.
@@ -51,6 +52,8 @@ class IngestReport:
         replaced: the index that was behind the alias before and is kept, or None.
         pruned: products removed because they left the catalogue.
         late: products of the shop's index that were copied again, as they changed during the copy.
+        image_reasons: products in the index whose image could not be used, by kind of reason. They have the vector
+            that they had, or one of their title and attributes, and the next run tries the image again.
         times: time of the encoding thread by stage.
     """
 
@@ -65,6 +68,7 @@ class IngestReport:
     replaced: str | None = None
     pruned: int = 0
     late: int = 0
+    image_reasons: dict[str, int] = field(default_factory=dict)
     times: StageTimes = field(default_factory=StageTimes)
 
     @property
@@ -78,30 +82,41 @@ class IngestReport:
         return self.counts[Outcome.REJECTED] + self.counts[Outcome.FAILED]
 
     @property
+    def image_warnings(self) -> int:
+        """Products in the index whose image could not be used."""
+        return sum(self.image_reasons.values())
+
+    @property
     def rate(self) -> float:
         """Products per second."""
         return self.products / self.seconds if self.seconds else 0.0
 
 
 class Ledger:
-    """Counts outcomes and writes `rejected.jsonl`, one line per product that is not in the index.
+    """Counts outcomes, and writes a line per product that is not in the index, or is there without its image.
 
-    A line has `file`, `row`, `id`, `reason` and `outcome` (rejected or failed). An earlier file is replaced, and
-    removed where there is no such product. Safe to use from several threads.
+    The former are in `rejected.jsonl` (`file`), the latter in `image-warnings.jsonl` (`warnings`).
+    A line has `file`, `row`, `id` and `reason`, in the former also `outcome` (rejected or failed). Earlier files are
+    replaced, and removed where there is no such product. Safe to use from several threads.
 
     Raises:
-        UsageError: the file cannot be written.
+        UsageError: a file cannot be written.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, warnings: Path) -> None:
         self.file = file
+        self.warnings = warnings
         self.seen = 0
         self._late: Counter[Outcome] | None = None
         self._late_seen = 0
         self._counts: Counter[Outcome] = Counter()
         self._reasons: Counter[str] = Counter()
+        self._warned: Counter[str] = Counter()
         self._lock = threading.Lock()
-        self._stream = _open(file)
+        with ExitStack() as opened:
+            self._stream = opened.enter_context(_open(file, "rejected products", "--rejected"))
+            self._warning_stream = opened.enter_context(_open(warnings, "image warnings", "--image-warnings"))
+            self._opened = opened.pop_all()
 
     def __enter__(self) -> Ledger:
         return self
@@ -110,14 +125,16 @@ class Ledger:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            self._stream.close()
+            self._opened.close()
         except OSError as problem:
             # What is still to be flushed cannot be written either; the first error says so.
             if error is None:
-                raise _unwritable(self.file, problem) from problem
+                raise _unwritable(self.file, "rejected products", "--rejected", problem) from problem
         # Never a device such as /dev/null.
         if not self.left_out and self.file.is_file():
             self.file.unlink(missing_ok=True)
+        if not self.image_reasons and self.warnings.is_file():
+            self.warnings.unlink(missing_ok=True)
 
     def see(self) -> None:
         """Count a row of the catalogue."""
@@ -151,7 +168,17 @@ class Ledger:
                 self._stream.write(line + b"\n")
                 self._stream.flush()
             except OSError as error:
-                raise _unwritable(self.file, error) from error
+                raise _unwritable(self.file, "rejected products", "--rejected", error) from error
+
+    def warn(self, rejection: Rejection) -> None:
+        """Note a product, counted by `count`, that is in the index without its image, and write the reason at once."""
+        with self._lock:
+            self._warned[rejection.kind] += 1
+            try:
+                self._warning_stream.write(rejection.to_json_line())
+                self._warning_stream.flush()
+            except OSError as error:
+                raise _unwritable(self.warnings, "image warnings", "--image-warnings", error) from error
 
     @property
     def counts(self) -> dict[Outcome, int]:
@@ -181,6 +208,12 @@ class Ledger:
         with self._lock:
             return dict(self._reasons.most_common())
 
+    @property
+    def image_reasons(self) -> dict[str, int]:
+        """Products in the index without their image by kind of reason, the most frequent first."""
+        with self._lock:
+            return dict(self._warned.most_common())
+
     def check(self) -> None:
         """Check that each row has exactly one outcome; a RuntimeError is a defect of this program."""
         late = sum((self._late or {}).values())
@@ -188,15 +221,15 @@ class Ledger:
             raise RuntimeError(f"{self.seen} products were read, but {self.done} have an outcome: {self.counts}")
 
 
-def _open(file: Path) -> IO[Any]:
+def _open(file: Path, what: str, flag: str) -> IO[Any]:
     try:
         return file.open("wb")
     except OSError as error:
-        raise _unwritable(file, error) from error
+        raise _unwritable(file, what, flag, error) from error
 
 
-def _unwritable(file: Path, error: OSError) -> UsageError:
-    hint = "Name another with --rejected."
+def _unwritable(file: Path, what: str, flag: str, error: OSError) -> UsageError:
+    hint = f"Name another with {flag}."
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        hint = "Free some disk space, or name another with --rejected; the same command goes on where this one stopped."
-    return UsageError(f"The file for rejected products {file} cannot be written: {error.strerror}.", hint=hint)
+        hint = f"Free some disk space, or name another with {flag}; the same command goes on where this one stopped."
+    return UsageError(f"The file for {what} {file} cannot be written: {error.strerror}.", hint=hint)

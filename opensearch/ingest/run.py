@@ -34,7 +34,7 @@ from clipita.opensearch.ingest.ray.stage import RayEncoders
 from clipita.opensearch.ingest.sources import CatalogueSource
 from clipita.opensearch.ingest.target import Target, Targets, confirm_nodes, loading
 from clipita.opensearch.ingest.timing import Clock, StageTimes
-from clipita.opensearch.ingest.verify import check_copy
+from clipita.opensearch.ingest.verify import check_copy, check_share
 from clipita.runtime import Bundle, ProductEncoder
 
 CATCH_UPS = 5
@@ -81,7 +81,8 @@ class Ingest:
         """Go through the products.
 
         Raises:
-            UsageError: options that exclude each other; more products left the catalogue than `prune` may remove.
+            UsageError: options that exclude each other; more products left the catalogue than `prune` may remove; a new
+                index lacks more than `swap_limit` of the products.
             FieldMappingError: a column has a name that clipita writes itself.
             IndexLockedError: another run writes to the alias.
             FingerprintError: the index belongs to another model and `new_index` is not set.
@@ -93,14 +94,16 @@ class Ingest:
         products = source if isinstance(source, IndexSource) else CatalogueSource(source)
         self.paths = products.paths
         self._check_options(products)
-        engine = choose_engine(self.config.engine, capabilities(self.client))
+        offered = self._backoff.call(self.client, lambda: capabilities(self.client))
+        engine = choose_engine(self.config.engine, offered)
         with (
             self._encoder() as encoder,
-            Ledger(self.config.rejected) as ledger,
+            Ledger(self.config.rejected, self.config.image_warnings) as ledger,
             AliasLock(self.client, self.alias, self._backoff) as lock,
         ):
             context = RunContext(
-                self.client, self.config, self.bundle, self.alias, products, self._target(products, engine),
+                self.client, self.config, self.bundle, self.alias, products,
+                self._backoff.call(self.client, lambda: self._target(products, engine)),
                 ledger, lock, self._clock, self.warn, self.progress or (lambda _done, _total: None),
             )  # fmt: skip
             target = context.target
@@ -135,13 +138,13 @@ class Ingest:
     def _target(self, products: CatalogueSource | IndexSource, engine: str) -> Target:
         targets = Targets(self.client, self.alias, self.bundle, engine, self.config, products.total)
         if self.in_place:
-            target = targets.in_place()
+            target = targets.in_place(products if isinstance(products, IndexSource) else None)
         elif isinstance(products, IndexSource):
             target = targets.for_copy(products, self.new_index)
         else:
             target = targets.for_catalogue(self.new_index)
         if isinstance(products, IndexSource):
-            targets.keep_fields(target.name, products.fields)
+            targets.keep_fields(target.name, products.fields, target.id_field)
         return target
 
     def _write(self, context: RunContext, encoder: ProductEncoder | RayEncoders) -> None:
@@ -204,6 +207,9 @@ class Ingest:
             if target.behind == original.name:
                 carried = original.aliases
         client, name, behind = self.client, target.name, target.behind
+        if behind not in (None, name) and isinstance(context.source, CatalogueSource) and not self.force:
+            read = len(context.source.ids) + context.source.without_id
+            check_share(client, self.alias, name, str(behind), read, self._backoff, limit=self.config.swap_limit)
         replaced = behind if behind != name else None
         expected = [] if behind is None else [behind]
         self._backoff.call(client, lambda: update_meta(client, name, state="complete", replaced=replaced))
@@ -222,5 +228,6 @@ class Ingest:
             replaced=self._replaced,
             pruned=self._pruned,
             late=context.ledger.late,
+            image_reasons=context.ledger.image_reasons,
             times=self._clock.times,
         )

@@ -20,6 +20,7 @@ class CatalogueSource:
 
     Attributes:
         ids: all ids read so far, those of rejected products included.
+        without_id: rows so far that gave no id.
         paths: the category paths read so far.
 
     Raises:
@@ -28,6 +29,7 @@ class CatalogueSource:
 
     def __init__(self, files: Sequence[CatalogueFile]) -> None:
         self.ids = IdTable()
+        self.without_id = 0
         self.paths: set[CategoryPath] = set()
         self._files = files
         for file in files:
@@ -47,11 +49,14 @@ class CatalogueSource:
     def items(self, reject: OnReject) -> Iterator[Item]:
         """All usable products, each id once; `reject` gets the others."""
         self.ids = IdTable()
+        self.without_id = 0
 
         def note(rejection: Rejection) -> None:
             # A product that is broken today is still in the catalogue.
             if rejection.id:
                 self.ids.setdefault(rejection.id, number)
+            else:
+                self.without_id += 1
             reject(rejection)
 
         for number, file in enumerate(self._files):

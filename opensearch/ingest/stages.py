@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import queue
 import threading
@@ -10,10 +11,11 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from clipita.catalogue.product import Product
-from clipita.errors import ProductError
+from clipita.errors import ImageError, ProductError
 from clipita.opensearch.cluster.bulk import CONFLICT, MAX_BYTES, BulkWriter, Document
 from clipita.opensearch.ingest.context import RunContext
 from clipita.opensearch.ingest.documents import Draft, Item, Layout, Vector, make_thumbnail
@@ -30,8 +32,23 @@ CHUNK = 16
 LINGER_SECONDS = 1.0
 """A batch that a slow source does not fill is encoded after this time."""
 
-Prepared = tuple[ProductInput, str | None]
-Waiting = tuple[Item, Draft, "Future[list[Prepared | ProductError]]", int]
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A product before its encoding.
+
+    Attributes:
+        given: the encoder's input, or why the product has none.
+        thumbnail: a JPEG in base64, if wanted.
+        image_problem: why the image cannot be used; the input is then made of the rest.
+    """
+
+    given: ProductInput | ProductError
+    thumbnail: str | None = None
+    image_problem: str | None = None
+
+
+Waiting = tuple[Item, Draft, "Future[list[Prepared]]", int]
 T = TypeVar("T")
 
 
@@ -50,7 +67,7 @@ class WriteStage:
         config = context.config
         self._ledger = context.ledger
         self._clock = context.clock
-        self._layout = Layout(context.target.way, context.bundle.fingerprint)
+        self._layout = Layout(context.target.way, context.bundle.fingerprint, context.target.id_field)
         self._max_documents = config.bulk_documents
         self._parallel = config.bulk_threads
         self._writers: queue.SimpleQueue[BulkWriter] = queue.SimpleQueue()
@@ -61,34 +78,36 @@ class WriteStage:
             self._writers.put(writer)
         self._threads = ThreadPoolExecutor(self._parallel, "bulk")
         self._lock = threading.Lock()
-        self._expected: dict[str, tuple[Item, Outcome, str | None]] = {}
+        self._expected: dict[str, tuple[Item, str | None, Outcome, str | None]] = {}
         self._buffer: list[Document] = []
         self._buffered = 0
         self._under_way: deque[Future[None]] = deque()
         self._broken = False
         self.conflicts: list[Item] = []
 
-    def put(
-        self, item: Item, draft: Draft, vector: Vector, thumbnail: str | None, outcome: Outcome,
-        problem: str | None = None,
-    ) -> None:  # fmt: skip
+    def put(self, item: Item, draft: Draft, vector: Vector | None, thumbnail: str | None, outcome: Outcome) -> None:
         """Queue a document with its vector, [dim] of unit length; waits while too many bulks are in progress.
 
-        `outcome` is counted once the document is written; with a `problem` the product counts as left out nevertheless.
+        Once the document is written, `outcome` is counted, and a warning where the draft's image cannot be used.
         """
-        self._queue(item, self._layout.encoded(item, draft, vector, thumbnail), outcome, problem)
+        self._queue(item, draft, self._layout.encoded(item, draft, vector, thumbnail), outcome)
 
     def put_without_vector(self, item: Item, draft: Draft, problem: str) -> None:
-        """Leave a product out; a document of the shop still belongs into its copy."""
+        """Leave a product out, unless its image alone is the reason; a document of the shop belongs into its copy."""
+        if draft.problem is not None:
+            self.put(item, draft.with_vector_of(""), None, None, Outcome.WRITTEN)
+            return
         document = self._layout.without_vector(item, draft)
         if document is None:
             self._ledger.leave_out(item.rejection(problem))
         else:
-            self._queue(item, document, Outcome.REJECTED, problem)
+            self._queue(item, draft, document, Outcome.REJECTED, problem)
 
-    def _queue(self, item: Item, document: Document, outcome: Outcome, problem: str | None) -> None:
+    def _queue(
+        self, item: Item, draft: Draft, document: Document, outcome: Outcome, problem: str | None = None
+    ) -> None:
         with self._lock:
-            self._expected[document.id] = (item, outcome, problem)
+            self._expected[document.id] = (item, draft.problem, outcome, problem)
             self._buffer.append(document)
             self._buffered += document.size
             if len(self._buffer) >= self._max_documents or self._buffered >= MAX_BYTES:
@@ -132,7 +151,7 @@ class WriteStage:
             self._writers.put(writer)
 
     def _done(self, document: Document, refusal: str | None) -> None:
-        item, outcome, problem = self._expected.pop(document.id)
+        item, image_problem, outcome, problem = self._expected.pop(document.id)
         if refusal == CONFLICT:
             self.conflicts.append(item)
         elif refusal is not None:
@@ -140,6 +159,8 @@ class WriteStage:
         elif problem is not None:
             self._ledger.leave_out(item.rejection(problem))
         else:
+            if image_problem is not None:
+                self._ledger.warn(item.rejection(image_problem))
             self._ledger.count(outcome)
 
 
@@ -196,6 +217,8 @@ class BatchStage(ABC, Generic[T]):
 
     def _encoded(self, item: Item, draft: Draft, vector: Vector, thumbnail: str | None) -> None:
         self.encoded += 1
+        if draft.problem is not None:
+            draft = draft.with_vector_of(draft.text_hash)
         self._write.put(item, draft, vector, thumbnail, Outcome.WRITTEN)
 
     def _enqueue(self, entry: T | None) -> None:
@@ -241,10 +264,12 @@ class EncodeStage(BatchStage[Waiting]):
         with self._clock.spent("decode"):
             for item, draft, future, number in batch:
                 prepared = future.result()[number]
-                if isinstance(prepared, ProductError):
-                    self._write.put_without_vector(item, draft, prepared.message)
+                if prepared.image_problem is not None:
+                    draft = draft.without_image(prepared.image_problem)
+                if isinstance(prepared.given, ProductError):
+                    self._write.put_without_vector(item, draft, prepared.given.message)
                 else:
-                    ready.append((item, draft, *prepared))
+                    ready.append((item, draft, prepared.given, prepared.thumbnail))
         with self._clock.spent("encode"):
             inputs = [made for _, _, made, _ in ready]
             # Fewer would be encoded sooner than measured.
@@ -262,10 +287,12 @@ def decoding_pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(min(MAX_THREADS, (os.cpu_count() or 1) + 1), "decode")
 
 
-def prepare(encoder: ProductEncoder, product: Product, thumbnails: bool) -> Prepared | ProductError:
-    """The encoder's input and, if wanted, the thumbnail; or why the product has none."""
+def prepare(encoder: ProductEncoder, product: Product, thumbnails: bool) -> Prepared:
+    """The encoder's input and, if wanted, the thumbnail; without the image where that cannot be used."""
     try:
-        prepared = encoder.prepare(product)
-        return prepared, make_thumbnail(product) if thumbnails else None
+        return Prepared(encoder.prepare(product), make_thumbnail(product) if thumbnails else None)
+    except ImageError as error:
+        rest = prepare(encoder, dataclasses.replace(product, image=None), thumbnails=False)
+        return dataclasses.replace(rest, image_problem=error.message)
     except ProductError as error:
-        return error
+        return Prepared(error)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from opensearchpy import NotFoundError, OpenSearch
 
 from clipita.config import IngestConfig
-from clipita.errors import ClipItaError, ClusterError, IndexMissingError
+from clipita.errors import ClipItaError, ClusterError, IndexMissingError, UsageError
 from clipita.opensearch.cluster.errors import guarded
 from clipita.opensearch.cluster.reads import count
 from clipita.opensearch.cluster.retry import Backoff
@@ -25,10 +25,13 @@ from clipita.opensearch.index.index import (
 )
 from clipita.opensearch.index.mapping import (
     CLIPITA_FIELD,
+    ID_FIELD,
     NODES_FIELD,
+    OWN_ID_FIELD,
     VECTOR_FIELD,
     added_fields,
     carried_body,
+    id_field,
     mapping_body,
 )
 from clipita.opensearch.ingest.documents import Way
@@ -45,12 +48,14 @@ class Target:
     Attributes:
         behind: the index that the alias points at when the run begins, or None.
         building: no run was completed there.
+        id_field: the field of a document that holds its id, to sort by.
     """
 
     name: str
     behind: str | None
     way: Way
     building: bool
+    id_field: str = ID_FIELD
 
 
 @dataclass(frozen=True)
@@ -106,10 +111,10 @@ class Targets:
         present = None if behind is None else self._ours(behind)
         if present is not None and not new_index and present.fingerprint == self.bundle.fingerprint:
             if behind == source.name:
-                return self.in_place()
+                return self.in_place(source)
             if present.meta.get("copied_from") == source.name:
                 self._complete_mapping(present)
-                return Target(present.name, behind, "replace", not present.complete)
+                return Target(present.name, behind, "replace", not present.complete, id_field(source.mappings))
         name = self._unfinished(copied_from=source.name)
         if name is None:
             body = carried_body(
@@ -117,12 +122,13 @@ class Targets:
                 products=source.total, copied_from=source.name,
             )  # fmt: skip
             name = self._create(body, visible=False)
-        return Target(name, behind, "replace", building=True)
+        return Target(name, behind, "replace", True, id_field(source.mappings))
 
-    def in_place(self) -> Target:
-        """The shop's own index, with our fields added to its mapping.
+    def in_place(self, source: IndexSource | None) -> Target:
+        """The shop's own index, with our fields added to its mapping; `source` where its documents are read too.
 
         Raises:
+            UsageError: the documents of another index are read.
             IndexMissingError: there is no such index.
             ClusterError: it was created without `index.knn`, which cannot be changed later.
             FingerprintError: it holds vectors of another model.
@@ -130,6 +136,11 @@ class Targets:
         name = resolve(self.client, self.alias)
         if name is None:
             raise IndexMissingError(f"There is no index {self.alias} to add vectors to.", hint="Check --index.")
+        if source is not None and source.name != name:
+            raise UsageError(
+                f"--in-place adds vectors to the documents that are read, those of {source.name}, not to {name}.",
+                hint="Leave --index out, or leave --in-place out to copy them.",
+            )
         with guarded(self.client):
             index = self.client.indices.get(index=name)[name]
             if str(index["settings"]["index"].get("knn", "false")).lower() != "true":
@@ -139,16 +150,20 @@ class Targets:
                     "--index ALIAS",
                 )
             present = self._ours(name)
+            # After the first run `product_id` in the mapping may be the shop's or ours.
+            field = id_field(index["mappings"]) if present is None else present.fields.get("id", OWN_ID_FIELD)
             if present is not None:
                 check_fingerprint(present, self.bundle, self.alias)
             self._add_fields(name, index["mappings"], present)
-        return Target(name, name, "update", building=False)
+            self.keep_fields(name, {} if present is None else present.fields, field)
+        return Target(name, name, "update", False, field)
 
-    def keep_fields(self, name: str, fields: Mapping[str, str]) -> None:
+    def keep_fields(self, name: str, fields: Mapping[str, str], id_field: str) -> None:
         """Store in the index which of the shop's fields is the title and so on, see `ProductIndex.fields`."""
+        wanted = {**fields, "id": id_field}
         with guarded(self.client):
-            if read(self.client, name).fields != fields:
-                update_meta(self.client, name, fields=dict(fields))
+            if read(self.client, name).fields != wanted:
+                update_meta(self.client, name, fields=wanted)
 
     def _add_fields(self, name: str, mappings: dict[str, Any], present: ProductIndex | None) -> None:
         if VECTOR_FIELD not in mappings.get("properties", {}):
@@ -163,7 +178,7 @@ class Targets:
 
     def _complete_mapping(self, index: ProductIndex) -> None:
         """Add what an earlier version's mapping of our own fields lacks."""
-        if not index.has_nodes:
+        if not (index.has_nodes and index.has_id_field):
             with guarded(self.client):
                 self.client.indices.put_mapping(index=index.name, body={"properties": {"clipita": CLIPITA_FIELD}})
 

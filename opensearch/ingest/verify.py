@@ -1,4 +1,4 @@
-"""Comparison of a copy with the shop's index, before any search is sent to the copy."""
+"""Comparison of a new index with what it is made of and with the one before, before any search is sent to it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 from opensearchpy import OpenSearch
 
-from clipita.errors import ClusterError
-from clipita.opensearch.cluster.reads import addresses, all_shards, count, get_documents, shuffled
+from clipita.errors import ClusterError, UsageError
+from clipita.opensearch.cluster.reads import addresses, all_shards, count, get_documents, refresh, shuffled
 from clipita.opensearch.cluster.retry import Backoff
 from clipita.opensearch.index.mapping import ID_FIELD, VECTOR_FIELD
 from clipita.opensearch.ingest.index_source import IndexSource
@@ -35,6 +35,26 @@ def check_copy(client: OpenSearch, source: IndexSource, name: str, backoff: Back
             totals = [count(client, index, backoff, query) for index in (source.name, name)]
             if totals[0] != totals[1]:
                 raise _disagree(source.name, name, f"a search finds {totals[1]:,} instead of {totals[0]:,}: {query}")
+
+
+def check_share(
+    client: OpenSearch, alias: str, name: str, behind: str, read: int, backoff: Backoff, *, limit: float
+) -> None:
+    """Compare the number of products in the new index `name` with those `read` and those in the index before it.
+
+    Raises:
+        UsageError: it lacks more than the share `limit` of either.
+    """
+    refresh(client, name, backoff)
+    present, before = count(client, name, backoff), count(client, behind, backoff)
+    for wanted, of in ((read, "that were read"), (before, f"of {behind}")):
+        if wanted - present > limit * wanted:
+            raise UsageError(
+                f"The new index {name} has {present:,} products, {(wanted - present) / wanted:.0%} fewer than the "
+                f"{wanted:,} {of}; the limit is {limit:.0%} (swap_limit). {alias} still points to {behind}.",
+                hint="To switch all the same, run the same command with --force. To begin anew, remove the new index "
+                f"first: clipita index prune --index {alias}",
+            )
 
 
 def _check_documents(

@@ -20,7 +20,7 @@ from clipita.opensearch.cluster.connection import connect
 from clipita.opensearch.cluster.errors import guarded
 from clipita.opensearch.cluster.reads import all_shards
 from clipita.opensearch.index import index as indices
-from clipita.opensearch.index.mapping import ID_FIELD, VECTOR_FIELD
+from clipita.opensearch.index.mapping import VECTOR_FIELD
 from clipita.opensearch.search.client import ProductSearch
 from clipita.opensearch.search.defaults import settings_to_store
 from clipita.opensearch.search.options import MAX_WINDOW
@@ -128,8 +128,8 @@ class _FilteredSearch:
     ids: list[str] | None
 
     def rank(self, query: str, *, mode: Mode, depth: int) -> list[str]:
-        filters = None if self.ids is None else {ID_FIELD: self.ids}
-        ids: list[str] = self.search.rank(query, mode=mode, depth=depth, filters=filters)
+        among = None if self.ids is None else [{"ids": {"values": self.ids}}]
+        ids: list[str] = self.search.rank(query, mode=mode, depth=depth, raw_filters=among)
         return ids
 
 

@@ -17,7 +17,7 @@ from clipita.opensearch.cluster.reads import all_shards, count, shuffled
 from clipita.opensearch.cluster.retry import Backoff
 from clipita.opensearch.index.categories import SUFFIX, category_id, load, write_documents
 from clipita.opensearch.index.index import read, update_meta
-from clipita.opensearch.index.mapping import ID_FIELD, NODES_FIELD, VECTOR_FIELD
+from clipita.opensearch.index.mapping import NODES_FIELD, VECTOR_FIELD
 
 if TYPE_CHECKING:
     from clipita.runtime import Bundle
@@ -44,7 +44,7 @@ def refit(client: OpenSearch, index: str, bundle: Bundle, backoff: Backoff) -> i
     present, then = count(client, index, backoff), stored.get("count", 0)
     if stored.get("by") == "tune" or abs(present - then) <= DRIFT * then:
         return None
-    categories = list(load(client, index))
+    categories = list(backoff.call(client, lambda: load(client, index)))
     row_of = {category_id(entry.path): row for row, entry in enumerate(categories)}
     products: list[npt.NDArray[np.float32]] = []
     members: list[list[int]] = [[] for _ in categories]
@@ -97,7 +97,7 @@ def store(
         if path in paths
     ]
     write_documents(client, index, documents, "thresholds", backoff)
-    fingerprint = read(client, index).fingerprint
+    fingerprint = backoff.call(client, lambda: read(client, index)).fingerprint
     facts = {"general": fitted.general, "products": fitted.products, "count": products, "by": by}
     meta = {"precisions": PRECISIONS, "fingerprint": fingerprint, **facts}
     backoff.call(client, lambda: update_meta(client, target, thresholds=meta))
@@ -116,7 +116,7 @@ def _labelled(client: OpenSearch, index: str, backoff: Backoff) -> Iterator[list
     body: dict[str, Any] = {
         "size": AT_ONCE,
         "query": shuffled({"bool": {"filter": has}}),
-        "sort": [{"_score": "desc"}, {ID_FIELD: "asc"}],
+        "sort": [{"_score": "desc"}, {"_seq_no": "asc"}],
         "_source": [VECTOR_FIELD, NODES_FIELD],
     }
     for _ in range(SAMPLE // AT_ONCE):

@@ -17,7 +17,6 @@ from clipita.evaluation import measures as metrics
 from clipita.evaluation.pages import cross_validated, fit_tree
 from clipita.evaluation.protocol import TreeProtocol, top
 from clipita.evaluation.thresholds import Thresholds
-from clipita.opensearch.index.mapping import ID_FIELD
 from clipita.opensearch.search.client import ProductSearch
 from clipita.opensearch.search.fusion import FUSIONS, Fusion
 from clipita.opensearch.search.options import MAX_WINDOW
@@ -151,7 +150,7 @@ def collect(
             f"The catalogue has {len(protocol.ids):,} products; a search returns {MAX_WINDOW:,} at most.",
             hint="Tune on a sample of it: a few thousand products are enough.",
         )
-    alone: Any = {"filters": {ID_FIELD: protocol.ids}, "boosts": (), "understand": False}
+    alone: Any = {"raw_filters": [{"ids": {"values": protocol.ids}}], "boosts": (), "understand": False}
     collected = []
     anchored = search.vectors.anchored([query.text for query in protocol.queries])
 

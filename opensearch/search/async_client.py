@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, Unpack, cast
 
+from opensearchpy import AsyncOpenSearch
+
 from clipita.config import OpenSearchConfig, SearchConfig
 from clipita.errors import QueryError
 from clipita.opensearch.cluster.calls import Call, Result, Steps, resume, sent
@@ -34,9 +36,9 @@ class AsyncProductSearch:
             page = await search("running shoes", facets=["brand"])
     """
 
-    def __init__(self, search: ProductSearch, opensearch: OpenSearchConfig) -> None:
+    def __init__(self, search: ProductSearch, opensearch: OpenSearchConfig | AsyncOpenSearch) -> None:
         self.search = search
-        self.client = connect_async(opensearch)
+        self.client = connect_async(opensearch) if isinstance(opensearch, OpenSearchConfig) else opensearch
         self._where = address_of(search.client)
 
     @classmethod
@@ -103,7 +105,7 @@ class AsyncProductSearch:
         return cast("Result", result)
 
     async def _send(self, call: Call) -> Any:
-        if call.method == "refresh":
-            return await asyncio.to_thread(self.search.refresh)
+        if call.method in ("refresh", "has_moved"):
+            return await asyncio.to_thread(getattr(self.search, call.method), **call.arguments)
         with sent(self._where, call):
             return await getattr(self.client, call.method)(**call.arguments)

@@ -15,15 +15,14 @@ from typing import TYPE_CHECKING, Any, Unpack, cast
 from opensearchpy import OpenSearch
 
 from clipita.config import OpenSearchConfig, SearchConfig
-from clipita.errors import QueryError, UsageError
+from clipita.errors import IndexMovedError, QueryError, UsageError
 from clipita.evaluation.thresholds import at
 from clipita.opensearch.cluster.calls import Call, Result, Steps, resume, sent, single
 from clipita.opensearch.cluster.connection import Capabilities, capabilities, connect
 from clipita.opensearch.index import categories as category_store
 from clipita.opensearch.index import index as indices
 from clipita.opensearch.index.categories import Categories, CategoryVector
-from clipita.opensearch.index.mapping import VECTOR_FIELD
-from clipita.opensearch.search.clauses.query import clause_alone, lexical_clause, words
+from clipita.opensearch.search.clauses.query import clause_alone, lexical_clause
 from clipita.opensearch.search.clauses.refusal import blaming
 from clipita.opensearch.search.cursor import Cursor
 from clipita.opensearch.search.defaults import settings_for
@@ -31,7 +30,7 @@ from clipita.opensearch.search.fields import FieldNames
 from clipita.opensearch.search.options import MAX_WINDOW, SearchArguments, SearchOptions, given_options
 from clipita.opensearch.search.request import also_body, ranking_body, search_body, search_params, union_body
 from clipita.opensearch.search.resolve import check_depth, continued, names_in, resolve
-from clipita.opensearch.search.results import SearchPage, read_page
+from clipita.opensearch.search.results import SearchPage, read_page, remarks_on
 from clipita.opensearch.search.understanding.reader import QueryReader
 from clipita.opensearch.search.vectors import Encoded, QueryVectors
 
@@ -45,7 +44,6 @@ RECOGNISED = 0.5
 """The gate from which on a query names a known category, with a slip of the finger perhaps."""
 SUGGESTED = 3
 """Categories that an empty page offers."""
-OLDEST_RADIAL = (2, 14, 0)
 
 
 class ProductSearch:
@@ -60,8 +58,8 @@ class ProductSearch:
     Args:
         cluster: URL, or a client of opensearch-py, or None for what `opensearch` says (the local node by default).
         index: the alias.
-        model: the bundle's folder, or the bundle; without one, free text is searched by its words alone, and
-            categories by their stored vectors.
+        model: the bundle's folder, the bundle, or vectors made with it; without one, free text is searched by its
+            words alone, and categories by their stored vectors.
         config: defaults of every search. None, and what a mapping leaves out, comes from the index, where
             `clipita tune` stores it, and else from `SearchConfig`; a `SearchConfig` holds as it is.
         opensearch: user, certificates, time limit.
@@ -69,6 +67,9 @@ class ProductSearch:
 
     Attributes:
         alias: as given.
+        target: what searches are sent to, the alias; or an index by its own name, which an alias swap does not change.
+        moves: whether a search goes on in the index to which the alias moved; else it raises an IndexMovedError.
+        configured: `config` as given.
         index: what the alias points at.
         fingerprint: of the model whose vectors it holds.
         config: the defaults in force.
@@ -82,19 +83,22 @@ class ProductSearch:
         BundleError: the bundle is missing or changed.
     """
 
+    index: indices.ProductIndex
+
     def __init__(
         self,
         cluster: str | OpenSearch | None = None,
         index: str = "products",
-        model: str | Path | Bundle | None = None,
+        model: str | Path | Bundle | QueryVectors | None = None,
         config: SearchConfig | Mapping[str, Any] | None = None,
         opensearch: OpenSearchConfig | None = None,
         device: str = "cpu",
     ) -> None:
-        self.alias = index
+        self.alias = self.target = index
+        self.moves = True
         self.client = connect(opensearch, cluster) if isinstance(cluster, str | None) else cluster
-        self._configured = config
-        self.vectors = QueryVectors(model, device)
+        self.configured = config
+        self.vectors = model if isinstance(model, QueryVectors) else QueryVectors(model, device)
         self._capabilities: Capabilities | None = None
         self._categories: Categories | None = None
         self.refresh()
@@ -158,7 +162,7 @@ class ProductSearch:
         # A ranking goes on where a page ends, and a value that the query names lifts products from far behind.
         k, vector = MAX_WINDOW if arguments.understood else depth, vector or arguments.vector
         arguments = dataclasses.replace(arguments, threshold=None, k=k, vector=vector)
-        body = {"body": ranking_body(arguments, depth), "index": self.alias, "params": search_params(arguments)}
+        body = {"body": ranking_body(arguments, depth), "index": self.target, "params": search_params(arguments)}
         answer = self._run(self._blaming(single(Call("search", body)), arguments))
         return {hit["_id"]: hit["_score"] for hit in answer["hits"]["hits"]}
 
@@ -184,6 +188,8 @@ class ProductSearch:
 
     def arguments(self, query: str | None, given: Mapping[str, Any]) -> SearchArguments:
         """Checked arguments of a search, vector included; `given` comes from `given_options`."""
+        # Before all else: arguments that an alias swap made of two indices belong to the former, and are made again.
+        index = self.index.name
         wanted = given.get("category")
         category = None if wanted is None else self._category(wanted)
         if category is not None and category.added and "members" not in given:
@@ -193,7 +199,7 @@ class ProductSearch:
         arguments = self._resolved(text, given, read=query is not None)
         if arguments.native:
             arguments.fused_by.require(self.capabilities, min_score=arguments.min_score is not None)
-        changes: dict[str, Any] = {"respelled": self.vectors.respelled(arguments.searched)}
+        changes: dict[str, Any] = {"index": index, "respelled": self.vectors.respelled(arguments.searched)}
         if category is not None and wanted is not None:
             changes["nodes"] = self.categories.nodes(category, wanted) if self.index.has_nodes else ()
             # Its values alone make no page beside a category.
@@ -221,7 +227,8 @@ class ProductSearch:
         if general := self.categories.general:
             own = (category.thresholds if category is not None else ()) or general
             threshold = gate * at(own, arguments.precision) + (1 - gate) * at(general, arguments.precision)
-            changes |= {"threshold": round(threshold, 6), "radial": self._radial}
+            radial = self.capabilities.radial and not self.index.on_disk
+            changes |= {"threshold": round(threshold, 6), "radial": radial}
         return changes
 
     @property
@@ -231,58 +238,58 @@ class ProductSearch:
             self._capabilities = capabilities(self.client)
         return self._capabilities
 
-    @property
-    def _radial(self) -> bool:
-        """Whether the cluster finds all vectors above a threshold; vectors of few bits on disk are searched by k alone.
-
-        https://docs.opensearch.org/latest/vector-search/specialized-operations/radial-search-knn/
-        """
-        on_disk = self.index.properties.get(VECTOR_FIELD, {}).get("mode") == "on_disk"
-        return self.capabilities.version >= OLDEST_RADIAL and not on_disk
-
     def steps(self, arguments: SearchArguments, given: Mapping[str, Any]) -> Steps[SearchPage | None]:
         """The calls of one search and its page, or None if the alias moved: the arguments must be made again."""
-        return (yield from self._blaming(self._steps(arguments, given), arguments))
+        try:
+            return (yield from self._blaming(self._steps(arguments, given), arguments))
+        except QueryError:
+            # The other index may have vectors of another length, or lack a field.
+            if not (yield Call("has_moved", {"since": arguments.index})):
+                raise
+            yield Call("refresh", {})
+            return None
 
     def _steps(self, arguments: SearchArguments, given: Mapping[str, Any]) -> Steps[SearchPage | None]:
-        index = self.index.name
         params = search_params(arguments)
         body = search_body(arguments)
         snapshot = Cursor.decode(given["cursor"]).snapshot if "cursor" in given else None
         if snapshot is None and "snapshot" in given:
             keep = given["snapshot"]
-            made = yield Call("create_pit", {"index": self.alias, "params": {**params, "keep_alive": keep}})
+            made = yield Call("create_pit", {"index": self.target, "params": {**params, "keep_alive": keep}})
             snapshot = (made["pit_id"], keep)
         if snapshot is not None:
             # A point in time stays with the copies that it was made on, and takes the place of the index.
             body["pit"] = {"id": snapshot[0], "keep_alive": snapshot[1]}
             del params["preference"]
-        where = {"params": params} if snapshot is not None else {"index": self.alias, "params": params}
+        where = {"params": params} if snapshot is not None else {"index": self.target, "params": params}
         union = None
         if arguments.native and arguments.min_score is None:
             union = yield Call("search", {"body": union_body(arguments), **where})
             body.pop("aggs", None)
-            if union["hits"]["total"]["value"] <= (arguments.page - 1) * arguments.size:
-                # The plugin refuses a page behind the last hit, where any other query gives an empty one.
-                return read_page(union, arguments, self._warnings(arguments, given))
         try:
-            answer = yield Call("search", {"body": body, **where})
+            if union is not None and union["hits"]["total"]["value"] <= (arguments.page - 1) * arguments.size:
+                # The plugin refuses a page behind the last hit, where any other query gives an empty one.
+                answer, union = union, None
+            else:
+                answer = yield Call("search", {"body": body, **where})
         except QueryError as error:
             if not (arguments.native and "Reached end of search result" in error.message):
                 raise
             first = {**body, "from": 0, "size": 1}
             answer = yield Call("search", {"body": first, **where})
             answer["hits"]["hits"] = []
-        hits = answer["hits"]["hits"]
-        if snapshot is None and hits and hits[0]["_index"] != self.index.name:
-            yield Call("refresh", {})
-        if self.index.name != index:
-            # Vectors, thresholds and fields of these arguments are those of another index.
-            return None
         also = None
         if arguments.also and arguments.nodes and arguments.threshold is not None:
-            also = yield Call("search", {"body": also_body(arguments), "index": self.alias, "params": params})
-        page = read_page(answer, arguments, self._warnings(arguments, given), snapshot, union, also)
+            also = yield Call("search", {"body": also_body(arguments), "index": self.target, "params": params})
+        # The snapshot of a cursor may well be one of a former index.
+        goes_on = snapshot is not None and "cursor" in given
+        if not goes_on and (yield from self._elsewhere([answer, also] if also else [answer], arguments.index)):
+            yield Call("refresh", {})
+        if self.index.name != arguments.index:
+            # Vectors, thresholds and fields of these arguments are those of another index.
+            return None
+        warnings = (*remarks_on(arguments, given, self.index), *self._reader.warnings(arguments))
+        page = read_page(answer, arguments, warnings, snapshot, union, also)
         if not page.total and arguments.vector is not None:
             near = self.categories.nearest(arguments.vector, SUGGESTED)
             page = dataclasses.replace(page, nearest=tuple(entry.path for entry, _ in near))
@@ -290,16 +297,32 @@ class ProductSearch:
             yield Call("delete_pit", {"body": {"pit_id": [snapshot[0]]}, "params": {"ignore": 404}})
         return page
 
+    def _elsewhere(self, answers: Sequence[Mapping[str, Any]], index: str) -> Steps[bool]:
+        """Whether another index gave one of the answers; one without hits does not say which, so the alias is read."""
+        found = [answer["hits"]["hits"] for answer in answers]
+        if any(hits and hits[0]["_index"] != index for hits in found):
+            return True
+        return not all(found) and (yield Call("has_moved", {"since": index}))
+
+    def has_moved(self, since: str) -> bool:
+        """Whether another index than `since` is searched now."""
+        return self.index.name != since or indices.resolve(self.client, self.target) != since
+
     def refresh(self) -> None:
-        """Read index, fields and categories again; errors as of the constructor."""
-        index = indices.require(self.client, self.alias)
+        """Read index, fields and categories again; errors as of the constructor, or an IndexMovedError (`moves`)."""
+        index = indices.require(self.client, self.target)
+        if not self.moves and index.name != self.index.name:
+            raise IndexMovedError(f"The alias {self.alias} moved from {self.index.name} to {index.name}.")
         if self.vectors.bundle is not None:
             indices.check_fingerprint(index, self.vectors.bundle, self.alias)
-        self.index, self.fingerprint = index, index.fingerprint
-        self.config = settings_for(index.meta, self._configured)
+        self.config = settings_for(index.meta, self.configured)
         self.names = FieldNames(index.properties, index.fields)
         self._categories = None
-        self._reader = QueryReader(self.client, index, self.names)
+        self._reader = QueryReader(
+            self.client, index, self.names, lambda: [*self.categories.names, *self.vectors.category_texts]
+        )
+        # Last: see `arguments`.
+        self.index, self.fingerprint = index, index.fingerprint
 
     def is_ready(self, query: str | None, given: Mapping[str, Any]) -> bool:
         """Whether `arguments` needs neither the cluster nor the model."""
@@ -346,32 +369,9 @@ class ProductSearch:
             # An ingest run may have brought it since.
             self.refresh()
             found = self.categories.find(wanted)
-        if found is not None:
-            return found
-        if not len(self.categories):
-            raise UsageError(
-                f"The index {self.alias} has no category vectors.",
-                hint=f"Write them with: clipita ingest --index {self.alias}",
-            )
-        raise self.categories.unknown(wanted)
-
-    def _warnings(self, arguments: SearchArguments, given: Mapping[str, Any]) -> tuple[str, ...]:
-        warnings = []
-        if "category" in given and not self.index.has_nodes:
-            warnings.append(
-                f"The documents of {self.index.name} do not list their categories, so the page holds the products that "
-                f"are nearest to the category. Ingest the whole catalogue once more; nothing is encoded again."
-            )
-        if "category" in given and "members" not in given and arguments.members == "predicted":
-            warnings.append(f"No product is labelled with {arguments.text} yet: its examples placed these here.")
-        if arguments.also and arguments.threshold is None:
-            warnings.append("No thresholds are stored, so nothing says which other products fit. Run: clipita ingest")
-        text, cut = words(arguments)
-        if cut and arguments.mode != "vector":
-            warnings.append(f"The query is long: only its first {len(text)} characters were matched by words.")
-        if arguments.native and arguments.min_score is not None:
-            warnings.append(f"With a minimum score, total and facets of the fusion {arguments.fusion} may be too low.")
-        return (*warnings, *self._reader.warnings(arguments))
+        if found is None:
+            raise self.categories.unknown(wanted, self.alias)
+        return found
 
     def _blaming(self, steps: Steps[Result], arguments: SearchArguments) -> Steps[Result]:
         """The same calls, with errors that tell when the cluster refuses the clause `lexical`."""
@@ -388,10 +388,10 @@ class ProductSearch:
         return cast("Result", result)
 
     def _send(self, call: Call) -> Any:
-        if call.method == "refresh":
-            return self.refresh()
+        if call.method in ("refresh", "has_moved"):
+            return getattr(self, call.method)(**call.arguments)
         with sent(self.client, call):
             return getattr(self.client, call.method)(**call.arguments)
 
     def _search(self, body: dict[str, Any], params: dict[str, str]) -> Any:
-        return self._send(Call("search", {"index": self.alias, "body": body, "params": params}))
+        return self._send(Call("search", {"index": self.target, "body": body, "params": params}))

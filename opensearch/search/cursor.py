@@ -12,9 +12,10 @@ import msgspec
 
 from clipita.errors import UsageError
 
-VERSION = 1
+VERSION = 2
 SortValue = str | int | float | bool | None
-_CONTENT = tuple[Literal[1], tuple[SortValue, ...], Annotated[int, msgspec.Meta(gt=1)], str, tuple[str, str] | None]
+Page = Annotated[int, msgspec.Meta(gt=1, lt=2**31)]
+_CONTENT = tuple[Literal[2], tuple[SortValue, ...], Page, str, tuple[str, str] | None]
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,22 @@ import difflib
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 from clipita.config import FieldsConfig
 from clipita.errors import UsageError
 from clipita.opensearch.index.mapping import VECTOR_FIELD, attribute_key
 from clipita.opensearch.search.boosts import NUMBERS
 from clipita.opensearch.search.options import FilterValue
+from clipita.opensearch.search.understanding.quantities import whole
 
 HIDDEN = (VECTOR_FIELD, "clipita", "image")
+LIMITS: Mapping[str, tuple[float, float]] = {
+    "byte": (-(2**7), 2**7 - 1), "short": (-(2**15), 2**15 - 1), "integer": (-(2**31), 2**31 - 1),
+    "long": (-(2**63), 2**63 - 1), "unsigned_long": (0, 2**64 - 1), "half_float": (-65_504.0, 65_504.0),
+    "float": (-3.4028234663852886e38, 3.4028234663852886e38),
+}  # fmt: skip
+"""The least and the most that a field of a type holds."""
 WORDS = frozenset(("text", "keyword", "match_only_text", "search_as_you_type"))
 
 
@@ -53,6 +60,10 @@ class FieldNames:
             )
         return keyword
 
+    def path(self, name: str, value: FilterValue) -> str:
+        """The path of a filter's field: of its words for `{"match": …}`, else of its whole values, see `exact`."""
+        return self.searchable([name])[0] if is_match(value) else self.exact(name)
+
     def searchable(self, names: Sequence[str]) -> tuple[str, ...]:
         """The paths to match words in, with their boosts (`title^3`); a UsageError for a field without words."""
         paths = []
@@ -73,8 +84,11 @@ class FieldNames:
     def typed(self, name: str, value: FilterValue) -> FilterValue:
         """A filter's value as its field holds it, so that the text "80" of a URL equals the number 80.
 
-        The cluster would refuse a wrong number without naming the field; here a UsageError does.
+        The cluster would refuse a wrong number without naming the field; here a UsageError does. It would also refuse a
+        number that the field cannot hold, where "under 3,000,000,000" means all products.
         """
+        if is_match(value):
+            return value
         kind = self.types[self.exact(name)]
         if kind == "boolean":
             convert: Callable[[Any], FilterValue] = _truth
@@ -92,10 +106,12 @@ class FieldNames:
             return found
 
         if isinstance(value, Mapping):
-            return {key: bound if key == "exists" else read(bound) for key, bound in value.items()}
-        if isinstance(value, Collection) and not isinstance(value, str):
-            return [read(one) for one in value]
-        return read(value)
+            held: FilterValue = {key: bound if key == "exists" else read(bound) for key, bound in value.items()}
+        elif isinstance(value, Collection) and not isinstance(value, str):
+            held = [read(one) for one in value]
+        else:
+            held = read(value)
+        return _within(held, *LIMITS[kind]) if kind in LIMITS else held
 
     def has(self, name: str) -> bool:
         """Whether a name can be resolved."""
@@ -152,6 +168,11 @@ def mapping_at(properties: Mapping[str, Any], path: str) -> Mapping[str, Any]:
     return mapping
 
 
+def is_match(value: FilterValue) -> bool:
+    """Whether a filter asks for words of a text."""
+    return isinstance(value, Mapping) and "match" in value
+
+
 def _is_positive(text: str) -> bool:
     try:
         return 0 < float(text) < math.inf
@@ -163,12 +184,32 @@ def _number(value: Any) -> int | float:
     number = float(value)
     if not math.isfinite(number):
         raise ValueError(value)
-    if not number.is_integer():
-        return number
-    # Beyond 2^53 a float would be another number than the text says.
-    with suppress(ValueError):
-        return int(value)
-    return int(number)
+    found = whole(number)
+    if isinstance(found, int):
+        # Beyond 2^53 a float would be another number than the text says.
+        with suppress(ValueError):
+            return int(value)
+    return found
+
+
+def _within(value: Any, low: float, high: float) -> FilterValue:
+    """A filter that finds the same with numbers from `low` to `high` alone."""
+    if isinstance(value, Mapping):
+        found: dict[str, Any] = {}
+        for key, bound in value.items():
+            if key == "exists" or low <= bound <= high:
+                found[key] = bound
+            elif bound > high:
+                found |= {"lte": high} if key in ("lt", "lte") else {"gt": high}
+            else:
+                found |= {"lt": low} if key in ("lt", "lte") else {"gte": low}
+        return found
+    values = value if isinstance(value, list) else [value]
+    held = [one for one in values if low <= one <= high]
+    if values and not held:
+        # No product has it.
+        return {"gt": high}
+    return held if isinstance(value, list) else cast("FilterValue", value)
 
 
 def _truth(value: Any) -> Any:

@@ -155,6 +155,7 @@ class SearchArguments:
         layout: where title, image and category path are in a product's document.
         understood: parts of the text that are conditions, each with its field's path.
         words: the text without these parts, empty where nothing is left; the vector has it where it `names_category`.
+        index: name of the index whose fields, vectors and thresholds these arguments hold.
     """
 
     text: str
@@ -198,6 +199,7 @@ class SearchArguments:
     words: str = ""
     names_category: bool = False
     respelled: str | None = None
+    index: str = ""
 
     def __post_init__(self) -> None:
         _check_query(self)
@@ -280,7 +282,7 @@ OF_A_REQUEST = (
     "min_score", "thumbnails", "also",
 )  # fmt: skip
 """Options that a request carries beside its query."""
-_OF_ONE_PAGE = {"vector", "page", "size", "after", "facets", "facet_size", "also"}
+_OF_ONE_PAGE = {"index", "vector", "page", "size", "after", "facets", "facet_size", "also"}
 _OF_ONE_PAGE |= {"variants", "highlight", "explain", "thumbnails", "layout"}
 # These follow from the text.
 _OF_ONE_PAGE |= {"understood", "words", "names_category"}

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from clipita.opensearch.index.mapping import ID_FIELD, NODES_FIELD, VECTOR_FIELD
+from clipita.opensearch.index.mapping import NODES_FIELD, VECTOR_FIELD
 from clipita.opensearch.search.boosts import factor_script
 from clipita.opensearch.search.clauses.filters import all_filters, all_of, filter_clauses, lifted
 from clipita.opensearch.search.clauses.query import (
@@ -22,7 +22,9 @@ LEAST_SCORE = 1e-30
 GROUPS = "clipita:groups"
 UNGROUPED = "clipita:ungrouped"
 VALUES = "values"
+FACET = "clipita:facet:"
 BOOST = "clipita:boost:"
+"""These two end with a number: no name of the shop's is part of another name."""
 EXACT_GROUPS = 40_000
 """The largest precision_threshold of a cardinality aggregation: up to here the number of groups is almost exact."""
 
@@ -103,7 +105,7 @@ def _parts(arguments: SearchArguments) -> dict[str, Any]:
         parts["post_filter"] = all_of(filter_clauses(arguments.choices))
     aggregations = {
         name: _under(_terms(path, arguments.facet_size), lifted(arguments.choices, path))
-        for name, path in arguments.facets.items()
+        for name, path in facet_paths(arguments).items()
     }
     if arguments.collapse is not None:
         parts["collapse"] = _collapse(arguments)
@@ -114,7 +116,8 @@ def _parts(arguments: SearchArguments) -> dict[str, Any]:
         parts["aggs"] = aggregations
     if arguments.explain and arguments.boosts:
         parts["script_fields"] = {
-            BOOST + boost.name: {"script": factor_script(boost, kind)} for boost, kind in arguments.boosts
+            f"{BOOST}{number}": {"script": factor_script(boost, kind)}
+            for number, (boost, kind) in enumerate(arguments.boosts)
         }
     return parts
 
@@ -146,21 +149,31 @@ def _halves(arguments: SearchArguments) -> list[dict[str, Any]]:
     return [words, vector_clause(arguments)]
 
 
+def facet_paths(arguments: SearchArguments) -> dict[str, str]:
+    """The name of each facet's aggregation, in the order of the facets, and the field that it counts.
+
+    OpenSearch refuses `[`, `]` and `>` in an aggregation's name, which a field's name may have.
+    """
+    return {f"{FACET}{number}": path for number, path in enumerate(arguments.facets.values())}
+
+
 def _facets(arguments: SearchArguments) -> dict[str, Any]:
     """Aggregations that count within all filters."""
-    facets = {name: _terms(path, arguments.facet_size) for name, path in arguments.facets.items()}
+    facets = {name: _terms(path, arguments.facet_size) for name, path in facet_paths(arguments).items()}
     return {"aggs": facets} if facets else {}
 
 
 def _order(arguments: SearchArguments) -> list[dict[str, Any]]:
     # Equal keys fall back on the id, else a product could show on two pages and another on none. The score is no key
     # between a field and the id: its last bit may differ from one request to the next (a sum of floats has no fixed
-    # order), which among products of one price would move the place where a cursor goes on.
+    # order), which among products of one price would move the place where a cursor goes on. Documents that the shop
+    # wrote since the last run have no id to sort by.
     keys: list[dict[str, Any]] = [
         {path: direction if path == SCORE else {"order": direction, "missing": "_last"}}
         for path, direction in arguments.sort
     ]
-    return [*(keys or [{SCORE: "desc"}]), {ID_FIELD: "asc"}]
+    last = [{arguments.layout.id: "asc"}] + ([] if arguments.native else [{"_seq_no": "asc"}])
+    return [*(keys or [{SCORE: "desc"}]), *last]
 
 
 def _terms(path: str, size: int) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def resolve(text: str, given: Mapping[str, Any], config: SearchConfig, names: Fi
     for name in ("members", "also"):
         if given.get(name) and "category" not in given:
             raise UsageError(f"{name} requires a category.", hint="Name one with `category`, or leave it out.")
-    filters = {names.exact(name): names.typed(name, value) for name, value in given.get("filters", {}).items()}
+    filters = {names.path(name, value): names.typed(name, value) for name, value in given.get("filters", {}).items()}
     facets = {name: names.exact(name) for name in given.get("facets", ())}
     native = settings["mode"] == "hybrid" and settings["fusion"] in FUSIONS and FUSIONS[settings["fusion"]].native
     # post_filter would change the scores of a native hybrid query, so its choices are filters like all others.

@@ -10,11 +10,13 @@ from typing import Any
 from clipita.catalogue.product import split_path
 from clipita.errors import ClusterVersionError, QueryError
 from clipita.opensearch.cluster.reads import value_at
-from clipita.opensearch.search.clauses.query import LEXICAL, UNDERSTOOD, VECTOR
+from clipita.opensearch.index.index import ProductIndex
+from clipita.opensearch.search.clauses.query import LEXICAL, VECTOR, bonus_names, words
 from clipita.opensearch.search.cursor import Cursor
 from clipita.opensearch.search.options import Mode, SearchArguments
-from clipita.opensearch.search.request import BOOST, GROUPS, UNGROUPED, VALUES
+from clipita.opensearch.search.request import BOOST, GROUPS, UNGROUPED, VALUES, facet_paths
 from clipita.opensearch.search.understanding.parse import Understood
+from clipita.opensearch.search.understanding.quantities import whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +172,10 @@ def read_page(
         query=arguments.text,
         hits=[_hit(hit, arguments) for hit in found],
         total=counted["hits"]["total"]["value"],
-        facets={name: _facet(aggregations[name], path, arguments) for name, path in arguments.facets.items()},
+        facets={
+            name: _facet(aggregations[key], path, arguments)
+            for name, (key, path) in zip(arguments.facets, facet_paths(arguments).items(), strict=True)
+        },
         took_ms=took,
         mode=arguments.mode,
         page=arguments.page,
@@ -183,6 +188,26 @@ def read_page(
         also=() if also is None else tuple(_hit(hit, arguments) for hit in also["hits"]["hits"]),
         also_total=None if also is None else also["hits"]["total"]["value"],
     )
+
+
+def remarks_on(arguments: SearchArguments, given: Mapping[str, Any], index: ProductIndex) -> tuple[str, ...]:
+    """Warnings about a request to an index, in sentences; `given` are the options of the call."""
+    remarks = []
+    if "category" in given and not index.has_nodes:
+        remarks.append(
+            f"The documents of {index.name} do not list their categories, so the page holds the products that "
+            f"are nearest to the category. Ingest the whole catalogue once more; nothing is encoded again."
+        )
+    if "category" in given and "members" not in given and arguments.members == "predicted":
+        remarks.append(f"No product is labelled with {arguments.text} yet: its examples placed these here.")
+    if arguments.also and arguments.threshold is None:
+        remarks.append("No thresholds are stored, so nothing says which other products fit. Run: clipita ingest")
+    text, cut = words(arguments)
+    if cut and arguments.mode != "vector":
+        remarks.append(f"The query is long: only its first {len(text)} characters were matched by words.")
+    if arguments.native and arguments.min_score is not None:
+        remarks.append(f"With a minimum score, total and facets of the fusion {arguments.fusion} may be too low.")
+    return tuple(remarks)
 
 
 def _check_fused(found: list[Mapping[str, Any]], arguments: SearchArguments) -> None:
@@ -250,10 +275,9 @@ def _explanation(hit: Mapping[str, Any], arguments: SearchArguments) -> Explanat
     if arguments.mode == "hybrid" or arguments.boosts:
         vector = (arguments.weight if arguments.mode == "hybrid" else 1.0) * max(0.0, vector - 1)
     fields = hit.get("fields", {})
-    factors = {boost.name: float(fields[BOOST + boost.name][0]) for boost, _ in arguments.boosts}
-    bonuses = {
-        part.field: matched[UNDERSTOOD + path] for part, path in arguments.understood if UNDERSTOOD + path in matched
-    }
+    factors = {boost.name: float(fields[f"{BOOST}{number}"][0]) for number, (boost, _) in enumerate(arguments.boosts)}
+    names = bonus_names(arguments)
+    bonuses = {part.field: matched[names[path]] for part, path in arguments.understood if names.get(path) in matched}
     return Explanation(bm25, lexical, cosine, vector, factors, bonuses)
 
 
@@ -277,4 +301,4 @@ def _value(bucket: Mapping[str, Any]) -> Any:
         return bucket["key_as_string"] == "true"
     # Numbers are indexed as double: a year comes back as 2010.0.
     key = bucket["key"]
-    return int(key) if isinstance(key, float) and key.is_integer() else key
+    return whole(key) if isinstance(key, float) else key

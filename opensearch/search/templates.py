@@ -26,14 +26,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from functools import partial
 from typing import Any
 
 from opensearchpy import OpenSearch
 
-from clipita.config import SearchConfig
+from clipita.config import FieldsConfig, SearchConfig
 from clipita.errors import ClusterVersionError
 from clipita.opensearch.cluster.connection import Capabilities
-from clipita.opensearch.cluster.errors import guarded
+from clipita.opensearch.cluster.retry import Backoff
 from clipita.opensearch.index.mapping import ID_FIELD
 from clipita.opensearch.search.fusion import FUSIONS
 from clipita.opensearch.search.options import Mode, SearchArguments
@@ -46,30 +47,31 @@ _THRESHOLD, _WEIGHT = 0.123456789, 0.987654321
 """Numbers that no body has by itself, in place of the parameters."""
 
 
-def sources(config: SearchConfig, capabilities: Capabilities) -> dict[str, str]:
+def sources(config: SearchConfig, capabilities: Capabilities, id_field: str = ID_FIELD) -> dict[str, str]:
     """Suffix of the template's name to its mustache text; `hybrid` only where the plugin supports it."""
     found = {
-        "lexical": template(config, "lexical"),
-        "saturation": template(config, "hybrid"),
-        "vector": template(config, "vector"),
+        "lexical": template(config, "lexical", id_field=id_field),
+        "saturation": template(config, "hybrid", id_field=id_field),
+        "vector": template(config, "vector", id_field=id_field),
     }
     try:
         FUSIONS["min_max"].require(capabilities)
     except ClusterVersionError:
         return found
-    return {**found, "hybrid": template(config, "hybrid", "min_max")}
+    return {**found, "hybrid": template(config, "hybrid", "min_max", id_field)}
 
 
-def template(config: SearchConfig, mode: Mode, fusion: str = "saturation") -> str:
+def template(config: SearchConfig, mode: Mode, fusion: str = "saturation", id_field: str = ID_FIELD) -> str:
     """Search bodies as mustache text, made from those that `ProductSearch` sends: with a category, threshold, or none.
 
-    The cluster picks one of the bodies by the parameters.
+    The cluster picks one of the bodies by the parameters. Equal products are ordered by `id_field`.
     """
     weight = config.weight_known if config.weight is None else config.weight
     arguments = SearchArguments(
         _QUERY, (0.0,), mode=mode, fusion=fusion, size=config.size, k=config.k, pivot=config.pivot,
         # Two weights whose sum is 1 cannot be made of one parameter.
         weight=weight if FUSIONS[fusion].native else _WEIGHT, fields=config.fields, lexical=config.lexical,
+        layout=FieldsConfig(id=id_field),
     )  # fmt: skip
     labelled = dataclasses.replace(arguments, nodes=(_CATEGORY,), members="labelled")
     plain = _mustache(arguments, weight)
@@ -95,7 +97,7 @@ def _mustache(arguments: SearchArguments, weight: float) -> str:
             query[_FILTER] = None
     body[_AGGS] = None
     _open_vectors(body)
-    return _to_mustache(json.dumps(body), arguments.size, weight)
+    return _to_mustache(json.dumps(body), arguments, weight)
 
 
 def _open_filter(clause: dict[str, Any]) -> None:
@@ -106,13 +108,23 @@ def _open_filter(clause: dict[str, Any]) -> None:
         clause[_CLAUSE] = None
 
 
-def put(client: OpenSearch, alias: str, config: SearchConfig, capabilities: Capabilities) -> list[str]:
-    """Store the templates as `<alias>-<suffix>` and return their names; needs a permission for scripts."""
+def put(
+    client: OpenSearch,
+    alias: str,
+    config: SearchConfig,
+    capabilities: Capabilities,
+    id_field: str = ID_FIELD,
+    backoff: Backoff | None = None,
+) -> list[str]:
+    """Store the templates as `<alias>-<suffix>` and return their names; needs a permission for scripts.
+
+    Without a `backoff` a busy cluster is not waited for.
+    """
     names = []
-    for suffix, source in sources(config, capabilities).items():
+    for suffix, source in sources(config, capabilities, id_field).items():
         name = f"{alias}-{suffix}"
-        with guarded(client):
-            client.put_script(id=name, body={"script": {"lang": "mustache", "source": source}})
+        body = {"script": {"lang": "mustache", "source": source}}
+        (backoff or Backoff(patience=0)).call(client, partial(client.put_script, id=name, body=body))
         names.append(name)
     return names
 
@@ -134,7 +146,10 @@ def _open_vectors(value: Any) -> None:
                 _open_vectors(inner)
 
 
-def _to_mustache(text: str, size: int, weight: float) -> str:
+def _to_mustache(text: str, arguments: SearchArguments, weight: float) -> str:
+    size, id_field = arguments.size, arguments.layout.id
+    # A field's name is no tag, whatever it holds: JSON may write a brace as its number.
+    text = text.replace("{{", "{\\u007b")
     # toJson writes a text as it is, without quotation marks; a plain tag escapes it for JSON.
     text = text.replace(_QUERY, "{{query}}").replace(f'"{_VECTOR}"', _json("vector"))
     text = text.replace(f'"{_CATEGORY}"', '"{{category}}"').replace(str(1.0 + _THRESHOLD), "{{threshold}}")
@@ -142,7 +157,7 @@ def _to_mustache(text: str, size: int, weight: float) -> str:
     for mark, name, default in ((_SIZE, "size", size), (_FROM, "from", 0)):
         text = text.replace(f'"{mark}"', f'"{{{{{name}}}}}{{{{^{name}}}}}{default}{{{{/{name}}}}}"')
     text = text.replace(f'"{_SORT}", ', _if("sort", f"{_json('sort')}, "))
-    text = text.replace(f', "{_ORDER}": null', _if("sort", f', "sort": [{_json("sort")}, {{"{ID_FIELD}": "asc"}}]'))
+    text = text.replace(f', "{_ORDER}": null', _if("sort", f', "sort": [{_json("sort")}, {{"{id_field}": "asc"}}]'))
     text = text.replace(f', "{_MORE}"', _if("filter", f", {_json('filter')}"))
     text = text.replace(f', "{_FILTER}": null', _if("filter", f', "filter": [{_json("filter")}]'))
     text = text.replace(f', "{_CLAUSE}": null', _if("filter", f', "filter": {_json("filter")}'))

@@ -78,6 +78,11 @@ class QueryVectors:
         """The category that a text names, if the bundle was amended by it."""
         return None if self.bundle is None else self.bundle.amendments.category(text)
 
+    @property
+    def category_texts(self) -> list[str]:
+        """Every text that the bundle was amended by."""
+        return [] if self.bundle is None else [text for text, _ in self.bundle.amendments.entries]
+
     def respelled(self, text: str) -> str | None:
         """A text with its added names of categories replaced by the categories' own; None where it has none."""
         return None if self.bundle is None else self.bundle.amendments.respelled(text)

@@ -150,3 +150,13 @@ def test_examples_are_few(tmp_path: Path) -> None:
     report = checked(tmp_path / "a.csv", "product_id,title\n" + ",a\n" * 1000)
     assert report.rejected == {"the id is missing": 1000}
     assert [rejection.row for rejection in report.examples] == [2, 3, 4, 5, 6]
+
+
+def test_values_of_another_type_are_told(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("product_id,title,price\n1,a,10 €\n2,b,20 €\n3,c,call us\n")
+    report = check_catalogue(CatalogueFile(tmp_path / "a.csv"))
+    assert report.clean
+    assert report.remarks == [
+        "price is of the type number: values that are not are left out, 1 in all.",
+        "No product has a category: training needs categories.",
+    ]

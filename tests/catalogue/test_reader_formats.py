@@ -14,8 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from clipita.catalogue import CatalogueFile, Product, Rejection, csv, reader
-from clipita.catalogue.rows import NumberedRow, StoredRow
+from clipita.catalogue import CatalogueFile, Product, Rejection, reader
+from clipita.catalogue.formats import csv
+from clipita.catalogue.formats.rows import NumberedRow, StoredRow
 from clipita.catalogue.split import split_catalogue
 from clipita.config import FieldsConfig
 from clipita.errors import CatalogueError, FieldMappingError
@@ -72,8 +73,13 @@ class TestJsonLines:
 
     def test_array(self, tmp_path: Path) -> None:
         (tmp_path / "a.json").write_text(json.dumps(ROWS, indent=1))
-        with pytest.raises(CatalogueError, match=r"is a JSON array.*jq"):
-            CatalogueFile(tmp_path / "a.json")
+        assert [product.id for product in read(tmp_path / "a.json")[0]] == [row["product_id"] for row in ROWS]
+
+    @pytest.mark.parametrize(("start", "said"), [(b"PK\x03\x04", "a zip archive"), (b"\x1f\x8b\x08\x00", "by gzip")])
+    def test_archives_by_another_name(self, tmp_path: Path, start: bytes, said: str) -> None:
+        (tmp_path / "a.csv").write_bytes(start + b"x")
+        with pytest.raises(CatalogueError, match=said):
+            CatalogueFile(tmp_path / "a.csv")
 
     def test_something_else(self, tmp_path: Path) -> None:
         (tmp_path / "a.jsonl").write_bytes(b"PAR1\x00\x01\n\xff\xfe\n")
@@ -152,8 +158,15 @@ class TestCsv:
         ]
         assert isinstance(products[1].extra["price"], float)
 
-    def test_latin_1_rows_are_rejected(self, tmp_path: Path) -> None:
+    def test_latin_1_is_read(self, tmp_path: Path) -> None:
         products, rejections = read(write_csv(tmp_path / "a.csv", "product_id,title\n1,Shoe\n2,Füße\n", "latin-1"))
+        assert [p.title for p in products] == ["Shoe", "Füße"]
+        assert rejections == []
+
+    def test_rows_in_another_encoding_than_the_rest_are_rejected(self, tmp_path: Path) -> None:
+        file = tmp_path / "a.csv"
+        file.write_bytes("product_id,title\n1,Füße\n".encode() + "2,Füße\n".encode("latin-1"))
+        products, rejections = read(file)
         assert [p.id for p in products] == ["1"]
         assert [r.kind for r in rejections] == ["the record is not UTF-8"]
 
@@ -253,6 +266,7 @@ class Blocks:
     """A toy format: `name: value` lines, products apart by a blank line."""
 
     binary_columns: frozenset[str] = frozenset()
+    copied_as = ""
 
     def __init__(self, file: Path) -> None:
         blocks = file.read_text().strip().split("\n\n")
@@ -286,7 +300,7 @@ class TestAnotherFormat:
     def test_is_read_and_found_in_folders(self, file: Path) -> None:
         products, rejections = read(file)
         assert [product.title for product in products] == [f"Shoe {n}" for n in range(60)]
-        assert products[3].extra == {"price": "3.5"}
+        assert products[3].extra == {"price": 3.5}
         assert rejections == []
         assert reader.files_in(file.parent) == [file]
 

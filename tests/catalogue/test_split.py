@@ -79,7 +79,7 @@ def test_csv_keeps_every_cell_as_it_was_written(here: Path) -> None:
     (here / "shop.csv").write_text("\n".join(["sku;name;price", *lines]) + "\n", newline="")
     assert clipita("catalogue", "split", "shop.csv", "--id-field", "sku") == 0
     found = parts(".csv")
-    check(found, [row | {"price": 1.5} for row in rows], "sku")
+    check(found, rows, "sku")
     assert "1.50" in (here / "shop-test.csv").read_text()
 
 

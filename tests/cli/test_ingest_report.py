@@ -31,7 +31,8 @@ def test_metrics_keep_their_names_and_labels(tmp_path: Path) -> None:
     assert samples["clipita_ingest_products", index, ("outcome", "written")] == 7
     assert samples["clipita_ingest_products", index, ("outcome", "rejected")] == 1
     expected = {
-        "encoded": 7, "pruned": 2, "duration_seconds": 6.5, "products_per_second": 2, "finished": 1,
+        "encoded": 7, "pruned": 2, "image_warnings": 0,
+        "duration_seconds": 6.5, "products_per_second": 2, "finished": 1,
         "read_seconds": 0.5, "decode_seconds": 0, "encode_seconds": 4, "write_seconds": 0,
     }  # fmt: skip
     assert {name: samples[f"clipita_ingest_{name}", index] for name in expected} == expected

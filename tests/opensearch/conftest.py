@@ -30,6 +30,24 @@ from clipita.runtime import Bundle
 
 Run = Callable[..., IngestReport]
 FAULTS = ("429", "503", "reset", "half answer", "some items")
+WHOLE: dict[str, Any] = {
+    "null": None, "empty": {}, "text": "done", "list": [], "no items": {"errors": False}, "items null": {"items": None},
+}  # fmt: skip
+"""Answers in place of that of a bulk which the node has taken."""
+ERROR = {"type": "null_pointer_exception", "reason": "of the node itself"}
+ITEMS: dict[str, Any] = {
+    "item null": None, "item empty": {}, "item text": "created", "item list": [], "result null": {"index": None},
+    "result text": {"index": "created"}, "two results": {"index": {"status": 201}, "create": {"status": 201}},
+    "no status": {"index": {"result": "created"}}, "status null": {"index": {"status": None}},
+    "status text": {"index": {"status": "201"}}, "error empty": {"index": {"status": 201, "error": {}}},
+    "error with 201": {"index": {"status": 201, "error": ERROR}},
+    "error list": {"index": {"status": 500, "error": [1]}},
+    "429 without error": {"index": {"status": 429}}, "400 without error": {"index": {"status": 400}},
+    "error without status": {"index": {"error": ERROR}}, "500": {"index": {"status": 500, "error": ERROR}},
+    "500 in words": {"index": {"status": 500, "error": "Internal error"}},
+    "other id": {"index": {"_id": "somebody else's", "status": 201}},
+}  # fmt: skip
+"""What every other item of such an answer is replaced by."""
 
 
 @pytest.fixture(scope="session")
@@ -54,8 +72,8 @@ def bundle(tiny_bundle: Path) -> Bundle:
 @pytest.fixture
 def settings(tmp_path: Path) -> IngestConfig:
     # One bulk at a time, so that a test can say what the third one holds.
-    rejected = tmp_path / "rejected.jsonl"
-    return IngestConfig(batch_size=16, bulk_documents=20, bulk_threads=1, patience=20.0, rejected=rejected)
+    files = {"rejected": tmp_path / "rejected.jsonl", "image_warnings": tmp_path / "image-warnings.jsonl"}
+    return IngestConfig(batch_size=16, bulk_documents=20, bulk_threads=1, patience=20.0, **files)
 
 
 @pytest.fixture
@@ -87,7 +105,8 @@ class FaultyProxy:
     """A real HTTP proxy before the node that spoils a share of the bulk requests, each in one of the ways of `FAULTS`.
 
     `429` and `503` do not reach the node. `reset` and `half answer` do, and the client does not learn of it. With
-    `some items` the node gets half of the documents, and the answer turns the others away with status 429.
+    `some items` the node gets half of the documents, and the answer turns the others away with status 429. The faults
+    of `WHOLE` and `ITEMS` spoil the answer to a bulk that the node has taken.
 
     Attributes:
         spoilt: how often each fault was made.
@@ -137,6 +156,12 @@ class FaultyProxy:
                 status, data = self.forward(body)
                 if fault == "some items":
                     data = self.with_rejects(data, lines[len(lines) // 4 * 2 :: 2])
+                if fault in WHOLE:
+                    data = json.dumps(WHOLE[fault]).encode()
+                if fault in ITEMS:
+                    answer = json.loads(data)
+                    answer["items"][::2] = [ITEMS[fault] for _ in answer["items"][::2]]
+                    data = json.dumps(answer).encode()
                 if fault == "reset":
                     self.hang_up()
                 elif fault == "half answer":

@@ -174,3 +174,24 @@ def test_an_operator_that_the_runtime_lacks(copy: Path) -> None:
     with pytest.raises(BundleError, match="Teleport") as caught:
         TextEncoder(Bundle.load(copy))
     assert "onnxruntime" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("name", ["weights.bin", ".weights.bin"])
+def test_weights_in_another_file_are_refused(copy: Path, name: str) -> None:
+    """The manifest lists the changed graph, and has no hash of the file from which onnxruntime would read."""
+    import onnx
+
+    graph = onnx.load(copy / "text.onnx")
+    onnx.save(graph, copy / "text.onnx", save_as_external_data=True, location=name, size_threshold=0)
+    assert (copy / name).stat().st_size
+    vouch_for(copy, "text.onnx")
+    assert name in refusal(copy).message
+
+
+def test_a_file_that_is_not_listed_is_refused(copy: Path) -> None:
+    (copy / "inner").mkdir()
+    assert "inner" in refusal(copy).message
+    (copy / "inner").rmdir()
+    for name in (".categories.lock", ".DS_Store"):
+        (copy / name).touch()
+    Bundle.load(copy)

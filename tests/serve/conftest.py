@@ -101,7 +101,8 @@ def launch(node: NodeStatus, served_shop: str, tiny_bundle: Path) -> Iterator[La
     def start(*flags: str, url: str = "", **environ: str) -> Server:
         # A command line of one's own would stand in for the real one; this is what the installed script runs.
         words = [sys.executable, "-m", "clipita.cli", "serve", "--port", "0", "--index", served_shop]
-        words += ["--url", url or node.url, "--model", str(tiny_bundle), *flags]
+        model = [] if "--models" in flags else ["--model", str(tiny_bundle)]
+        words += ["--url", url or node.url, *model, *flags]
         process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env={**os.environ, **environ})
         server = Server(process)
         running.append(server)

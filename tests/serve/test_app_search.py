@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections import Counter
 from pathlib import Path
@@ -244,3 +245,41 @@ def test_without_a_model_words_and_categories_still_work(launch: Launch) -> None
     answer = server(query(q="plate"))
     assert (answer.status, "without a model" in answer.json["error"]) == (400, True)
     assert server("/v1/embed/text", {"texts": ["plate"]}).status == 501
+
+
+@pytest.mark.parametrize("number", [2**63, 2**64 - 1, 2**64, 2**70, -(2**70), 10**300, 1e21])
+def test_whole_numbers_beyond_64_bits(server: Server, number: float) -> None:
+    total = server("/v1/search", {"query": "plate", "mode": "lexical", "filters": {"price": {"exists": True}}}).json[
+        "total"
+    ]
+    for condition, found in (
+        ({"lt": number}, total if number > 0 else 0),
+        ([number], 0),
+        (number, 0),
+        ([number, 1], 0),
+    ):
+        body = {"query": "plate", "mode": "lexical", "filters": {"price": condition}}
+        answer = server("/v1/search", body)
+        assert answer.status == 200, answer.body
+        assert answer.json["total"] == found
+    for parameters in ({"filter[price][gt]": number}, {"filter[price]": number}, {"filter[brand]": number}):
+        answer = server("/v1/search?" + urlencode({"q": "plate", "mode": "lexical", **parameters}))
+        assert answer.status == 200, answer.body
+    assert server(query(q=f"plate under {abs(int(number)):,}".replace(",", "."))).status == 200
+    assert server("/v1/search", {"query": "plate", "size": number}).status == 400
+    assert server("/v1/search", {"query": "plate", "min_score": number}).status in (200, 400)
+
+
+@pytest.mark.parametrize("place", ["page", "score", "text"])
+def test_a_forged_cursor_is_refused_without_the_clusters_address(server: Server, node: NodeStatus, place: str) -> None:
+    word = server(query(q="plate", mode="lexical", size=1)).json["cursor"]
+    cursor = json.loads(base64.urlsafe_b64decode(word + "=" * (-len(word) % 4)))
+    if place == "page":
+        cursor[2] = 2**70
+    else:
+        cursor[1] = [2**70, 2**70] if place == "score" else ["x", "y", "z"]
+    forged = base64.urlsafe_b64encode(json.dumps(cursor).encode()).decode()
+    answer = server(query(q="plate", mode="lexical", size=1, cursor=forged))
+    assert answer.status in (200, 400) if place == "score" else answer.status == 400, answer.body
+    assert node.url.partition("//")[2] not in answer.body.decode()
+    assert node.url.rpartition(":")[2] not in answer.body.decode()

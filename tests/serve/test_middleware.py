@@ -81,7 +81,7 @@ def test_large_bodies_are_refused_with_and_without_a_length(server: Server) -> N
     assert server("/v1/search", large).status == 413
     host, port = server.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=20) as connection:
-        connection.sendall(b"POST /v1/search HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        connection.sendall(b"POST /v1/search HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
         for _ in range(10):
             connection.sendall(b"8000\r\n" + b" " * 0x8000 + b"\r\n")
         answer = connection.recv(4096)
@@ -229,3 +229,31 @@ def test_an_index_that_vanished_is_not_ready(launch: Launch, node: NodeStatus) -
         client.indices.put_alias(index=index, name=ALIAS)
         client.close()
     assert server("/readyz").status == 200
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:8080", "127.0.0.1.evil.example", "localhost.evil", "", "@"]
+)
+def test_a_local_server_answers_under_its_own_names_only(server: Server, host: str) -> None:
+    """A page of another site may let its name mean 127.0.0.1."""
+    for path in ("/v1/search?q=plate", "/", "/v1/index"):
+        answer = server(path, host=host)
+        assert answer.status == 403
+        assert "--allowed-host" in answer.json["hint"]
+
+
+def test_names_that_a_local_server_answers_under(server: Server, locked: Server, launch: Launch) -> None:
+    for host in ("localhost", "LOCALHOST:8080", "127.0.0.1", "127.0.0.1:1", "[::1]", "[::1]:8080", "localhost."):
+        assert server("/v1/categories", host=host).status == 200
+    assert locked("/v1/categories", x_api_key=KEY, host="shop.example").status == 200
+    named = launch("--allowed-host", "Shop.example", "--allowed-host", "other.example")
+    assert named("/v1/categories", host="shop.example:443").status == 200
+    assert named("/v1/categories", host="localhost").status == 200
+    assert named("/v1/categories", host="evil.example").status == 403
+
+
+def test_other_addresses_of_this_machine_are_local_too(launch: Launch) -> None:
+    server = launch("--host", "127.0.0.5")
+    assert server("/v1/categories").status == 200
+    assert server("/v1/categories", host="localhost").status == 200
+    assert server("/v1/categories", host="evil.example").status == 403

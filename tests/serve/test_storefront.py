@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -19,6 +19,9 @@ from clipita.opensearch.search.client import ProductSearch
 from clipita.runtime import Bundle
 from clipita.serve import storefront as shops
 from clipita.serve.storefront import Shop
+
+if TYPE_CHECKING:
+    from conftest import Launch
 
 COUNTS = {("Bags", "Wallets"): 3, ("Wallets", "Bags"): 2, ("Bags",): 1, ("Bags", "Bags"): 4, ("Wallets", "Belts"): 1}
 
@@ -60,3 +63,31 @@ def test_order_and_number_of_names_count(
         ("Wallets",): 2 + 1,
     }
     client.close()
+
+
+@pytest.mark.integration
+def test_names_with_brackets_are_offered_and_filter(
+    launch: Launch, node: NodeStatus, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "names.jsonl"
+    rows = [
+        {"product_id": f"n{n}", "title": "plate", "attributes": {"Width [mm]": f"w{n}", "a > b": "x"}, "Depth [cm]": n}
+        for n in range(3)
+    ]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    client = connect(OpenSearchConfig(url=node.url))
+    config = IngestConfig(rejected=tmp_path / "rejected.jsonl")
+    Ingest(client, Bundle.load(tiny_bundle), config, alias="serve-names").run([CatalogueFile(file)])
+    client.close()
+    server = launch("--index", "serve-names")
+    about = server("/v1/index")
+    assert about.status == 200, about.body
+    assert [entry["name"] for entry in about.json["facets"]] == ["Width [mm]"]
+    assert [entry["name"] for entry in about.json["ranges"]] == ["Depth [cm]"]
+    query = "/v1/search?q=plate&mode=lexical"
+    page = server(f"{query}&facet=Width [mm]&facet=a > b&filter[Width [mm]]=w1").json
+    assert [hit["id"] for hit in page["hits"]] == ["n1"]
+    assert [one["count"] for one in page["facets"]["Width [mm]"]] == [1, 1, 1]
+    assert [one["value"] for one in page["facets"]["a > b"]] == ["x"]
+    assert [hit["id"] for hit in server(f"{query}&filter[Depth [cm]][gte]=2").json["hits"]] == ["n2"]
+    assert "no condition" in server(f"{query}&filter[Depth [cm]][most]=2").json["error"]

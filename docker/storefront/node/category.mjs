@@ -32,7 +32,8 @@ const params = {
   category: category.id,
   size,
   from: (page - 1) * size,
-  aggs: Object.fromEntries(facets.map((field) => [field, { terms: { field } }])),
+  // Numbered: a field's name may hold what the name of an aggregation must not.
+  aggs: Object.fromEntries(facets.map((field, number) => [`facet${number}`, { terms: { field } }])),
 };
 if (conditions.length) params.filter = { bool: { filter: conditions } };
 
@@ -41,6 +42,8 @@ console.log(JSON.stringify({
   total: found.hits.total.value,
   products: found.hits.hits.map((hit) => ({ id: hit._id, score: hit._score, title: hit._source.title })),
   facets: Object.fromEntries(
-    Object.entries(found.aggregations).map(([name, facet]) => [name, facet.buckets.map((b) => [b.key, b.doc_count])]),
+    facets.map((field, number) => [
+      field, found.aggregations[`facet${number}`].buckets.map((b) => [b.key, b.doc_count]),
+    ]),
   ),
 }, null, 2));

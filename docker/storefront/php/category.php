@@ -59,8 +59,9 @@ $params = [
     'size' => $options['size'],
     'from' => ($options['page'] - 1) * $options['size'],
 ];
-foreach ($options['facets'] as $field) {
-    $params['aggs'][$field] = ['terms' => ['field' => $field]];
+// Numbered: a field's name may hold what the name of an aggregation must not.
+foreach ($options['facets'] as $number => $field) {
+    $params['aggs']["facet$number"] = ['terms' => ['field' => $field]];
 }
 if ($conditions !== []) {
     $params['filter'] = ['bool' => ['filter' => $conditions]];
@@ -68,8 +69,9 @@ if ($conditions !== []) {
 
 $found = ask("$url/$index/_search/template", ['id' => "$index-saturation", 'params' => $params]);
 $facets = [];
-foreach ($found['aggregations'] ?? [] as $name => $facet) {
-    $facets[$name] = array_map(fn (array $bucket): array => [$bucket['key'], $bucket['doc_count']], $facet['buckets']);
+foreach ($options['facets'] as $number => $field) {
+    $buckets = $found['aggregations']["facet$number"]['buckets'];
+    $facets[$field] = array_map(fn (array $bucket): array => [$bucket['key'], $bucket['doc_count']], $buckets);
 }
 echo json_encode([
     'total' => $found['hits']['total']['value'],

@@ -28,11 +28,15 @@ from clipita.runtime import Bundle, ProductEncoder
 
 @dataclass(frozen=True)
 class Encoded:
-    """The result for one product: its vector, float32 [dim] of unit length, and a JPEG in base64; or its problem."""
+    """The result for one product: its vector, float32 [dim] of unit length, and a JPEG in base64; or its problem.
+
+    Where the image cannot be used, `image_problem` says why, and the vector is made of the rest.
+    """
 
     vector: npt.NDArray[np.float32] | None = field(default=None, repr=False)
     thumbnail: str | None = field(default=None, repr=False)
     problem: str | None = None
+    image_problem: str | None = None
 
 
 @dataclass(frozen=True)
@@ -133,18 +137,20 @@ class BatchEncoder:
         if isinstance(self._encoder, Failure):
             return self._encoder
         prepared = list(self._pool.map(self._prepared, products))
-        ready = [entry for entry in prepared if not isinstance(entry, ProductError)]
+        ready = [entry.given for entry in prepared if not isinstance(entry.given, ProductError)]
         try:
             with self._turn:
-                vectors = iter(self._encoder.encode([given for given, _ in ready]))
+                vectors = iter(self._encoder.encode(ready))
         except ClipItaError as error:
             return Failure(socket.gethostname(), error.message, error.hint)
         return [
-            Encoded(problem=entry.message) if isinstance(entry, ProductError) else Encoded(next(vectors), entry[1])
+            Encoded(problem=entry.given.message, image_problem=entry.image_problem)
+            if isinstance(entry.given, ProductError)
+            else Encoded(next(vectors), entry.thumbnail, image_problem=entry.image_problem)
             for entry in prepared
         ]
 
-    def _prepared(self, product: Product) -> Prepared | ProductError:
+    def _prepared(self, product: Product) -> Prepared:
         assert isinstance(self._encoder, ProductEncoder)
         return prepare(self._encoder, product, self._thumbnails)
 

@@ -60,7 +60,7 @@ def filter_clause(path: str, value: FilterValue) -> dict[str, Any]:
         return {"terms": {path: list(value)}}
     raise UsageError(
         f"The filter on {path} is {value!r}.",
-        hint='Use a value, a list of values, {"gte": …, "lte": …} or {"exists": true}.',
+        hint='Use a value, a list of values, {"gte": …, "lte": …}, {"exists": true} or {"match": "words"}.',
     )
 
 
@@ -68,8 +68,11 @@ def _condition(path: str, value: Mapping[str, Any]) -> dict[str, Any]:
     if set(value) == {"exists"} and isinstance(value["exists"], bool):
         exists = {"exists": {"field": path}}
         return exists if value["exists"] else {"bool": {"must_not": [exists]}}
+    if set(value) == {"match"} and isinstance(value["match"], str):
+        return {"match": {path: {"query": value["match"], "operator": "and"}}}
     if value and set(value) <= set(RANGE_KEYS):
         return {"range": {path: dict(value)}}
     raise UsageError(
-        f"The filter on {path} is {dict(value)!r}.", hint=f"Known keys: {', '.join(RANGE_KEYS)}; or exists, alone."
+        f"The filter on {path} is {dict(value)!r}.",
+        hint=f"Known keys: {', '.join(RANGE_KEYS)}; or exists or match, alone.",
     )

@@ -25,7 +25,7 @@ VECTOR = "vector"
 """Names of the two halves among a hit's matched queries, whose scores are BM25 and the k-NN score."""
 
 UNDERSTOOD = "clipita:understood:"
-"""Begins the name of a bonus among a hit's matched queries; the field's path follows."""
+"""Begins the name of a bonus among a hit's matched queries; a number follows, see `bonus_names`."""
 BONUS = 0.2
 """What products have more for a value that the query names, where the score of both halves lies between 0 and 1."""
 
@@ -157,10 +157,17 @@ def bonus_clauses(arguments: SearchArguments) -> list[dict[str, Any]]:
     # Without the other half, BM25 is not between 0 and 1: there the pivot is what counts one half.
     bonus = BONUS * (2 * arguments.pivot if arguments.mode == "lexical" else 1.0)
     clauses = []
+    names = bonus_names(arguments)
     for path, condition in understood_filters(arguments, strict=False):
-        named = {"_name": UNDERSTOOD + path} if arguments.explain else {}
+        named = {"_name": names[path]} if arguments.explain else {}
         clauses.append({"constant_score": {"filter": filter_clause(path, condition), "boost": bonus, **named}})
     return clauses
+
+
+def bonus_names(arguments: SearchArguments) -> dict[str, str]:
+    """The fields that get a bonus, each with the bonus's name among a hit's matched queries."""
+    paths = [path for path, _ in understood_filters(arguments, strict=False)]
+    return {path: f"{UNDERSTOOD}{number}" for number, path in enumerate(paths)}
 
 
 def near_clause(arguments: SearchArguments) -> dict[str, Any]:

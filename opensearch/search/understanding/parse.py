@@ -7,13 +7,13 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from clipita.opensearch.search.understanding.quantities import Quantity, quantities
+from clipita.opensearch.search.understanding.quantities import Quantity, quantities, whole
 from clipita.opensearch.search.understanding.vocabulary import Known, Stems, Vocabulary, Word
 
 _WORDS = {"lt": "under", "lte": "up to", "gt": "over", "gte": "from"}
 
-Condition = tuple[str, ...] | Mapping[str, float]
-"""Any of some values, or a number's bounds."""
+Condition = tuple[str, ...] | Mapping[str, float | str]
+"""Any of some values, a number's bounds, or words that a text must have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Understood:
         end: behind it.
         field: the shop's name of the field.
         value: in words: the value as the products have it, or "under 1000".
-        filter: what products must have: any of some values, or a number's bounds.
+        filter: what products must have: any of some values, a number's bounds, or words of the title.
         kind: value or range.
         strict: whether others are left out; else they are ranked lower.
     """
@@ -73,7 +73,7 @@ def understand(
         vocabulary: of the shop.
         strict: whether values are filters, as ranges always are.
         keep_words: parts of the text that stay words.
-        values: whether values are parts too, not ranges alone.
+        values: whether values and openings of titles are parts too, not ranges alone.
     """
     return _Reader(text, vocabulary, strict, keep_words).read(values)
 
@@ -105,6 +105,10 @@ class _Reader:
         for first, last, stems in self._runs() if values else ():
             if self._is_free(first, last):
                 self._read_value(first, last, self.vocabulary.meanings(stems))
+        for first, last, stems in self._runs() if values else ():
+            opening = self.vocabulary.opening(stems)
+            if opening is not None and self._is_free(first, last):
+                self._add(first, last, self.vocabulary.title, opening, {"match": opening})
         self.parts.sort(key=lambda part: part.start)
         return Understanding(self._rest(), tuple(self.parts), named)
 
@@ -134,10 +138,8 @@ class _Reader:
         if field is None:
             return
         start = quantity.start if named is None else self.content[first].start
-        bounds: dict[str, float] = {
-            name: int(bound) if bound.is_integer() else bound for name, bound in quantity.bounds.items()
-        }
-        self._add(first, place[-1] + 1, start, quantity.end, field, _in_words(bounds), bounds)
+        bounds: dict[str, float] = {name: whole(bound) for name, bound in quantity.bounds.items()}
+        self._add(first, place[-1] + 1, field, _in_words(bounds), bounds, (start, quantity.end))
 
     def _read_value(self, first: int, last: int, meanings: Mapping[str, Known]) -> None:
         chosen = None
@@ -150,8 +152,7 @@ class _Reader:
             if chosen is None and not known.weak:
                 chosen = known
         if chosen is not None:
-            start, end = self.content[first].start, self.content[last - 1].end
-            self._add(first, last, start, end, chosen.field, chosen.values[0], chosen.values)
+            self._add(first, last, chosen.field, chosen.values[0], chosen.values)
 
     def _name_before(
         self, position: int, look_up: Callable[[Stems], str | None], wanted: str | None = None
@@ -170,9 +171,19 @@ class _Reader:
                 return last
         return None
 
-    def _add(self, first: int, last: int, start: int, end: int, field: str, value: str, condition: Condition) -> None:
+    def _add(
+        self,
+        first: int,
+        last: int,
+        field: str,
+        value: str,
+        condition: Condition,
+        span: tuple[int, int] | None = None,
+    ) -> None:
+        """Take words, and with a `span` of characters what stands around them: a unit, a currency."""
         self.taken[first:last] = [True] * (last - first)
-        kind: Literal["value", "range"] = "range" if isinstance(condition, Mapping) else "value"
+        kind: Literal["value", "range"] = "value" if span is None else "range"
+        start, end = span or (self.content[first].start, self.content[last - 1].end)
         strict = self.strict or kind == "range"
         self.parts.append(Understood(self.text[start:end], start, end, field, value, condition, kind, strict))
 

@@ -71,6 +71,11 @@ class Quantity:
     of_price: bool
 
 
+def whole(number: float) -> int | float:
+    """A number without a fraction as a whole number, where 64 bits hold it: JSON writes others with an exponent."""
+    return int(number) if number.is_integer() and -(2**63) <= number < 2**64 else number
+
+
 def quantities(text: str) -> Iterator[Quantity]:
     """The numbers of a text that have no other unit than a currency, in order."""
     if not any(character.isdigit() for character in text):

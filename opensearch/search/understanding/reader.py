@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from opensearchpy import OpenSearch
@@ -13,19 +14,29 @@ from clipita.opensearch.cluster.errors import guarded
 from clipita.opensearch.index.index import ProductIndex
 from clipita.opensearch.search.fields import FieldNames
 from clipita.opensearch.search.options import SearchArguments
-from clipita.opensearch.search.understanding.parse import Understanding, understand
+from clipita.opensearch.search.understanding.parse import Understanding, Understood, understand
 from clipita.opensearch.search.understanding.source import read_vocabulary
 from clipita.opensearch.search.understanding.stems import Stemmer
 from clipita.opensearch.search.understanding.vocabulary import Vocabulary, words_of
 
 
 class QueryReader:
-    """Finds the parts of queries that are conditions on the fields of an index; may be shared by threads."""
+    """Finds the parts of queries that are conditions on the fields of an index; may be shared by threads.
 
-    def __init__(self, client: OpenSearch, index: ProductIndex, names: FieldNames) -> None:
+    Args:
+        client: of the cluster.
+        index: whose values and titles are read.
+        names: its fields.
+        categories: gives the texts that name categories, besides the names on the products' paths.
+    """
+
+    def __init__(
+        self, client: OpenSearch, index: ProductIndex, names: FieldNames, categories: Callable[[], Iterable[str]]
+    ) -> None:
         self._client = client
         self._index = index
         self._names = names
+        self._categories = categories
         self._stem = Stemmer(index.properties, names.layout.title)
         self._vocabulary: Vocabulary | None = None
         self._lock = threading.Lock()
@@ -45,8 +56,13 @@ class QueryReader:
             QueryError: the cluster refuses to tell values or stems.
         """
         found = self._read(arguments, values=arguments.strict or not arguments.native)
-        parts = tuple((part, self._names.exact(part.field)) for part in found.parts)
+        parts = tuple((self._held(part), self._names.path(part.field, part.filter)) for part in found.parts)
         return dataclasses.replace(arguments, understood=parts, words=found.rest, names_category=found.names_category)
+
+    def _held(self, part: Understood) -> Understood:
+        """The part with its range as its field holds it."""
+        held = self._names.typed(part.field, part.filter) if part.kind == "range" else None
+        return dataclasses.replace(part, filter=held) if isinstance(held, Mapping) else part
 
     def warnings(self, arguments: SearchArguments) -> list[str]:
         """What of a query was not understood because of its fusion."""
@@ -64,7 +80,7 @@ class QueryReader:
         with self._lock:
             if self._vocabulary is None:
                 self._vocabulary = read_vocabulary(
-                    self._index.properties, self._names, self._stem, self._search, self._analyze
+                    self._index.properties, self._names, self._stem, self._search, self._analyze, self._categories()
                 )
         key = (arguments.text, arguments.strict, tuple(arguments.keep_words), values)
         last = self._last

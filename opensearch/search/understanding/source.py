@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
 from clipita.catalogue.product import split_path
 from clipita.errors import UsageError
+from clipita.opensearch.cluster.reads import value_at
 from clipita.opensearch.index.mapping import ID_FIELD
 from clipita.opensearch.search.boosts import NUMBERS
 from clipita.opensearch.search.fields import FieldNames, mapping_at
+from clipita.opensearch.search.understanding.openings import openings
 from clipita.opensearch.search.understanding.stems import Ask, Stemmer
 from clipita.opensearch.search.understanding.vocabulary import Value, Vocabulary, spaced, words_of
 
@@ -22,17 +24,24 @@ MAX_BUCKETS = 50_000
 LEAST_PRODUCTS = 2
 """The products that have a field, divided by its values: below, the field holds ids, names or descriptions."""
 MAX_CHARACTERS = 60
+TITLES = 10_000
+"""Titles that are looked at, which is the most that one answer has by default."""
 
 Search = Callable[[dict[str, Any]], Mapping[str, Any]]
 """Sends the body of a `_search` request."""
 
 
 def read_vocabulary(
-    properties: Mapping[str, Any], names: FieldNames, stem: Stemmer, search: Search, ask: Ask
+    properties: Mapping[str, Any],
+    names: FieldNames,
+    stem: Stemmer,
+    search: Search,
+    ask: Ask,
+    categories: Iterable[str] = (),
 ) -> Vocabulary:
     """The vocabulary of an index.
 
-    It takes one request, one more for each 50,000 values, and one for each 200 words where the analyzer is not
+    It takes two requests, one more for each 50,000 values, and one for each 200 words where the analyzer is not
     `english`.
 
     Args:
@@ -41,21 +50,32 @@ def read_vocabulary(
         stem: by the analyzer of the title.
         search: sends a search.
         ask: sends words to the analyzer.
+        categories: texts that name categories, besides the names on the products' paths.
     """
     fields = value_fields(properties, names)
-    categories = None
+    labels = None
     with suppress(UsageError):
-        categories = names.exact(names.layout.category_path)
+        labels = names.exact(names.layout.category_path)
     sizes = _sizes(search, fields.values())
-    if categories is not None:
-        sizes[categories] = MAX_VALUES
+    if labels is not None:
+        sizes[labels] = MAX_VALUES
     found: dict[str, list[tuple[str, int]]] = {}
     for some in _batches(sizes):
-        aggregations = {path: {"terms": {"field": path, "size": size}} for path, size in some.items()}
+        # Aggregations are numbered: a field may have a name that an aggregation must not have.
+        aggregations = {
+            f"values{number}": {"terms": {"field": path, "size": size}}
+            for number, (path, size) in enumerate(some.items())
+        }
         answer = search({"size": 0, "aggs": aggregations})["aggregations"]
-        found |= {path: [(bucket["key"], bucket["doc_count"]) for bucket in answer[path]["buckets"]] for path in some}
-    paths = [text for text, _ in found.pop(categories or "", ())]
-    nodes = sorted({name for path in paths for name in split_path(path, names.layout.category_separator)})
+        found |= {
+            path: [(bucket["key"], bucket["doc_count"]) for bucket in answer[f"values{number}"]["buckets"]]
+            for number, path in enumerate(some)
+        }
+    paths = [text for text, _ in found.pop(labels or "", ())]
+    on_paths = (name for path in paths for name in split_path(path, names.layout.category_separator))
+    nodes = sorted({*on_paths, *categories})
+    title = names.layout.title
+    begins = openings(_titles(search, title)) if names.types.get(title) == "text" else []
     values = [
         Value(name, text, count)
         for name, path in fields.items()
@@ -63,9 +83,9 @@ def read_vocabulary(
         if len(text) <= MAX_CHARACTERS
     ]
     numbers = [names.short(path) for path, kind in names.types.items() if kind in NUMBERS]
-    unknown = stem.unknown(words_of([*nodes, *(value.text for value in values), *map(spaced, [*fields, *numbers])]))
-    stem.learn(unknown, ask)
-    return Vocabulary(values, nodes, numbers, stem)
+    texts = [*nodes, *begins, *(value.text for value in values), *map(spaced, [*fields, *numbers])]
+    stem.learn(stem.unknown(words_of(texts)), ask)
+    return Vocabulary(values, nodes, numbers, stem, begins, title)
 
 
 def value_fields(properties: Mapping[str, Any], names: FieldNames) -> dict[str, str]:
@@ -85,16 +105,24 @@ def _sizes(search: Search, paths: Collection[str]) -> dict[str, int]:
     """How many values to read of each field whose values are shared by products."""
     if not paths:
         return {}
-    counts = {f"products:{path}": {"filter": {"exists": {"field": path}}} for path in paths}
-    values = {f"values:{path}": {"cardinality": {"field": path}} for path in paths}
+    counts = {f"products{number}": {"filter": {"exists": {"field": path}}} for number, path in enumerate(paths)}
+    values = {f"values{number}": {"cardinality": {"field": path}} for number, path in enumerate(paths)}
     answer = search({"size": 0, "aggs": {**counts, **values}})["aggregations"]
     sizes = {}
-    for path in paths:
-        products, distinct = answer[f"products:{path}"]["doc_count"], answer[f"values:{path}"]["value"]
+    for number, path in enumerate(paths):
+        products, distinct = answer[f"products{number}"]["doc_count"], answer[f"values{number}"]["value"]
         if 0 < distinct * LEAST_PRODUCTS <= products:
             # The number of values is an estimate.
             sizes[path] = min(MAX_VALUES, 2 * distinct + 10)
     return sizes
+
+
+def _titles(search: Search, path: str) -> list[str]:
+    """Titles of random products, the same ones each time."""
+    anyone = {"random_score": {"seed": 0, "field": "_seq_no"}}
+    body = {"size": TITLES, "_source": [path], "query": {"function_score": anyone}, "track_total_hits": False}
+    found = (value_at(hit["_source"], path) for hit in search(body)["hits"]["hits"])
+    return [title for title in found if isinstance(title, str)]
 
 
 def _batches(sizes: Mapping[str, int]) -> Iterator[dict[str, int]]:

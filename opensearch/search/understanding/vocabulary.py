@@ -59,16 +59,26 @@ class Vocabulary:
         categories: names of the shop's categories.
         numbers: the shop's names of its number fields.
         stem: a word as the index's analyzer has it; empty for a stop word.
+        openings: words that begin titles, see `openings`.
+        title: the shop's name of the field with the titles.
 
     Attributes:
+        title: as given.
         price: the number field that holds prices; None if no field or several could.
         longest: how many words the longest key has.
     """
 
     def __init__(
-        self, values: Iterable[Value], categories: Iterable[str], numbers: Iterable[str], stem: Callable[[str], str]
+        self,
+        values: Iterable[Value],
+        categories: Iterable[str],
+        numbers: Iterable[str],
+        stem: Callable[[str], str],
+        openings: Iterable[str] = (),
+        title: str = "title",
     ) -> None:
         self._stem = stem
+        self.title = title
         by_field: dict[str, dict[Stems, list[Value]]] = {}
         for value in values:
             key = self.key(value.text)
@@ -80,9 +90,10 @@ class Vocabulary:
         self._categories = {key for name in categories if (key := self.key(name))}
         self._fields: dict[Stems, str] = {self.key(spaced(field)): field for field in by_field}
         self._numbers: dict[Stems, str] = {self.key(spaced(name)): name for name in numbers}
+        self._openings = {key: text for text in openings if (key := self.key(text)) and not _is_weak(key)}
         prices = [name for key, name in self._numbers.items() if stem("price") in key]
         self.price = "price" if "price" in prices else prices[0] if len(prices) == 1 else None
-        keys = [*self._values, *self._categories, *self._fields, *self._numbers]
+        keys = [*self._values, *self._categories, *self._fields, *self._numbers, *self._openings]
         self.longest = max(map(len, keys), default=0)
         self._first = frozenset(key[0] for key in keys if key)
 
@@ -111,6 +122,10 @@ class Vocabulary:
         """The field of values that has this name."""
         return self._fields.get(stems)
 
+    def opening(self, stems: Stems) -> str | None:
+        """The beginning of titles that these words are, as titles write it."""
+        return self._openings.get(stems)
+
     def number(self, stems: Stems) -> str | None:
         """The number field that has this name."""
         return self._numbers.get(stems)
@@ -119,6 +134,11 @@ class Vocabulary:
 def words_of(texts: Iterable[str]) -> set[str]:
     """The words that a stemmer must know for these texts, in lower case."""
     return {match.group().lower() for text in texts for match in _matches(text)}
+
+
+def words_in(text: str) -> list[str]:
+    """The first words of a text, as written."""
+    return [match.group() for match in _matches(text)]
 
 
 def _matches(text: str) -> Iterator[re.Match[str]]:
@@ -139,9 +159,12 @@ def _meanings(by_field: Mapping[str, Mapping[Stems, list[Value]]]) -> dict[tuple
             exact = sorted(values, key=lambda value: -value.count)
             longer = sorted(containing.get(key, ()), key=lambda value: -value.count)
             texts = tuple(dict.fromkeys(value.text for value in [*exact, *longer]))
-            weak = len(key) == 1 and (len(key[0]) == 1 or key[0].isdigit())
-            found[key, field] = (exact[0].count, Known(field, texts, weak))
+            found[key, field] = (exact[0].count, Known(field, texts, _is_weak(key)))
     return found
+
+
+def _is_weak(key: Stems) -> bool:
+    return len(key) == 1 and (len(key[0]) == 1 or key[0].isdigit())
 
 
 def spaced(name: str) -> str:

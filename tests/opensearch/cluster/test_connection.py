@@ -265,7 +265,7 @@ FLOOD = "index [products-1] blocked by: [TOO_MANY_REQUESTS/12/disk usage exceede
         (401, error_body("security_exception", "who?"), AuthenticationError, "user or password"),
         (403, error_body("security_exception", "no permissions"), AuthenticationError, "no permissions"),
         (403, error_body("cluster_block_exception", FLOOD), IndexReadOnlyError, "products-1"),
-        (429, error_body("cluster_block_exception", FLOOD), IndexReadOnlyError, "free some space"),
+        (429, error_body("cluster_block_exception", FLOOD), IndexReadOnlyError, "Free some space"),
         (429, error_body("circuit_breaking_exception", "too much"), ClusterError, "overloaded: too much"),
         (404, error_body("index_not_found_exception", "no such index [p]"), IndexMissingError, "clipita ingest"),
         (404, error_body("resource_not_found_exception", "no template"), QueryError, "no template"),

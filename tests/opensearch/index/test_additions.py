@@ -187,3 +187,15 @@ def test_an_added_name_finds_titles_with_the_category_s_own_name(our_shop: Shop)
     assert "plate" in {hit.id for hit in search("blaue Drachen", size=100, explain=True).hits}
     assert search("Drachen", category="Kites").query == "Drachen"
     assert not ProductSearch(our_shop.client, our_shop.alias).rank("Drachen", mode="lexical")
+
+
+def test_added_names_win_over_values_of_fields(our_shop: Shop) -> None:
+    file = our_shop.folder / "lines.jsonl"
+    rows = [{"product_id": f"line-{number}", "title": "plate", "line": "Drachen"} for number in range(2)]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    our_shop.ingest(our_shop.model, file)
+    search = ProductSearch(our_shop.client, our_shop.alias, our_shop.model)
+    assert [part.field for part in search("drachen").understood] == ["line"]
+    name_categories([("Kites", "Drachen", "de")], model=our_shop.model)
+    search = ProductSearch(our_shop.client, our_shop.alias, our_shop.model)
+    assert search("drachen").understood == ()

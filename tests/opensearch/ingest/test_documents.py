@@ -14,7 +14,7 @@ from PIL import Image
 
 from clipita.catalogue.product import ImageSource, Product
 from clipita.errors import ProductError
-from clipita.opensearch.ingest.documents import clashing_column, make_draft, make_thumbnail, our_fields, with_fields
+from clipita.opensearch.ingest.documents import Item, Layout, clashing_column, make_draft, make_thumbnail
 
 MODEL = "a" * 64
 
@@ -37,8 +37,8 @@ PRODUCT = Product(
 
 def test_document() -> None:
     draft = make_draft(PRODUCT, MODEL, thumbnails=True)
-    ours = our_fields(draft, np.array([0.6, 0.8], np.float32), MODEL, "dGh1bWI=")
-    document = orjson.loads(with_fields(draft.source, ours))
+    vector = np.array([0.6, 0.8], np.float32)
+    document = orjson.loads(Layout("replace", MODEL).encoded(Item(PRODUCT, "a.csv", 1), draft, vector, "dGh1bWI=").line)
     assert document == {
         "product_id": "p1",
         "title": "Red shoe",
@@ -52,6 +52,7 @@ def test_document() -> None:
         "clipita": {
             "content_hash": draft.content_hash,
             "document_hash": draft.document_hash,
+            "text_hash": draft.text_hash,
             "fingerprint": MODEL,
             "categories": ["Shoes", "Shoes > Sneakers"],
             "thumbnail": "dGh1bWI=",
@@ -80,6 +81,17 @@ def test_what_the_hashes_depend_on(change: dict[str, object], content: bool, doc
     after = make_draft(replace(PRODUCT, **change), MODEL, thumbnails=True)  # type: ignore[arg-type]
     assert (after.content_hash != before.content_hash) == content
     assert (after.document_hash != before.document_hash) == document
+
+
+def test_draft_without_image_is_told_from_the_whole_one() -> None:
+    whole = make_draft(PRODUCT, MODEL, True)
+    bare = make_draft(replace(PRODUCT, image=None), MODEL, True)
+    assert whole.text_hash == bare.text_hash == bare.content_hash
+    broken = whole.without_image("gone")
+    assert (broken.product.image, broken.problem, broken.content_hash) == (None, "gone", whole.content_hash)
+    made = broken.with_vector_of(broken.text_hash)
+    assert made.content_hash == bare.content_hash
+    assert made.document_hash not in (whole.document_hash, bare.document_hash)
 
 
 def test_another_model_changes_both_hashes() -> None:

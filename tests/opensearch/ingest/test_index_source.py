@@ -209,14 +209,15 @@ def test_document_without_vector_is_copied_and_told(
     client.index(index=alias, id="bare", body={"stock": 3}, refresh=True)
     client.index(index=alias, id="broken", body={"name": "x", "photo": {"url": "/no/such.jpg"}}, refresh=True)
     report = run(alias)
-    assert written(report) == {"written": COUNT, "rejected": 2}
+    assert written(report) == {"written": COUNT + 1, "rejected": 1}
     after = documents(report.index)
     assert after["bare"]["stock"] == 3
     assert after["broken"]["photo"] == {"url": "/no/such.jpg"}
     assert "product_vector" not in after["bare"]
+    assert "product_vector" in after["broken"]
     told = {line["id"]: line["reason"] for line in map(json.loads, settings.rejected.read_text().splitlines())}
     assert "no title, no image and no attribute" in told["bare"]
-    assert "no image_root is set" in told["broken"]
+    assert report.image_reasons == {"the image is a file, and no image_root is set": 1}
 
 
 def test_alias_stays_when_the_copy_does_not_agree(
@@ -378,7 +379,7 @@ def test_catalogue_gives_vectors_to_the_shops_documents_in_place(
     assert written(report) == {"written": COUNT, "failed": 1}
     assert "document missing" in (tmp_path / "rejected.jsonl").read_text()
     after = documents(alias)
-    assert set(after["d1"]) == {"name", "price", "product_vector", "clipita"}
+    assert set(after["d1"]) == {"name", "price", "product_id", "product_vector", "clipita"}
     assert "unknown" not in after
 
 

@@ -1,4 +1,7 @@
-"""A catalogue with every kind of broken row: what can be used is there, what cannot is named, exit code 3."""
+"""A catalogue with every kind of broken row: what can be used is there, what cannot is named, exit code 3.
+
+A product whose image is broken is there with the vector of its words, and the image is named apart.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +45,7 @@ def rows(folder: Path) -> list[dict[str, Any] | str]:
     (folder / "empty.jpg").touch()
     inline = "data:image/jpeg;base64," + base64.b64encode((folder / "good.jpg").read_bytes()).decode()
     return [
-        {"product_id": "good", "title": "plate", "image": "good.jpg", "price": 1},
+        {"product_id": "good", "title": "plate", "image": "good.jpg", "price": 1, "size": {"width": {"mm": 1}}},
         {"product_id": "inline", "title": "plate", "image": inline},
         {"product_id": "truncated", "title": "plate", "image": "truncated.jpg"},
         {"product_id": "text", "title": "plate", "image": "text.jpg"},
@@ -57,18 +60,20 @@ def rows(folder: Path) -> list[dict[str, Any] | str]:
         {"product_id": "", "title": "no id"},
         {"product_id": "path", "title": "x", "category_path": ["Home", "", "Plates"]},
         '{"product_id": "cut off", "title":',
-        {"product_id": "clash", "title": "x", "price": {"amount": 1}},
+        {"product_id": "clash", "title": "x", "size": {"width": 1}},
         {"product_id": "last", "title": "plate", "price": 2},
     ]
 
 
-PRESENT = {"good", "inline", "null title", "emoji", "long", "last"}
-REASONS = {
+IMAGE_REASONS = {
     "truncated": "the image cannot be decoded",
     "text": "the image is not of a known format",
     "bomb": "the image has too many pixels",
     "no file": "the image file does not exist",
     "empty file": "the image is empty",
+}
+PRESENT = {"good", "inline", "null title", "emoji", "long", "last", *IMAGE_REASONS}
+REASONS = {
     "nothing": "the product has no title, no image and no attribute",
     "path": "a category name is blank",
     "clash": "OpenSearch refused the document",
@@ -103,10 +108,14 @@ def test_bad_rows_are_named_and_all_others_are_there(
     assert command("--json") == 3
     out, err = capsys.readouterr()
     report = json.loads(out)
-    assert report["counts"] == {"written": 6, "updated": 0, "unchanged": 0, "rejected": 10, "failed": 1}
-    assert (report["products"], report["left_out"], report["encoded"]) == (17, 11, 7)
-    assert "11 products were left out; the reasons are in rejected.jsonl" in err
-    found = client.search(index=alias, body={"size": 50, "_source": ["title"]})["hits"]["hits"]
+    assert report["counts"] == {"written": 11, "updated": 0, "unchanged": 0, "rejected": 5, "failed": 1}
+    assert (report["products"], report["left_out"], report["encoded"]) == (17, 6, 12)
+    assert report["image_warnings"] == 5
+    assert report["image_reasons"] == dict.fromkeys(IMAGE_REASONS.values(), 1)
+    assert "6 products were left out; the reasons are in rejected.jsonl" in err
+    assert "5 images could not be used; the reasons are in image-warnings.jsonl" in err
+    found = client.search(index=alias, body={"size": 50})["hits"]["hits"]
+    assert all("product_vector" in hit["_source"] for hit in found)
     titles = {hit["_id"]: hit["_source"].get("title") for hit in found}
     assert set(titles) == PRESENT
     assert titles["good"] == "plate"
@@ -114,8 +123,12 @@ def test_bad_rows_are_named_and_all_others_are_there(
     assert titles["emoji"] == "👟🔥 Läufer ﷽ ‏"
     assert titles["long"] == LONG.strip()
     lines = [json.loads(line) for line in Path("rejected.jsonl").read_text().splitlines()]
-    assert len(lines) == 11
+    assert len(lines) == 6
     assert {line["file"] for line in lines} == {str(catalogue)}
+    warned = {line["id"]: line for line in map(json.loads, Path("image-warnings.jsonl").read_text().splitlines())}
+    assert set(warned) == set(IMAGE_REASONS)
+    assert all(reason in warned[id_]["reason"] for id_, reason in IMAGE_REASONS.items())
+    assert warned["truncated"]["row"] == 3
     told = {line["id"]: line for line in lines}
     for id_, reason in REASONS.items():
         assert reason in told[id_]["reason"]
@@ -130,19 +143,22 @@ def test_second_run_says_the_same_and_writes_nothing(
     command: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert command() == 3
-    first = Path("rejected.jsonl").read_text().splitlines()
+    files = [Path("rejected.jsonl"), Path("image-warnings.jsonl")]
+    first = [sorted(file.read_text().splitlines()) for file in files]
     capsys.readouterr()
     assert command("--json") == 3
-    counts = json.loads(capsys.readouterr().out)["counts"]
-    assert counts == {"written": 0, "updated": 0, "unchanged": 6, "rejected": 10, "failed": 1}
-    assert sorted(Path("rejected.jsonl").read_text().splitlines()) == sorted(first)
+    report = json.loads(capsys.readouterr().out)
+    assert report["counts"] == {"written": 0, "updated": 0, "unchanged": 11, "rejected": 5, "failed": 1}
+    assert (report["image_warnings"], report["encoded"]) == (5, 1)
+    assert [sorted(file.read_text().splitlines()) for file in files] == first
 
 
 def test_mended_row_goes_in_and_the_list_of_rejects_goes_away(
     command: Callable[..., int], catalogue: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert command() == 3
-    kept = [line for line in catalogue.read_text(encoding="utf-8").splitlines() if _id(line) in PRESENT]
+    whole = PRESENT - set(IMAGE_REASONS)
+    kept = [line for line in catalogue.read_text(encoding="utf-8").splitlines() if _id(line) in whole]
     kept.remove(next(line for line in kept if "the same id again" in line))
     mended = {"product_id": "truncated", "title": "plate", "image": "good.jpg"}
     catalogue.write_text("\n".join([*kept, json.dumps(mended)]) + "\n", encoding="utf-8")
@@ -150,16 +166,18 @@ def test_mended_row_goes_in_and_the_list_of_rejects_goes_away(
     assert command("--json") == 0
     report = json.loads(capsys.readouterr().out)
     assert report["counts"] == {"written": 1, "updated": 0, "unchanged": 6, "rejected": 0, "failed": 0}
+    assert report["image_warnings"] == 0
     assert not Path("rejected.jsonl").exists()
+    assert not Path("image-warnings.jsonl").exists()
 
 
 def test_catalogue_of_bad_rows_alone_is_an_error(
     command: Callable[..., int], catalogue: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    catalogue.write_text('{"product_id": "1", "title": "x", "image": "text.jpg"}\n')
+    catalogue.write_text('{"product_id": "1", "title": "  ", "price": 3}\n')
     assert command() == 1
     assert "Not one of 1 products is in the index" in capsys.readouterr().err
-    assert "not of a known format" in Path("rejected.jsonl").read_text()
+    assert "no title, no image and no attribute" in Path("rejected.jsonl").read_text()
 
 
 def _id(line: str) -> str | None:

@@ -17,11 +17,13 @@ from typing import Any
 import pytest
 from opensearchpy import OpenSearch
 
-from clipita.config import OpenSearchConfig
+import clipita
+from clipita.config import IngestConfig, OpenSearchConfig
 from clipita.errors import ClusterError, ClusterUnavailableError, IndexMissingError, IndexReadOnlyError
 from clipita.opensearch.cluster.connection import connect
 from clipita.opensearch.ingest.outcomes import IngestReport
 from clipita.opensearch.local.node import NodeStatus
+from clipita.runtime import Bundle
 
 pytestmark = pytest.mark.integration
 
@@ -106,14 +108,14 @@ def test_blocked_index_is_told_and_finished_after_the_block_is_gone(
             client.indices.put_settings(index=alias, body=blocked)
 
     proxy.before_bulk = fill_disk
-    with pytest.raises(IndexReadOnlyError, match="nearly full: free some space"):
-        ingest(shop / "train.parquet", client=through, config={"bulk_documents": 8})
+    with pytest.raises(IndexReadOnlyError, match=r"is full.*Free some space"):
+        ingest(shop / "train.parquet", client=through, config={"bulk_documents": 8, "patience": 1.0})
     # The cluster takes the block away by itself once it sees that the disk has room, every 30 s.
     client.indices.put_settings(index=alias, body=blocked)
-    with pytest.raises(IndexReadOnlyError, match="nearly full: free some space"):
-        ingest(shop / "train.parquet")
-    client.indices.put_settings(index=alias, body={"index.blocks.read_only_allow_delete": None})
-    report = ingest(shop / "train.parquet")
+    with pytest.raises(IndexReadOnlyError, match=r"is full.*Free some space"):
+        ingest(shop / "train.parquet", config={"patience": 1.0})
+    free = {"index.blocks.read_only_allow_delete": None}
+    report = ingest(shop / "train.parquet", warn=lambda _: client.indices.put_settings(index=alias, body=free))
     assert report.counts == {"unchanged": 40, "written": 80, "updated": 0, "rejected": 0, "failed": 0}
     assert interval(client, alias) is None
 
@@ -207,3 +209,20 @@ def _indexed(client: OpenSearch, alias: str) -> int:
     if not client.indices.exists(index=alias):
         return 0
     return int(client.indices.stats(index=alias, metric="indexing")["_all"]["primaries"]["indexing"]["index_total"])
+
+
+def test_each_kind_of_request_may_be_refused_once(
+    shop: Path, bundle: Bundle, settings: IngestConfig, alias: str, proxied: Callable[..., tuple[Any, OpenSearch]]
+) -> None:
+    """What comes after the products too: category vectors, thresholds and templates."""
+    proxy, through = proxied(0.0)
+    ends = ["/", "/_cat/plugins", "/_mapping", "/_search", "/_count", "/_refresh", "/_bulk", "/_mget", "/_settings"]
+    ends += ["/_aliases", f"/{alias}-categories", "-categories", "-categories/_mapping", "-categories/_search"]
+    ends += ["-categories/_refresh", "-lexical", "-saturation", "-vector", ".lock", "/_update/holder", ".writing"]
+    for _ in range(2):
+        proxy.busy = [*ends]
+        report = clipita.ingest(
+            shop / "valid.parquet", cluster=through, index=alias, model=bundle, new_index=True, config=settings
+        )
+        assert (report.products, report.left_out) == (40, 0)
+        assert len(proxy.busy) < 5, proxy.busy

@@ -133,8 +133,12 @@ def test_server_that_is_away_costs_no_vector(
     # On a machine that has no copy of the pictures.
     download.configure(["127.0.0.1"], tmp_path / "empty")
     report = ingest(catalogue(shop, server, tmp_path / "urls.jsonl", price=77.0))
-    assert (counted(report), report.encoded) == ({"rejected": PRODUCTS, "unchanged": 1}, 0)
-    assert "answers with status 503" in json.loads((tmp_path / "rejected.jsonl").read_text().splitlines()[0])["reason"]
+    assert (counted(report), report.encoded) == ({"updated": PRODUCTS, "unchanged": 1}, 0)
+    assert report.image_warnings == PRODUCTS
+    warnings = (tmp_path / "image-warnings.jsonl").read_text().splitlines()
+    assert "answers with status 503" in json.loads(warnings[0])["reason"]
+    report = ingest(tmp_path / "urls.jsonl")
+    assert (counted(report), report.image_warnings) == ({"unchanged": PRODUCTS + 1}, PRODUCTS)
     client.indices.refresh(index=alias)
     assert vectors(client, alias) == before
     assert client.count(index=alias, body={"query": {"term": {"price": 77.0}}})["count"] == PRODUCTS
@@ -144,12 +148,14 @@ def test_server_that_is_away_costs_no_vector(
     assert counted(ingest(tmp_path / "urls.jsonl")) == {"unchanged": PRODUCTS + 1}
 
 
-def test_new_products_of_a_server_that_is_away_come_with_the_next_run(
+def test_new_products_of_a_server_that_is_away_get_their_image_with_the_next_run(
     ingest: Run, shop: Path, server: PictureServer, client: OpenSearch, alias: str, tmp_path: Path
 ) -> None:
     file = catalogue(shop, server, tmp_path / "urls.jsonl")
     del server.pictures["p0005"]
-    assert counted(ingest(file)) == {"written": PRODUCTS, "rejected": 1}
+    report = ingest(file)
+    assert (counted(report), report.image_warnings) == ({"written": PRODUCTS + 1}, 1)
+    assert counted(ingest(file)) == {"unchanged": PRODUCTS + 1}
     row = pq.read_table(shop / "train.parquet").slice(5, 1).to_pylist()[0]
     server.pictures["p0005"] = row["image"]["bytes"]
     assert counted(ingest(file)) == {"written": 1, "unchanged": PRODUCTS}
@@ -186,10 +192,10 @@ def test_command_refuses_private_hosts_unless_they_are_named(
         assert json.loads(done.stdout)["counts"]["written"] == written + 1
         assert len(list((tmp_path / ".clipita" / "images").glob("??/*"))) == written
     else:
-        assert done.returncode == 3
-        assert json.loads(done.stdout)["counts"]["rejected"] == PRODUCTS
+        assert done.returncode == 0
+        assert json.loads(done.stdout)["image_warnings"] == PRODUCTS
         assert (
             "not a public address; --allow-private-hosts 127.0.0.1 allows it"
-            in (tmp_path / "rejected.jsonl").read_text()
+            in (tmp_path / "image-warnings.jsonl").read_text()
         )
         assert not server.statuses

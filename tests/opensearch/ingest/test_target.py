@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 from opensearchpy import OpenSearch
 
-from clipita.errors import ClusterError, FingerprintError
+from clipita.errors import ClusterError, FingerprintError, UsageError
 from clipita.opensearch.ingest.outcomes import IngestReport
 from clipita.runtime import Bundle
 
@@ -113,3 +115,47 @@ def test_live_index_keeps_its_settings_while_products_are_added(
     ingest(shop / "train.parquet", progress=lambda *_: during.append(interval(client, alias)))
     assert set(during) == {"7s"}
     assert interval(client, alias) == "7s"
+
+
+def rows(file: Path, prices: list[Any]) -> Path:
+    lines = ({"product_id": f"{n}", "title": f"thing {n}", "price": price} for n, price in enumerate(prices))
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return file
+
+
+def test_new_index_that_lacks_products_is_left_beside(
+    ingest: Run, client: OpenSearch, alias: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "a.jsonl"
+    first = ingest(rows(file, list(range(100))))
+    # The first row makes an object of the inner field, so that all others are refused.
+    rows(file, [{"amount": {"value": 1}}, *({"amount": number} for number in range(99))])
+    with pytest.raises(UsageError, match=r"has 1 products, 99% fewer than the 100 that were read.*--force") as caught:
+        ingest(file, new_index=True)
+    assert f"index prune --index {alias}" in str(caught.value)
+    assert list(client.indices.get_alias(name=alias)) == [first.index]
+    report = ingest(file, new_index=True, force=True)
+    assert (report.replaced, report.counts["unchanged"], report.counts["failed"]) == (first.index, 1, 99)
+    assert list(client.indices.get_alias(name=alias)) == [report.index]
+
+
+@pytest.mark.parametrize(("left", "limit", "swapped"), [(95, 0.05, True), (94, 0.05, False), (94, 0.06, True)])
+def test_new_index_is_compared_with_the_one_before(
+    ingest: Run, alias: str, client: OpenSearch, tmp_path: Path, left: int, limit: float, swapped: bool
+) -> None:
+    file = tmp_path / "a.jsonl"
+    first = ingest(rows(file, list(range(100))))
+    rows(file, list(range(left)))
+    with nullcontext() if swapped else pytest.raises(UsageError, match=f"6% fewer than the 100 of {first.index}"):
+        ingest(file, new_index=True, config={"swap_limit": limit})
+    assert (list(client.indices.get_alias(name=alias)) == [first.index]) is not swapped
+
+
+def test_repeated_rows_are_not_missing_products(ingest: Run, alias: str, client: OpenSearch, tmp_path: Path) -> None:
+    file = rows(tmp_path / "a.jsonl", list(range(20)))
+    first = ingest(file)
+    file.write_text(file.read_text() * 2)
+    assert ingest(file, new_index=True).replaced == first.index
+    file.write_text(file.read_text() + '{"title": "no id"}\n' * 5)
+    with pytest.raises(UsageError, match="20% fewer than the 25 that were read"):
+        ingest(file, new_index=True)

@@ -76,7 +76,7 @@ def test_real_errors_become_ours(client: OpenSearch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("block", "hint"), [("read_only_allow_delete", "free some space"), ("write", "Lift the block")]
+    ("block", "hint"), [("read_only_allow_delete", "Free some space"), ("write", "Lift the block")]
 )
 def test_blocked_index_is_told(client: OpenSearch, block: str, hint: str) -> None:
     client.indices.create(index=INDEX)

@@ -161,7 +161,7 @@ def test_a_higher_precision_gives_no_longer_page(shop_index: Shop) -> None:
 def test_a_page_without_radial_search_is_the_same(shop_index: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before OpenSearch 2.14, and for vectors of few bits on disk, the nearest 10,000 are looked at."""
     pages = [shop_index.search(query, size=100, facets=["brand"]) for query in ("Round Plates", "blue things")]
-    monkeypatch.setattr("clipita.opensearch.search.client.OLDEST_RADIAL", (99, 0, 0))
+    monkeypatch.setattr("clipita.opensearch.cluster.connection.OLDEST_RADIAL", (99, 0, 0))
     for page in pages:
         again = shop_index.search(page.query, size=100, facets=["brand"])
         assert [hit.id for hit in again.hits] == [hit.id for hit in page.hits]

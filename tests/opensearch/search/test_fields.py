@@ -14,6 +14,7 @@ NAMES = FieldNames(
         "title": {"type": "text"},
         "price": {"type": "double"},
         "sold": {"type": "long"},
+        "stars": {"type": "byte"},
         "in_stock": {"type": "boolean"},
         "brand": {"type": "keyword"},
     }
@@ -75,3 +76,25 @@ def test_search_fields_are_texts_with_a_positive_boost() -> None:
     for boost in ("", "0", "-1", "much", "nan", "inf"):
         with pytest.raises(UsageError, match="no positive boost"):
             NAMES.searchable([f"title^{boost}"])
+
+
+@pytest.mark.parametrize(
+    ("given", "held"),
+    [
+        ({"lt": 1000}, {"lte": 127}),
+        ({"lte": "1e30"}, {"lte": 127}),
+        ({"gt": 1000}, {"gt": 127}),
+        ({"gte": -1000}, {"gte": -128}),
+        ({"lt": -1000}, {"lt": -128}),
+        ({"gt": 1, "lt": 2**70}, {"gt": 1, "lte": 127}),
+        ({"exists": True}, {"exists": True}),
+        ([1, 300], [1]),
+        ([300, 2**70], {"gt": 127}),
+        (2**70, {"gt": 127}),
+        (-129, {"gt": 127}),
+        ([], []),
+        (5, 5),
+    ],
+)
+def test_a_number_that_a_field_cannot_hold_finds_what_it_says(given: Any, held: Any) -> None:
+    assert NAMES.typed("stars", given) == held

@@ -89,6 +89,10 @@ FILTERS: list[tuple[dict[str, Any], Callable[[dict[str, Any]], bool]]] = [
     ({"price": {"gte": 20, "lt": 60}}, lambda source: 20 <= source.get("price", 0) < 60),
     ({"price": {"exists": False}}, lambda source: "price" not in source),
     ({"price": {"exists": True}}, lambda source: "price" in source),
+    (
+        {"title": {"match": "PLATES, new"}},
+        lambda source: {"new", "plate"} <= {word.rstrip("s") for word in str(source.get("title")).lower().split()},
+    ),
     ({"category_path": "Home"}, lambda source: "Home" in source.get("category_path", ())),
     (
         {"brand": "Acme", "size": ["S", "M"], "price": {"lte": 70}},

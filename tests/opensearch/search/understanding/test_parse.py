@@ -76,6 +76,31 @@ def test_names_of_categories_win(text: str, rest: str, fields: list[str]) -> Non
     assert (found.rest, [part.field for part in found.parts]) == (rest, fields)
 
 
+@pytest.mark.parametrize(
+    ("text", "rest", "field", "value"),
+    [
+        ("hush puppies dress", "dress", "title", "Hush Puppies"),
+        ("hush dress", "dress", "title", "Hush"),
+        ("nikes dress", "nikes dress", None, None),
+        ("red dress", "dress", "colour", "Red"),
+        ("w dress", "w dress", None, None),
+    ],
+)
+def test_openings_of_titles_are_taken_where_nothing_else_is_known(
+    text: str, rest: str, field: str | None, value: str | None
+) -> None:
+    shop = Vocabulary(
+        [Value("colour", "Red", 1)], ["Dresses", "Nike"], [], stem, ["Hush", "Hush Puppies", "Nike", "Red", "W"]
+    )
+    found = understand(text, shop)
+    assert [(part.field, part.value) for part in found.parts] == ([] if field is None else [(field, value)])
+    assert found.rest == rest
+    for part in found.parts:
+        assert part.kind == "value"
+        assert part.filter == ({"match": value} if field == "title" else (value,))
+    assert not understand(text, shop, values=False).parts
+
+
 def test_a_query_of_values_alone_has_no_rest() -> None:
     found = understand("red for women", SHOP)
     assert found.rest == ""

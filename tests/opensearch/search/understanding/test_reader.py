@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from opensearchpy import OpenSearch
 
-from clipita.opensearch import AsyncProductSearch, SearchPage
+from clipita.opensearch import AsyncProductSearch, ProductSearch, SearchPage
 from clipita.opensearch.local.node import NodeStatus
 from clipita.opensearch.search.clauses.query import BONUS
 
@@ -145,6 +146,30 @@ def test_refresh_reads_the_vocabulary_again(live: Live) -> None:
         live.search.refresh()
 
 
+def test_a_word_that_opens_titles_ranks_those_titles_up(live: Live) -> None:
+    name = live.search.index.name
+    for number in range(5):
+        document = {"product_id": f"o-{number}", "title": f"Hush Puppies plate {number}"}
+        live.client.index(index=name, id=f"o-{number}", body=document, refresh=True)
+    try:
+        live.search.refresh()
+        page = live.search("hush puppies", mode="lexical", explain=True)
+        assert said(page) == [("hush puppies", "title", "Hush Puppies", False)]
+        assert {hit.id for hit in page.hits} == {f"o-{number}" for number in range(5)}
+        assert page.total == 5
+        assert page.hits[0].explanation is not None
+        assert page.hits[0].explanation.understood == {"title": pytest.approx(20 * BONUS)}
+        part = page.understood[0]
+        filtered = live.search("plate", mode="lexical", filters={part.field: part.filter})
+        assert {hit.id for hit in filtered.hits} == {hit.id for hit in page.hits}
+        strict = live.search("hush puppies plates", strict=True, size=50, k=300)
+        assert {hit.id for hit in strict.hits} == {hit.id for hit in page.hits}
+    finally:
+        for number in range(5):
+            live.client.delete(index=name, id=f"o-{number}", refresh=True)
+        live.search.refresh()
+
+
 def test_asyncio_understands_the_same(live: Live, node: NodeStatus, tiny_bundle: Path) -> None:
     async def ask() -> tuple[Any, ...]:
         async with await AsyncProductSearch.open(node.url, "search-shop", tiny_bundle) as search:
@@ -165,3 +190,23 @@ def test_only_what_is_left_is_encoded(live: Live) -> None:
     assert live.search.text_to_encode("blue round plates", {}) is None
     assert live.search.text_to_encode("blue round plates never asked", {}) == "round plates never asked"
     assert live.search.text_to_encode("blue plates never asked", {"mode": "lexical"}) is None
+
+
+def test_a_number_that_the_field_cannot_hold_refuses_no_query(search_client: OpenSearch) -> None:
+    """The cluster refuses 3,000,000,000 for an integer; a visitor may type it."""
+    properties = {"title": {"type": "text"}, "price": {"type": "integer"}, "product_id": {"type": "keyword"}}
+    meta = {"clipita": {"fingerprint": "0" * 64, "schema": 1}}
+    search_client.indices.create(index="reader-integer", body={"mappings": {"_meta": meta, "properties": properties}})
+    try:
+        search_client.index(
+            index="reader-integer", body={"title": "shoes", "price": 10, "product_id": "1"}, params={"refresh": "true"}
+        )
+        search = ProductSearch(search_client, "reader-integer")
+        for number in ("3000000000", "3000000000.5", "999.999.999.999.999"):
+            for words, total in (("under", 1), ("up to", 1), ("over", 0), ("at least", 0)):
+                page = search(f"shoes {words} {number}", mode="lexical")
+                assert (page.total, [part.field for part in page.understood]) == (total, ["price"])
+        assert search("shoes", mode="lexical", filters={"price": {"lt": 2**70}}).total == 1
+        assert search("shoes", mode="lexical", filters={"price": [2**70]}, facets=["price"]).total == 0
+    finally:
+        search_client.indices.delete(index="reader-integer")

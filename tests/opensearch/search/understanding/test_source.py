@@ -11,6 +11,7 @@ from opensearchpy import OpenSearch
 
 from clipita.opensearch.search.fields import FieldNames
 from clipita.opensearch.search.understanding import source
+from clipita.opensearch.search.understanding.openings import LEAST_TITLES
 from clipita.opensearch.search.understanding.source import read_vocabulary, value_fields
 from clipita.opensearch.search.understanding.stems import Stemmer
 from clipita.opensearch.search.understanding.vocabulary import Vocabulary
@@ -86,6 +87,28 @@ def test_values_that_products_share_are_vocabulary(vocabulary: Vocabulary) -> No
     assert vocabulary.price == "sale_price"
     assert vocabulary.number(vocabulary.key("heel height")) == "details.heel_height"
     assert vocabulary.field(vocabulary.key("colour")) == "details.colour"
+    assert vocabulary.title == "name"
+
+
+def test_words_that_open_titles_are_vocabulary(search_client: OpenSearch) -> None:
+    properties = {"name": WORDS}
+    titles = [*(f"Acme {number}" for number in range(LEAST_TITLES)), "Globex 1", ["Two", "titles"], None]
+    lines = [line for title in titles for line in ({"index": {}}, {"name": title})]
+    body = "".join(json.dumps(line) + "\n" for line in lines)
+    search_client.indices.create(index="vocabulary-titles", body={"mappings": {"properties": properties}})
+    try:
+        search_client.bulk(index="vocabulary-titles", body=body, params={"refresh": "true"})
+        found = read_vocabulary(
+            properties, FieldNames(properties, {"title": "name"}), Stemmer(properties, "name"),
+            lambda body: search_client.search(index="vocabulary-titles", body=body),
+            lambda body: search_client.indices.analyze(index="vocabulary-titles", body=body),
+            ["Clogs"],
+        )  # fmt: skip
+    finally:
+        search_client.indices.delete(index="vocabulary-titles")
+    assert found.opening(found.key("acme")) == "Acme"
+    assert found.opening(found.key("globex")) is None
+    assert found.is_category(found.key("clogs"))
 
 
 def test_many_values_are_read_in_several_answers(

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from clipita.catalogue.rows import MAX_LINE, NumberedRow, StoredRow, numbered_lines, stream_lines
+from clipita.catalogue.formats.rows import MAX_LINE, NumberedRow, StoredRow, numbered_lines, stream_lines
 from clipita.errors import CatalogueError, ProductError
 
 SURVEYED_LINES = 1000
@@ -23,10 +23,11 @@ class JsonLinesSource:
     """Rows of a JSON Lines file; blank lines do not count.
 
     Raises:
-        CatalogueError: a JSON array, or no object among the first lines.
+        CatalogueError: no object among the first lines.
     """
 
     binary_columns: frozenset[str] = frozenset()
+    copied_as = ""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -68,11 +69,6 @@ class JsonLinesSource:
             if isinstance(row, dict):
                 objects += 1
                 columns.update(dict.fromkeys(row))
-            elif not first_error and not objects and (line or b"").lstrip().startswith(b"["):
-                raise CatalogueError(
-                    f"{self._file} is a JSON array, not one object per line.",
-                    hint=f"Convert it: jq -c '.[]' {self._file.name} > products.jsonl",
-                )
             else:
                 first_error = first_error or f"line {number}, {row.message}"
         if first_error and not objects:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import io
 import zlib
@@ -10,6 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 
+from clipita.catalogue.formats.encoding import UTF_8, as_utf_8, encoding_of
 from clipita.errors import CatalogueError, ProductError
 
 Row = Mapping[str, Any]
@@ -47,7 +49,14 @@ class Source(Protocol):
 
 
 class FileSource(Source, Protocol):
-    """A source that can be read repeatedly, and copied row by row."""
+    """A source that can be read repeatedly, and copied row by row.
+
+    Attributes:
+        copied_as: the end of a copy's name if a copy has another format; else empty.
+    """
+
+    @property
+    def copied_as(self) -> str: ...  # noqa: D102 - described above
 
     def stored(self, column: str) -> Iterator[StoredRow]:
         """All rows in order, unchanged, each with its cell of `column`.
@@ -83,10 +92,12 @@ _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 def numbered_lines(file: Path, limit: int = MAX_LINE) -> Iterator[tuple[int, bytes | None]]:
     """Lines with their numbers, from 1, line ends included; None in place of a line longer than `limit` bytes.
 
+    UTF-16 and Windows-1252 become UTF-8, see `encoding_of`.
+
     Raises:
-        CatalogueError: the file cannot be opened, is UTF-16, or breaks off (a truncated .gz); with the line's number.
+        CatalogueError: the file cannot be opened, or breaks off (a truncated .gz); with the line's number.
     """
-    with _opened(file) as stream:
+    with opened(file) as stream:
         yield from stream_lines(stream, file, limit)
 
 
@@ -115,7 +126,24 @@ def stream_lines(stream: BinaryIO, file: Path, limit: int = MAX_LINE) -> Iterato
         ) from error
 
 
-def _opened(file: Path) -> BinaryIO:
+def opened(file: Path) -> BinaryIO:
+    """The bytes of a text file in UTF-8, decompressed; an OSError, EOFError or zlib.error comes while they are read."""
+    status = file.stat()
+    return as_utf_8(unpacked(file), _encoding(file, status.st_size, status.st_mtime_ns))
+
+
+@functools.lru_cache(maxsize=16)
+def _encoding(file: Path, size: int, modified: int) -> str:  # noqa: ARG001 - a changed file is read again
+    with unpacked(file) as stream:
+        try:
+            return encoding_of(stream)
+        except (EOFError, OSError, zlib.error):
+            # Reading the lines tells where the file breaks off.
+            return UTF_8
+
+
+def unpacked(file: Path) -> BinaryIO:
+    """The bytes of a file, decompressed; errors as of `opened`."""
     if file.suffix.lower() == ".gz":
         # Without a further buffer around it, which would swallow the good lines before a truncation.
         return cast(BinaryIO, gzip.GzipFile(file, "rb"))
@@ -129,7 +157,6 @@ def _opened(file: Path) -> BinaryIO:
 
 def _without_bom(line: bytes, file: Path) -> bytes:
     if line.startswith(_UTF16_BOMS):
-        raise CatalogueError(
-            f"{file} is encoded as UTF-16.", hint=f"Convert it: iconv -f UTF-16 -t UTF-8 {file.name} > utf8-{file.name}"
-        )
+        # Of a stream; a file is recoded.
+        raise CatalogueError(f"{file} is encoded as UTF-16.", hint="Convert it with iconv -f UTF-16 -t UTF-8.")
     return line.removeprefix(_UTF8_BOM)

@@ -1,22 +1,24 @@
-"""CSV files as rows: comma, semicolon or tab, plain or gzipped."""
+"""CSV files as rows, as spreadsheets and shop systems write them, plain or compressed."""
 
 from __future__ import annotations
 
 import csv
 import functools
+import itertools
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
-from clipita.catalogue.rows import MAX_LINE, NumberedRow, StoredRow, check_unique, numbered_lines
+from clipita.catalogue.formats.rows import MAX_LINE, NumberedRow, StoredRow, check_unique, numbered_lines
 from clipita.errors import CatalogueError, ProductError
 
 MAX_RECORD_LINES = 10_000
-DELIMITERS = (",", ";", "\t")
-_INTEGER = re.compile(r"-?(0|[1-9]\d{0,17})")
-_NUMBER = re.compile(r"-?(0|[1-9]\d{0,17})(\.\d+)?([eE][+-]?\d{1,2})?")
+DELIMITERS = (",", ";", "\t", "|")
+_SEPARATOR = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
+"""The line that Excel reads before the header."""
+_BLANK = " \t\r\n\ufeff\u00a0"
+"""Some exports write a byte order mark behind an empty line."""
 _NOT_UTF8 = re.compile("[\udc80-\udcff]")
 
 
@@ -31,11 +33,11 @@ class _Lines:
         record: its lines so far.
     """
 
-    def __init__(self, lines: Iterator[str]) -> None:
+    def __init__(self, lines: Iterator[str], first: int = 1) -> None:
         self._lines = lines
         self._again: list[str] = []
         self._size = 0
-        self.first = 1
+        self.first = first
         self.record: list[str] = []
 
     def __iter__(self) -> Iterator[str]:
@@ -74,32 +76,43 @@ class _Lines:
 
 
 class DelimitedSource:
-    """Rows of a CSV file with a header line. Empty cells are None.
+    """Rows of a CSV file with a header line. Cells are texts; empty cells are None.
 
-    A column that holds only whole numbers, or only numbers, gives numbers, so that a price can be filtered by range;
-    numbers with a leading zero (codes, telephone numbers) keep a column text.
+    Blank lines before the header are passed over.
+
+    Args:
+        file: its path.
+        columns: names of the columns of a file without a header line.
 
     Attributes:
-        delimiter: a tab for `.tsv`, else the one among comma, semicolon and tab that splits the header most.
+        delimiter: as a line `sep=;` says, a tab for `.tsv`, else the one of `DELIMITERS` that splits the header most.
 
     Raises:
         CatalogueError: no usable header, or two columns of one name.
     """
 
     binary_columns: frozenset[str] = frozenset()
+    copied_as = ""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, columns: Sequence[str] = ()) -> None:
         # A cell may hold an image as a data: URI; the csv module's limit is global and 128 KB by default.
         csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE))
         self._file = file
+        self._skipped, self._given = 0, bool(columns)
+        found = self._preamble()
         tsv = ".tsv" in (suffix.lower() for suffix in file.suffixes)
-        self.delimiter = "\t" if tsv else max(DELIMITERS, key=self._columns_by)
-        self.columns = self._named(self._header(self.delimiter))
+        self.delimiter = found or ("\t" if tsv else max(DELIMITERS, key=self._columns_by))
+        header = self._header(self.delimiter)
+        if columns and len(columns) != len(header):
+            raise CatalogueError(
+                f"{file} has {len(header)} columns, not {len(columns)}.", hint="Name each of them: columns in [fields]."
+            )
+        self.columns = self._named(list(columns) or header)
 
-    @property
+    @functools.cached_property
     def rows(self) -> int:
         """Records below the header, unreadable ones included; reads the file once."""
-        return self._survey[0]
+        return sum(1 for _ in self._cells())
 
     def records(self, leave_out: Collection[str] = ()) -> Iterator[NumberedRow]:  # noqa: ARG002 - no raw bytes in CSV
         """All records in order, with the number of the line on which they begin.
@@ -107,13 +120,11 @@ class DelimitedSource:
         Raises:
             CatalogueError: the file breaks off (a truncated .gz) or a line is longer than 50 MB.
         """
-        types: Mapping[str, Callable[[str], Any]] = self._survey[1]
         for line, cells in self._cells():
             if isinstance(cells, ProductError):
                 yield line, cells
             else:
-                named = zip(self.columns, cells, strict=True)
-                yield line, {name: types.get(name, str)(cell) if cell else None for name, cell in named}
+                yield line, {name: cell or None for name, cell in zip(self.columns, cells, strict=True)}
 
     def stored(self, column: str) -> Iterator[StoredRow]:
         """All records as lists of their cells' texts, see `FileSource.stored`; CSV that cannot be read is None."""
@@ -128,27 +139,15 @@ class DelimitedSource:
         """See `FileSource.sink`; compressed files become plain."""
         stream = stack.enter_context(file.open("w", encoding="utf-8", newline="", errors="surrogateescape"))
         writer = csv.writer(stream, delimiter=self.delimiter)
-        writer.writerow(self.columns)
+        if not self._given:
+            writer.writerow(self.columns)
         return writer.writerow
 
-    @functools.cached_property
-    def _survey(self) -> tuple[int, dict[str, type]]:
-        """The number of rows, and for each column that is not empty the narrowest type of all its cells."""
-        rows = 0
-        types: dict[str, type] = {}
-        for _, cells in self._cells():
-            rows += 1
-            for name, cell in () if isinstance(cells, ProductError) else zip(self.columns, cells, strict=True):
-                if cell:
-                    known = types.get(name, int)
-                    fits = known is str or (known is int and _INTEGER.fullmatch(cell))
-                    types[name] = known if fits else float if _NUMBER.fullmatch(cell) else str
-        return rows, types
-
     def _cells(self) -> Iterator[tuple[int, list[str] | ProductError]]:
-        lines = _Lines(self._text_lines())
+        lines = _Lines(self._text_lines(), self._skipped + 1)
         reader = self._reader(lines)
-        next(reader)
+        if not self._given:
+            next(reader)
         while True:
             lines.begin()
             try:
@@ -184,8 +183,19 @@ class DelimitedSource:
             return ProductError("the record is not UTF-8: convert the file with iconv -t UTF-8")
         return cells
 
+    def _preamble(self) -> str | None:
+        """Count the lines before the header; gives the delimiter that one of them names."""
+        for line in self._text_lines():
+            named = _SEPARATOR.fullmatch(line.strip())
+            if not named and line.strip(_BLANK):
+                return None
+            self._skipped += 1
+            if named:
+                return named[1]
+        return None
+
     def _text_lines(self) -> Iterator[str]:
-        for number, line in numbered_lines(self._file):
+        for number, line in itertools.islice(numbered_lines(self._file), self._skipped, None):
             if line is None:
                 raise CatalogueError(f"{self._file}, line {number}, is longer than {MAX_LINE // 2**20} MB.")
             yield line.decode("utf-8", errors="surrogateescape")
@@ -204,7 +214,7 @@ class DelimitedSource:
             raise CatalogueError(f"{self._file} has no readable header line: {error}.") from error
 
     def _named(self, header: list[str]) -> list[str]:
-        names = [name.strip() or f"column_{position}" for position, name in enumerate(header, start=1)]
+        names = [name.strip(_BLANK) or f"column_{position}" for position, name in enumerate(header, start=1)]
         check_unique(names, self._file)
         if any(_NOT_UTF8.search(name) for name in names):
             raise CatalogueError(f"{self._file} is not UTF-8.", hint="Convert it with iconv -t UTF-8.")

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from clipita.catalogue.parquet_pages import plan
-from clipita.catalogue.rows import MAX_LINE, NumberedRow, StoredRow, check_unique
+from clipita.catalogue.formats.parquet_pages import plan
+from clipita.catalogue.formats.rows import MAX_LINE, NumberedRow, StoredRow, check_unique
 from clipita.errors import CatalogueError, ProductError
 
 BATCH_ROWS = 64
@@ -50,6 +50,7 @@ class ParquetSource:
             self.schema: Any = parquet.schema_arrow
             self.rows: int = parquet.metadata.num_rows
             self.columns: list[str] = list(self.schema.names)
+        self.copied_as = ""
         self.binary_columns = frozenset(field.name for field in self.schema if _holds_bytes(field.type))
         check_unique(self.columns, file)
 
