@@ -37,7 +37,7 @@ def command() -> None:
 
 @command.command("check")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--image-root", type=click.Path(path_type=Path), help="Folder of relative image paths; default: FILE's.")
+@click.option("--image-root", type=click.Path(path_type=Path), help="Folder of the image files; default: FILE's.")
 @click.option("--images/--no-images", default=True, help="Decode every image (default), or leave them unopened.")
 @click.option("--rejected", "rejected_file", type=click.Path(path_type=Path), help="Write all unusable rows here.")
 @fields_options
@@ -146,10 +146,19 @@ def _rejections(rejected_file: Path | None, catalogue_file: Path) -> Iterator[On
         raise UsageError(f"{rejected_file} cannot be written: {error.strerror}.", hint="Name another file.") from error
 
     def write(rejection: Rejection) -> None:
-        stream.write(rejection.to_json_line())
+        try:
+            stream.write(rejection.to_json_line())
+            stream.flush()
+        except OSError as error:
+            hint = "Free some disk space, or name another file."
+            raise UsageError(f"{rejected_file} cannot be written: {error.strerror}.", hint=hint) from error
 
-    with stream:
+    try:
         yield write
+    finally:
+        # All of it is written, or the error says that it is not.
+        with contextlib.suppress(OSError):
+            stream.close()
 
 
 def _print(report: CheckReport) -> None:

@@ -101,7 +101,7 @@ def name(
     help="A catalogue of examples with a category column; they need not be in the index. Without PATH, every category "
     "in it that the model does not know is added.",
 )  # fmt: skip
-@click.option("--image-root", type=click.Path(path_type=Path), help="Folder of relative image paths.")
+@click.option("--image-root", type=click.Path(path_type=Path), help="Folder of the image files.")
 @model_option
 @index_option
 @url_option

@@ -103,8 +103,9 @@ url_option = click.option(
 def fields_options(command: Command) -> Command:
     """Flags that say how a catalogue is read; they override [fields] and [catalogue] of clipita.toml."""
     command = flags(
-        options(config.CatalogueConfig), "allow_private_hosts", allow_private_hosts="--allow-private-hosts"
-    )(command)
+        options(config.CatalogueConfig), "allow_private_hosts", "image_roots",
+        allow_private_hosts="--allow-private-hosts", image_roots="--image-roots",
+    )(command)  # fmt: skip
     table = options(config.FieldsConfig)
     for name, flag in FIELD_FLAGS.items():
         entry = table[name]
@@ -114,11 +115,12 @@ def fields_options(command: Command) -> Command:
 
 def mapped_fields(settings: config.Config, flags: dict[str, Any]) -> config.FieldsConfig:
     """Apply what `fields_options` collected; pops its keys from `flags`."""
-    from clipita.catalogue.images import download
+    from clipita.catalogue.images import download, files
 
     catalogue = settings.catalogue
     hosts = flags.pop("allow_private_hosts", ()) or catalogue.allow_private_hosts
     download.configure(hosts, catalogue.image_cache, int(catalogue.image_cache_gb * 1e9))
+    files.configure(map(Path, flags.pop("image_roots", ()) or catalogue.image_roots))
     given = {name: flags.pop(flag[2:].replace("-", "_"), None) for name, flag in FIELD_FLAGS.items()}
     mapped: config.FieldsConfig = config.override(settings.fields, **given)
     return mapped

@@ -118,5 +118,7 @@ def as_json(value: Any) -> bytes:
     """Indented JSON; what JSON cannot hold, such as a path, becomes text."""
     import orjson
 
+    from clipita.files import json_bytes
+
     options = orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
-    return orjson.dumps(value, option=options, default=str)
+    return json_bytes(value, options, str)

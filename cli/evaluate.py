@@ -52,7 +52,7 @@ SOME_REJECTED = 3
 )  # fmt: skip
 @click.option("--json", "json_file", metavar="FILE", type=click.Path(path_type=Path), help="All results; - is stdout.")
 @click.option("--report", "report_file", metavar="FILE", type=click.Path(path_type=Path), help="A page with images.")
-@click.option("--image-root", type=click.Path(path_type=Path), help="Folder of relative image paths.")
+@click.option("--image-root", type=click.Path(path_type=Path), help="Folder of the image files.")
 @device_option
 @url_option
 @fields_options

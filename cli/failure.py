@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import traceback
@@ -20,6 +21,10 @@ def run_guarded(command: click.Command, arguments: Sequence[str]) -> int:
 
     `--debug` anywhere among the arguments (or CLIPITA_DEBUG=1) raises errors instead.
     """
+    for stream in (sys.stdout, sys.stderr):
+        # Names of files and columns may hold what the terminal's encoding cannot carry.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     debug = "--debug" in arguments or os.environ.get("CLIPITA_DEBUG") == "1"
     try:
         result = command.main([word for word in arguments if word != "--debug"], standalone_mode=False)

@@ -182,7 +182,7 @@ def recall(
 @click.argument("name")
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--products", type=click.IntRange(1), help="Approximate number, evenly over the index; default: all.")
-@click.option("--image-root", type=click.Path(path_type=Path), help="Folder of relative image paths.")
+@click.option("--image-root", type=click.Path(path_type=Path), help="Folder of the image files.")
 @click.option(
     "--seed",
     default=0,

@@ -71,7 +71,7 @@ def train(
         training: loss, epochs, seed, folders.
         recipe: `default` or `paper`: its settings take the place of those in `model` and `training`.
         fields: which column is what.
-        image_root: folder of relative image paths.
+        image_root: folder of the image files.
         hold_out: categories that training must not see: how many leaves, drawn by the seed, or a file of names.
         force: replace what the run folder holds.
         progress: called during long work.
@@ -127,7 +127,7 @@ def export(
         dim: cut the vectors to this length.
         products: how many to compare on; None as in `config`, by the precision.
         fields: which column is what.
-        image_root: folder of relative image paths.
+        image_root: folder of the image files.
         command: recorded in the manifest as what made the bundle.
         progress: called with what is being done.
 
@@ -195,7 +195,7 @@ def evaluate(
         queries: a file of queries as people type them in place of the categories; see `evaluation.typed.read_queries`.
         without: `image`, `title` or `attributes`: the models once more on products that lack it.
         fields: which column is what.
-        image_root: folder of relative image paths.
+        image_root: folder of the image files.
         device: where the models run: cpu, cuda or cuda:N.
         progress: called during long work.
         warn: called with what a reader must know, in sentences.
@@ -270,7 +270,7 @@ def ingest(
         prune: remove products that left the catalogue.
         force: remove them whatever their share, and switch to a new index that lacks products.
         fields: which column is what.
-        image_root: folder of relative image paths; without it, the folder of the catalogue file.
+        image_root: folder of the image files; without it, the folder of the catalogue file.
         config: batch size, device, engine, shards and so on.
         opensearch: user, certificates, time limit.
         search: defaults that the templates keep, as of `ProductSearch`.

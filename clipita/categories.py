@@ -162,7 +162,7 @@ def add_categories(
         model: the bundle, or its folder.
         opensearch: user, certificates, time limit.
         fields: which column is what.
-        image_root: folder of relative image paths; without it, the folder of the file.
+        image_root: folder of the image files; without it, the folder of the file.
         device: where names and products are encoded.
         warn: called with waits, in sentences.
 

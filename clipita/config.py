@@ -66,12 +66,11 @@ class CatalogueConfig:
     valid: Path | None = option(
         None, "Products by which training decides when to stop; none of those of train.", example="valid.parquet"
     )
-    test: Path | None = option(
-        None, "Products that quality is reported on; used for nothing else.", example="test.parquet"
-    )
+    test: Path | None = option(None, "Products to report quality on; used for nothing else.", example="test.parquet")
     image_root: Path | None = option(
-        None, "Folder of relative image paths; without it, the folder of the catalogue file.", example="images"
+        None, "Folder of the image files; without it, the folder of the catalogue file.", example="images"
     )
+    image_roots: tuple[Path, ...] = option((), "More folders that image files may lie in.", one="folder")
     allow_private_hosts: tuple[str, ...] = option(
         (), "Hosts, addresses and networks (10.1.0.0/16) inside your own network that images may come from.", one="host"
     )

@@ -6,9 +6,10 @@ import fcntl
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 
 @contextmanager
@@ -41,6 +42,27 @@ def write_atomically(file: Path, content: bytes) -> None:
     """
     with replacing(file) as draft:
         draft.write_bytes(content)
+
+
+def json_bytes(value: Any, option: int = 0, default: Callable[[Any], Any] | None = None) -> bytes:
+    """A value as JSON, see `orjson.dumps`; half a surrogate pair, which UTF-8 cannot carry, becomes U+FFFD.
+
+    Names of files and columns may hold one, and no such name may end a run that wants to report it.
+    """
+    import orjson
+
+    try:
+        return orjson.dumps(value, default, option)
+    except TypeError:
+        return orjson.dumps(_without_surrogates(value), default, option)
+
+
+def _without_surrogates(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    if isinstance(value, Mapping):
+        return {_without_surrogates(key): _without_surrogates(part) for key, part in value.items()}
+    return [_without_surrogates(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 @contextmanager

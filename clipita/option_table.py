@@ -193,8 +193,14 @@ def read_table(section: type, table: Any, where: str, base: Path) -> dict[str, A
         if key == "url" and _has_password(value):
             raise ConfigError(f"{where} url: a password does not belong in this file.", hint=known["password"].help)
         converted = _converted(known[key], value, f"{where} {key}")
-        values[key] = base / converted if isinstance(converted, Path) else converted
+        values[key] = _based(converted, base)
     return values
+
+
+def _based(value: Any, base: Path) -> Any:
+    if isinstance(value, tuple):
+        return tuple(_based(part, base) for part in value)
+    return base / value if isinstance(value, Path) else value
 
 
 def read_environment(section: type, name: str, environ: Mapping[str, str]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import orjson
+from clipita.files import json_bytes
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 CategoryPath = tuple[str, ...]
@@ -39,11 +39,19 @@ class ImageSource:
 
     Attributes:
         data: the encoded file (JPEG, PNG, WebP …), or None.
-        location: a file path or an http(s) URL; informative only when `data` is given.
+        location: a file path or an http(s) URL, as the catalogue has it; informative only when `data` is given.
+        roots: the folders that a file may lie in; a relative path starts at the first. None allows any file: for a path
+            that the user of clipita wrote, never for one out of a catalogue.
     """
 
     data: bytes | None = field(default=None, repr=False)
     location: str | None = None
+    roots: tuple[Path, ...] | None = None
+
+    @property
+    def path(self) -> Path:
+        """Where the file is looked for, as long as it lies there in one of the roots."""
+        return Path(*(self.roots or ())[:1], self.location or "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +74,12 @@ class Product:
     image: ImageSource | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
-    def located(self, root: Path | None) -> Product:
-        """The product with a relative image path joined to `root`."""
+    def located(self, *roots: Path) -> Product:
+        """The product whose image, where it is a file, must lie in one of these folders; see `ImageSource.roots`."""
         image = self.image
-        if root is None or image is None or image.data is not None or not image.location or _URL.match(image.location):
+        if image is None or image.data is not None or not image.location or _URL.match(image.location):
             return self
-        return dataclasses.replace(self, image=ImageSource(location=str(root / image.location)))
+        return dataclasses.replace(self, image=dataclasses.replace(image, roots=roots))
 
     @property
     def attribute_texts(self) -> list[str]:
@@ -164,4 +172,4 @@ class Rejection:
 
     def to_json_line(self) -> bytes:
         """The rejection as one line of a JSONL file, newline included."""
-        return orjson.dumps(dataclasses.asdict(self), option=orjson.OPT_APPEND_NEWLINE)
+        return json_bytes(dataclasses.asdict(self)) + b"\n"

@@ -54,7 +54,7 @@ class CatalogueFile:
     Args:
         file: the catalogue.
         fields: which column is what.
-        image_root: folder for relative image paths; default: the file's own.
+        image_root: folder that image files lie in; default: the file's own. More folders: `images.files.configure`.
         stream: JSON lines to read once instead of the file, whose path is then only a name.
 
     Attributes:

@@ -6,7 +6,7 @@ import io
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-from clipita.catalogue.images.decode import load_image
+from clipita.catalogue.images.decode import opened_image
 from clipita.catalogue.product import ImageSource
 from clipita.catalogue.reader import CatalogueFile
 from clipita.errors import ImageError
@@ -23,10 +23,10 @@ def thumbnail(source: ImageSource) -> bytes:
     Raises:
         ImageError: the image cannot be read.
     """
-    image = load_image(source)
-    image.thumbnail((SIDE, SIDE))
     stream = io.BytesIO()
-    image.save(stream, "JPEG", quality=QUALITY, optimize=True)
+    with opened_image(source) as image:
+        image.thumbnail((SIDE, SIDE))
+        image.save(stream, "JPEG", quality=QUALITY, optimize=True)
     return stream.getvalue()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import pickle
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -152,7 +153,8 @@ def build_towers(source: TowerSource, seed: int = 0) -> Towers:
                 pretrained_text=source.pretrained_text,
             )
             tokenizer = open_clip.get_tokenizer(name)
-        except (RuntimeError, OSError, KeyError, TypeError, ValueError, AssertionError) as error:
+        except Exception as error:
+            # A checkpoint is a file of others: torch and safetensors raise nearly any type on a damaged one.
             raise _not_built(source, error) from error
     if not hasattr(model, "text"):
         raise TrainingError(f"The tower {source.tower} has no separate text encoder.")
@@ -168,6 +170,12 @@ def _not_built(source: TowerSource, error: Exception) -> TrainingError:
             f"{weights} cannot be downloaded: the model hub does not answer, and they are not in its cache.",
             hint="The first use of a name needs the hub. Without it, name local weights: --pretrained FILE, or "
             "--tower local-dir:/path.",
+        )
+    if isinstance(error, pickle.UnpicklingError | EOFError):
+        return TrainingError(
+            f"The weights {source.pretrained} cannot be loaded: the file is damaged, or holds pickled objects other "
+            "than weights, which could run code.",
+            hint="Save the weights alone: torch.save(model.state_dict(), FILE), or as safetensors.",
         )
     return TrainingError(
         f"The tower {source.tower} cannot be built: {error}",

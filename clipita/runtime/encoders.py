@@ -277,11 +277,12 @@ def prepare_product(product: Product, modalities: str, spec: ImageSpec) -> Produ
         ImageError: the image cannot be read.
         ProductError: the product has nothing that the model reads.
     """
-    from clipita.catalogue.images.decode import load_image
+    from clipita.catalogue.images.decode import opened_image
 
     pixels = None
     if "I" in modalities and product.image is not None:
-        pixels = to_pixels(load_image(product.image, at_least=decode_size(spec)), spec)
+        with opened_image(product.image, at_least=decode_size(spec)) as image:
+            pixels = to_pixels(image, spec)
     title = product.title if "T" in modalities and product.title and product.title.strip() else None
     attributes = tuple(product.attribute_texts) if "A" in modalities else ()
     if pixels is None and title is None and not attributes:

@@ -20,6 +20,8 @@ from clipita.errors import BundleError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+MAX_ASPECT = 32
+"""Longer side to shorter side; what an even longer image shows beyond lies outside the frame anyway."""
 MAX_TEXT = 20_000
 """Characters of a text that are read; the longest context of a tower holds a fraction of them."""
 
@@ -68,8 +70,20 @@ def to_pixels(image: Image, spec: ImageSpec) -> npt.NDArray[np.uint8]:
     from PIL.Image import Resampling
 
     resample = Resampling.BILINEAR if spec.interpolation == "bilinear" else Resampling.BICUBIC
+    if spec.resize == "shortest":
+        image = _middle(image)
     resized = image.resize(_resized_size(image, spec), resample)
     return _crop_or_pad(np.asarray(resized, dtype=np.uint8), spec)
+
+
+def _middle(image: Image) -> Image:
+    """The middle of an image that is longer than `MAX_ASPECT`: one of 1 x 60,000 pixels would be resized to 12 GB."""
+    width, height = image.size
+    across, down = min(width, MAX_ASPECT * height), min(height, MAX_ASPECT * width)
+    if (across, down) == (width, height):
+        return image
+    left, top = (width - across) // 2, (height - down) // 2
+    return image.crop((left, top, left + across, top + down))
 
 
 def _resized_size(image: Image, spec: ImageSpec) -> tuple[int, int]:

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import orjson
 
+from clipita.catalogue.images.decode import LARGE, pixels_of
 from clipita.catalogue.product import Product
+from clipita.errors import RequestError
 from clipita.opensearch.search.vectors import QueryVectors
 from clipita.serve.batching import Batcher, Vectors
 from clipita.serve.metrics import Metrics
@@ -24,7 +26,9 @@ if TYPE_CHECKING:
 
 MANIFEST = "manifest.json"
 DECODERS = 2
-"""Images decoded at a time: each may take 150 MB of memory."""
+"""Images of ordinary size that are decoded at a time; large ones are decoded one by one."""
+MAX_REQUEST_PIXELS = 100 * 10**6
+"""Pixels of all images of a request: a few hundred kilobytes may unpack to billions."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,7 @@ class Encoders:
         self.fingerprint = models.bundle.fingerprint
         self._prepare = models.product.prepare
         self._decoders = ThreadPoolExecutor(DECODERS, thread_name_prefix="decode")
+        self._large = ThreadPoolExecutor(1, thread_name_prefix="decode-large")
         self._texts: Batcher[str] = Batcher(models.text.encode_gated, config, metrics, "text")
         self._products: Batcher[ProductInput] = Batcher(models.product.encode, config, metrics, "product")
 
@@ -102,13 +107,27 @@ class Encoders:
         return np.ascontiguousarray((await self.gated(texts))[:, :-1])
 
     async def products(self, products: Sequence[Product]) -> Vectors:
-        """Unit vectors, [len(products), dim]; errors as of `texts`, or a ProductError for an unusable product."""
+        """Unit vectors, [len(products), dim]; errors as of `texts`, also a ProductError for an unusable product.
+
+        A RequestError (413) for images of more than `MAX_REQUEST_PIXELS` together.
+        """
         loop = asyncio.get_running_loop()
-        prepared = (loop.run_in_executor(self._decoders, self._prepare, product) for product in products)
+        pixels = [0 if product.image is None else pixels_of(product.image) for product in products]
+        if sum(pixels) > MAX_REQUEST_PIXELS:
+            raise RequestError(
+                f"The images have {sum(pixels):,} pixels together; the limit is {MAX_REQUEST_PIXELS:,}.",
+                status=413,
+                hint="Send fewer images in one request, or smaller ones.",
+            )
+        # Images of ordinary size never wait for large ones.
+        pools = (self._large if size > LARGE else self._decoders for size in pixels)
+        sized = zip(pools, products, strict=True)
+        prepared = (loop.run_in_executor(pool, self._prepare, product) for pool, product in sized)
         return await self._products(await asyncio.gather(*prepared))
 
     async def close(self) -> None:
         """Stop the threads."""
         for batcher in (self._texts, self._products):
             await batcher.close()
-        self._decoders.shutdown(wait=True)
+        for pool in (self._decoders, self._large):
+            pool.shutdown(wait=True)

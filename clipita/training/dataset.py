@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from clipita.catalogue.images.decode import load_image
+from clipita.catalogue.images.decode import MAX_BYTES, opened_image
+from clipita.catalogue.images.files import read_file
 from clipita.catalogue.product import CategoryPath, CategoryTree, ImageSource, Product, Rejection
 from clipita.catalogue.reader import CatalogueFile
 from clipita.errors import ImageError, TrainingError
@@ -108,7 +109,8 @@ def _encode_missing(
 
     def decode(source: ImageSource) -> npt.NDArray[np.uint8] | ImageError:
         try:
-            return to_pixels(load_image(source), spec)
+            with opened_image(source) as image:
+                return to_pixels(image, spec)
         except ImageError as error:
             return error
 
@@ -135,8 +137,8 @@ def _image_key(source: ImageSource | None) -> bytes | None:
     if "://" in location:
         return content_key(location.encode())
     try:
-        return content_key(Path(location).read_bytes())
-    except OSError:
+        return content_key(read_file(source, MAX_BYTES))
+    except ImageError:
         return content_key(b"missing:" + location.encode())  # decoding reports it
 
 

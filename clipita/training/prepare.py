@@ -68,7 +68,7 @@ class Sources:
 
     Attributes:
         valid: products whose R-precision decides when training stops; never those that quality is reported on.
-        image_root: folder of relative image paths.
+        image_root: folder of the image files.
         hold_out: categories that training must not see, see `held_out_names`.
     """
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,6 +16,8 @@ import numpy.typing as npt
 from clipita.errors import TrainingError
 
 KEY_BYTES = 16
+ENTRY_BYTES = KEY_BYTES + 4
+"""A key, and the CRC-32 of key and row."""
 
 
 def content_key(content: bytes) -> bytes:
@@ -25,7 +29,8 @@ class RowStore:
     """An append-only table of rows of one width, each with a key.
 
     Two files: `<name>.rows` and `<name>.keys`. A row is written before its key, so that after a kill the shorter of
-    the two tells which rows are complete; the next opening cuts the rest off. A lock keeps a second process out, except
+    the two tells which rows are complete; the next opening cuts the rest off. Each key has a checksum; a row that a
+    disk or another program has damaged counts as missing, and is made again. A lock keeps a second process out, except
     one that only reads what another process of the same training has `filled`.
 
     Raises:
@@ -54,14 +59,17 @@ class RowStore:
                 f"Another training is filling the feature cache in {folder}.",
                 hint="Wait until it is done, or choose another cache with --cache.",
             ) from None
+        self._count = 0
         self._position = self._load_keys(filled)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._rows.close()
-        self._keys.close()
+        for stream in (self._rows, self._keys):
+            # After a write that failed, closing tries once more; `append` has told it.
+            with suppress(OSError):
+                stream.close()
 
     def __len__(self) -> int:
         return len(self._position)
@@ -75,10 +83,13 @@ class RowStore:
         Raises:
             TrainingError: the disk is full.
         """
+        table = np.ascontiguousarray(rows.reshape(len(keys), self.width), dtype=self.dtype)
         try:
-            self._rows.write(np.ascontiguousarray(rows.reshape(len(keys), self.width), dtype=self.dtype).tobytes())
+            self._rows.write(table.tobytes())
             self._rows.flush()
-            self._keys.write(b"".join(keys))
+            self._keys.write(
+                b"".join(key + _checksum(key, row.tobytes()) for key, row in zip(keys, table, strict=True))
+            )
             self._keys.flush()
         except OSError as error:
             raise TrainingError(
@@ -86,7 +97,8 @@ class RowStore:
                 hint="Free some disk space or move the cache with --cache; the same command goes on where it stopped.",
             ) from error
         for key in keys:
-            self._position[key] = len(self._position)
+            self._position[key] = self._count
+            self._count += 1
 
     def gather(self, keys: Sequence[bytes | None]) -> npt.NDArray[Any]:
         """Rows by key, zeros for None: [len(keys), width].
@@ -108,8 +120,25 @@ class RowStore:
         self._keys.seek(0)
         raw = self._keys.read()
         row_bytes = self.width * self.dtype.itemsize
-        whole = min(len(raw) // KEY_BYTES, Path(self._rows.name).stat().st_size // row_bytes)
+        whole = min(len(raw) // ENTRY_BYTES, Path(self._rows.name).stat().st_size // row_bytes)
+        entries = [raw[at * ENTRY_BYTES : (at + 1) * ENTRY_BYTES] for at in range(whole)]
+        # The process that filled the store has checked it, and of a key that was made again the last row counts.
+        position = {entry[:KEY_BYTES]: at for at, entry in enumerate(entries)}
         if not filled:
-            self._keys.truncate(whole * KEY_BYTES)
+            self._rows.seek(0)
+            rows = (self._rows.read(row_bytes) for _ in entries)
+            position = {
+                entry[:KEY_BYTES]: at
+                for at, (entry, row) in enumerate(zip(entries, rows, strict=True))
+                if entry[KEY_BYTES:] == _checksum(entry[:KEY_BYTES], row)
+            }
+            # Damaged rows at the end can go; a cache of an earlier version, without checksums, goes as a whole.
+            whole = max(position.values(), default=-1) + 1
+            self._keys.truncate(whole * ENTRY_BYTES)
             self._rows.truncate(whole * row_bytes)
-        return {raw[at * KEY_BYTES : (at + 1) * KEY_BYTES]: at for at in range(whole)}
+        self._count = whole
+        return position
+
+
+def _checksum(key: bytes, row: bytes) -> bytes:
+    return zlib.crc32(row, zlib.crc32(key)).to_bytes(4, "big")

@@ -9,15 +9,15 @@ import io
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import orjson
 
-from clipita.catalogue.images.decode import MAX_BYTES, load_image
+from clipita.catalogue.images.decode import MAX_BYTES, opened_image
 from clipita.catalogue.images.download import download
+from clipita.catalogue.images.files import read_file
 from clipita.catalogue.product import ImageSource, Product, Rejection
 from clipita.errors import ImageError, ProductError
 from clipita.opensearch.cluster.bulk import Document
@@ -173,10 +173,10 @@ def make_thumbnail(product: Product) -> str | None:
     image = product.image
     if image is None or image.data is None or (image.location and _URL.match(image.location)):
         return None
-    small = load_image(image, at_least=(THUMBNAIL_SIZE, THUMBNAIL_SIZE))
-    small.thumbnail((THUMBNAIL_SIZE, THUMBNAIL_SIZE))
     stream = io.BytesIO()
-    small.save(stream, "JPEG", quality=THUMBNAIL_QUALITY)
+    with opened_image(image, at_least=(THUMBNAIL_SIZE, THUMBNAIL_SIZE)) as small:
+        small.thumbnail((THUMBNAIL_SIZE, THUMBNAIL_SIZE))
+        small.save(stream, "JPEG", quality=THUMBNAIL_QUALITY)
     return base64.b64encode(stream.getvalue()).decode("ascii")
 
 
@@ -194,13 +194,9 @@ def _with_image(product: Product) -> Product:
     if is_url(product):
         data = download(image.location, MAX_BYTES)
         return dataclasses.replace(product, image=ImageSource(data=data, location=image.location))
-    file = Path(image.location)
     try:
-        if not file.is_file():
-            return product
-        with file.open("rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
-    except (OSError, ValueError):
+        data = read_file(image, MAX_BYTES)
+    except ImageError:
         return product
     return dataclasses.replace(product, image=ImageSource(data=data, location=image.location))
 

@@ -88,6 +88,9 @@ def _row(product: Product) -> dict[str, Any]:
     if image is not None and image.data is not None:
         # The bytes tell the format.
         location = f"data:image;base64,{base64.b64encode(image.data).decode()}"
+    elif image is not None and image.roots:
+        # The files lie in another folder than the images.
+        location = str(image.path)
     return {
         "product_id": product.id,
         "title": product.title,

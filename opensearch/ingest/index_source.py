@@ -55,7 +55,7 @@ class IndexSource:
     ) -> None:
         self._client = client
         self._backoff = backoff or Backoff()
-        self._image_root = image_root
+        self._image_roots = () if image_root is None else (Path(image_root).absolute(),)
         found = resolve(client, name)
         if found is None:
             raise IndexMissingError(f"There is no index {name} to read from.", hint="Check --from-index.")
@@ -145,7 +145,7 @@ class IndexSource:
         row = {_ID: hit["_id"], **{name: _ordered(value_at(hit["_source"], name)) for name in names if name}}
         product = row_to_product(row, fields)
         self.paths.add(product.category_path)
-        return product.located(self._image_root)
+        return product.located(*self._image_roots)
 
 
 def scan(

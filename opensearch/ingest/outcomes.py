@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import errno
 import threading
 from collections import Counter
 from contextlib import ExitStack
@@ -12,10 +13,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-import orjson
-
 from clipita.catalogue.product import Rejection
 from clipita.errors import UsageError
+from clipita.files import json_bytes
 from clipita.opensearch.ingest.timing import StageTimes
 
 
@@ -124,10 +124,16 @@ class Ledger:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._opened.close()
-        if not self.left_out:
+        try:
+            self._opened.close()
+        except OSError as problem:
+            # What is still to be flushed cannot be written either; the first error says so.
+            if error is None:
+                raise _unwritable(self.file, "rejected products", "--rejected", problem) from problem
+        # Never a device such as /dev/null.
+        if not self.left_out and self.file.is_file():
             self.file.unlink(missing_ok=True)
-        if not self.image_reasons:
+        if not self.image_reasons and self.warnings.is_file():
             self.warnings.unlink(missing_ok=True)
 
     def see(self) -> None:
@@ -149,20 +155,30 @@ class Ledger:
             self._late = self._late or Counter()
 
     def leave_out(self, rejection: Rejection, outcome: Outcome = Outcome.REJECTED) -> None:
-        """Count a product that is not in the index as the catalogue has it, and write the reason at once."""
-        line = orjson.dumps(dataclasses.asdict(rejection) | {"outcome": outcome.value})
+        """Count a product that is not in the index as the catalogue has it, and write the reason at once.
+
+        Raises:
+            UsageError: the file cannot be written, for instance because the disk is full.
+        """
+        line = json_bytes(dataclasses.asdict(rejection) | {"outcome": outcome.value})
         with self._lock:
             (self._counts if self._late is None else self._late)[outcome] += 1
             self._reasons[rejection.kind] += 1
-            self._stream.write(line + b"\n")
-            self._stream.flush()
+            try:
+                self._stream.write(line + b"\n")
+                self._stream.flush()
+            except OSError as error:
+                raise _unwritable(self.file, "rejected products", "--rejected", error) from error
 
     def warn(self, rejection: Rejection) -> None:
         """Note a product, counted by `count`, that is in the index without its image, and write the reason at once."""
         with self._lock:
             self._warned[rejection.kind] += 1
-            self._warning_stream.write(rejection.to_json_line())
-            self._warning_stream.flush()
+            try:
+                self._warning_stream.write(rejection.to_json_line())
+                self._warning_stream.flush()
+            except OSError as error:
+                raise _unwritable(self.warnings, "image warnings", "--image-warnings", error) from error
 
     @property
     def counts(self) -> dict[Outcome, int]:
@@ -209,6 +225,11 @@ def _open(file: Path, what: str, flag: str) -> IO[Any]:
     try:
         return file.open("wb")
     except OSError as error:
-        raise UsageError(
-            f"The file for {what} {file} cannot be written: {error.strerror}.", hint=f"Name another with {flag}."
-        ) from error
+        raise _unwritable(file, what, flag, error) from error
+
+
+def _unwritable(file: Path, what: str, flag: str, error: OSError) -> UsageError:
+    hint = f"Name another with {flag}."
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        hint = f"Free some disk space, or name another with {flag}; the same command goes on where this one stopped."
+    return UsageError(f"The file for {what} {file} cannot be written: {error.strerror}.", hint=hint)

@@ -67,9 +67,9 @@ def test_products_need_no_mapping(printed: bool, tmp_path: Path) -> None:
     assert first.extra["price"] == "$12.99"
     assert "amazon_badge" not in first.extra
     assert first.image is not None
-    assert first.image.location == str(tmp_path / "one.jpg")
+    assert first.image.path == tmp_path / "one.jpg"
     assert second.image is not None
-    assert second.image.location == str(tmp_path / "large.jpg"), "the largest of several sizes"
+    assert second.image.path == tmp_path / "large.jpg", "the largest of several sizes"
     assert third.image is None
     assert third.category_path == ("Toys & Games", "Kites"), "signs between names are no categories"
 

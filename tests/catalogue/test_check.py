@@ -10,6 +10,8 @@ import pytest
 
 from clipita.catalogue import CatalogueFile, Rejection
 from clipita.catalogue.check import CheckReport, check_catalogue
+from clipita.cli import group
+from clipita.cli.failure import run_guarded
 
 
 def jpeg(colour: str = "red") -> bytes:
@@ -79,6 +81,40 @@ def test_without_images_none_is_opened(shop: Path) -> None:
     report = check_catalogue(CatalogueFile(shop), images=False)
     assert report.broken_images is None
     assert report.usable == 6
+
+
+def test_an_url_with_a_port_that_cannot_be_is_one_broken_image(tmp_path: Path) -> None:
+    file = tmp_path / "ports.jsonl"
+    rows = [{"product_id": 1, "title": "a", "image": "http://127.0.0.1:99999/1.jpg"}, {"product_id": 2, "title": "b"}]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    report = check_catalogue(CatalogueFile(file))
+    assert (report.usable, report.broken_images) == (1, 1)
+    assert "has no port 99999" in report.examples[0].reason
+
+
+def test_half_a_surrogate_pair_anywhere_does_not_end_the_check(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    half = "\\ud83d"
+    lines = [
+        f'{{"product_id": "1", "title": "a", "{half}": 3, "attributes": {{"{half}": "x"}}}}',
+        f'{{"product_id": "2", "title": "{half}", "category_path": ["{half}"]}}',
+        f'{{"product_id": "3{half}", "title": "c"}}',
+        f'{{"product_id": "4", "image": "{half}"}}',
+    ]
+    file = tmp_path / "b\udcff.jsonl"
+    file.write_text("\n".join(lines))
+    for more in (["--json", "--rejected", str(tmp_path / "rejected.jsonl")], []):
+        assert run_guarded(group, ["catalogue", "check", str(file), *more]) == 3
+    assert json.loads(capsys.readouterr().out.partition("\n}")[0] + "}")["extra_columns"] == ["\ufffd"]
+    assert len((tmp_path / "rejected.jsonl").read_text().splitlines()) == 2
+
+
+def test_a_full_disk_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "a.jsonl"
+    file.write_text('{"title": "no id"}\n{"product_id": "1", "title": "x"}\n{"title": "no id"}\n')
+    assert run_guarded(group, ["catalogue", "check", str(file), "--rejected", "/dev/full"]) == 2
+    assert "/dev/full cannot be written: No space left on device. Free some" in capsys.readouterr().err
 
 
 def checked(file: Path, text: str) -> CheckReport:

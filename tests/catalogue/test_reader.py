@@ -65,7 +65,7 @@ class TestFormats:
         first, second = catalogue.products()
         assert (first.id, first.title, first.category_path) == ("1", "Shoe", ("Footwear", "Shoes"))
         assert first.image is not None
-        assert first.image.location == str(tmp_path / "1.jpg")
+        assert (first.image.location, first.image.path) == ("1.jpg", tmp_path / "1.jpg")
         assert second.image is not None
         assert second.image.location == "https://shop/2.jpg"
         assert second.extra == {"price": 20.0}
@@ -74,7 +74,7 @@ class TestFormats:
     def test_image_root(self, tmp_path: Path) -> None:
         file = write_jsonl(tmp_path / "a.jsonl", [{**ROWS[0]}, {**ROWS[1], "image": "/abs/2.jpg"}])
         images = [product.image for product in CatalogueFile(file, image_root=tmp_path / "pictures").products()]
-        assert [image.location for image in images if image] == [str(tmp_path / "pictures/1.jpg"), "/abs/2.jpg"]
+        assert [image.path for image in images if image] == [tmp_path / "pictures/1.jpg", Path("/abs/2.jpg")]
 
     def test_unknown_suffix_lists_the_known(self, tmp_path: Path) -> None:
         file = tmp_path / "a.docx"

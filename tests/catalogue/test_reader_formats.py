@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from clipita.catalogue import CatalogueFile, Product, Rejection, reader
+from clipita.catalogue.formats import csv
 from clipita.catalogue.formats.rows import NumberedRow, StoredRow
 from clipita.catalogue.split import split_catalogue
 from clipita.config import FieldsConfig
@@ -118,8 +119,35 @@ class TestCsv:
 
     def test_a_quote_that_is_never_closed(self, tmp_path: Path) -> None:
         products, rejections = read(write_csv(tmp_path / "a.csv", 'product_id,title\n1,Shoe\n2,"Boot\n3,Hat\n'))
-        assert [p.id for p in products] == ["1"]
+        assert [p.id for p in products] == ["1", "3"]
         assert [(r.row, r.kind) for r in rejections] == [(3, "the record is not valid CSV")]
+        assert "a quote that opens on line 3 has no proper end; left out up to line 3" in rejections[0].reason
+
+    @pytest.mark.parametrize("rows", [10, csv.MAX_RECORD_LINES + 500])
+    @pytest.mark.parametrize("cell", ["plain", '"quoted, too"'])
+    def test_a_quote_that_is_never_closed_costs_one_row(self, tmp_path: Path, rows: int, cell: str) -> None:
+        text = 'product_id,title,note\n1,Shoe,\n2,"Boot,\n' + "".join(f"{n},Hat,{cell}\n" for n in range(3, rows))
+        products, rejections = read(write_csv(tmp_path / "a.csv", text))
+        assert [p.id for p in products] == ["1", *map(str, range(3, rows))]
+        assert [r.row for r in rejections] == [3]
+
+    def test_what_may_be_the_text_of_a_cell_is_no_record(self, tmp_path: Path) -> None:
+        """Reading goes on with the first line that has all columns."""
+        text = 'product_id,title,note\n1,"Shoe,\nof two lines\n, or three\n2,Boot,x\n3,Hat,"a\nb"\n'
+        products, rejections = read(write_csv(tmp_path / "a.csv", text))
+        assert [(p.id, p.extra["note"]) for p in products] == [("2", "x"), ("3", "a\nb")]
+        assert [(r.row, "left out up to line 4" in r.reason) for r in rejections] == [(2, True)]
+
+    def test_the_quote_may_open_on_a_later_line(self, tmp_path: Path) -> None:
+        text = 'product_id,title,note\n1,"Shoe\nred","open\nstill 6"" high\n2,Boot,x\n'
+        products, rejections = read(write_csv(tmp_path / "a.csv", text))
+        assert [p.id for p in products] == ["2"]
+        assert "a quote that opens on line 3 has no proper end; left out up to line 4" in rejections[0].reason
+
+    def test_a_header_that_never_ends(self, tmp_path: Path) -> None:
+        text = '"product_id,title\n' + "1,a\n" * (csv.MAX_RECORD_LINES + 1)
+        with pytest.raises(CatalogueError, match="has no readable header line"):
+            CatalogueFile(write_csv(tmp_path / "a.csv", text))
 
     def test_numbers_are_numbers_only_where_the_whole_column_is(self, tmp_path: Path) -> None:
         text = "product_id,title,price,stock,code,size,gone\n1,a,9.5,3,0042,42,\n2,b,10,,17,XL,\n"

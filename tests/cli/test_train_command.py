@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -171,6 +172,21 @@ def test_held_out_leaves_are_named(
     assert json.loads(capsys.readouterr().out)["held_out"] == held_out
     assert clipita(*call, "--force", "--hold-out-categories", "nowhere.txt") == 1
     assert "nowhere.txt cannot be read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [{"weights": 1, "code": os.getcwd}, b"junk" * 99, b""])
+def test_weights_that_are_no_checkpoint_are_one_line(
+    shop: Path, tiny_tower: Path, tmp_path: Path, content: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "weights.pt"
+    file.write_bytes(content if isinstance(content, bytes) else pickle.dumps(content, 2))
+    call = ("train", shop / "train.parquet", "--valid", shop / "valid.parquet", "--tower-config", tiny_tower)
+    assert clipita(*call, "--pretrained", file) == 1
+    err = capsys.readouterr().err
+    assert "Internal error" not in err
+    assert "weights.pt" in err or "cannot be built" in err
+    if not isinstance(content, bytes):
+        assert "could run code" in err
 
 
 def test_weights_that_no_hub_gives_are_one_line_with_the_ways_out(shop: Path, tmp_path: Path) -> None:

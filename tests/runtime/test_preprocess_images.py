@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import resource
 from collections.abc import Callable
 from typing import Any
 
@@ -70,6 +71,15 @@ def agree(data: bytes, image: Image.Image, spec: ImageSpec, step: float = 1.0) -
 
 
 SIZES = [(1, 1), (1, 300), (300, 1), (60, 80), (64, 64), (65, 63), (200, 131), (131, 200), (640, 480)]
+
+
+@pytest.mark.parametrize("size", [(1, 60_000), (60_000, 1), (3, 65_000)])
+@pytest.mark.parametrize("frame", [(224, 224), (64, 32)])
+def test_an_image_far_longer_than_wide_takes_little_memory(size: tuple[int, int], frame: tuple[int, int]) -> None:
+    spec = ImageSpec(*frame)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert to_pixels(Image.new("RGB", size, "red"), spec).tolist() == [[[255, 0, 0]] * spec.width] * spec.height
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000
 
 
 @pytest.mark.parametrize("size", SIZES)

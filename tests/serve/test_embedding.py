@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import re
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +15,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import urllib3
+from PIL import Image
 
 from clipita.catalogue.product import ImageSource, Product
 from clipita.runtime import Bundle, ProductEncoder, TextEncoder
@@ -92,7 +95,7 @@ def test_products_as_json_and_as_a_form(server: Server, tiny_bundle: Path, produ
             {"title": "a", "image": "http://127.0.0.1/"},
             "image: invalid base64",
         ),
-        ("/v1/embed/product", {"title": "a", "image": base64.b64encode(b"no picture").decode()}, "picture"),
+        ("/v1/embed/product", {"title": "a", "image": base64.b64encode(b"no picture").decode()}, "known format"),
         (
             "/v1/embed/product",
             {"title": "a", "attributes": {"colour": {"x": 1}}},
@@ -105,6 +108,31 @@ def test_what_is_off_is_told(server: Server, path: str, body: Any, words: str) -
     answer = server(path, body)
     assert answer.status == 400, answer.body
     assert words in f"{answer.json['error']} {answer.json['hint']}"
+
+
+def large_image() -> str:
+    """7,000 x 7,000 pixels of one bit in 6 kB, base64."""
+    stream = io.BytesIO()
+    Image.new("1", (7000, 7000)).save(stream, "PNG")
+    return base64.b64encode(stream.getvalue()).decode()
+
+
+def test_a_request_of_many_large_images_is_refused(server: Server) -> None:
+    start = time.monotonic()
+    answer = server("/v1/embed/product", {"products": [{"image": large_image()}] * 32})
+    assert answer.status == 413, answer.body
+    assert "1,568,000,000 pixels together; the limit is 100,000,000" in answer.json["error"]
+    assert time.monotonic() - start < 2
+    assert server("/v1/embed/product", {"products": [{"image": large_image()}] * 2}).status == 200
+
+
+def test_large_images_hold_up_nobody(server: Server, products: list[dict[str, Any]]) -> None:
+    large = {"products": [{"image": large_image()}] * 2}
+    with ThreadPoolExecutor(8) as callers:
+        others = [callers.submit(server, "/v1/embed/product", large) for _ in range(8)]
+        server("/v1/embed/product", {"products": products[:1]})
+        assert not all(other.done() for other in others)
+        assert {other.result().status for other in others} <= {200, 503}
 
 
 def test_a_full_queue_refuses_and_says_when_to_come_back(launch: Launch, products: list[dict[str, Any]]) -> None:

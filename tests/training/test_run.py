@@ -22,6 +22,7 @@ from clipita.config import ModelConfig, TrainingConfig
 from clipita.errors import CheckpointError, ConfigError, TrainingError
 from clipita.model.checkpoint import CHECKPOINT, load_run
 from clipita.training.prepare import Sources
+from clipita.training.row_store import ENTRY_BYTES
 from clipita.training.run import Outcome, train
 from clipita.training.trainer import STATE, Epoch
 
@@ -189,7 +190,7 @@ def test_features_are_computed_once(
     before = {file.name: file.stat().st_size for file in folder.iterdir()}
     run(sources, frozen, short, force=True)
     assert {file.name: file.stat().st_size for file in folder.iterdir()} == before
-    assert before["images.keys"] == 16 * 160
+    assert before["images.keys"] == ENTRY_BYTES * 160
 
 
 def test_another_tower_makes_its_own_features(
@@ -201,6 +202,19 @@ def test_another_tower_makes_its_own_features(
     torch.save({name: value + 0.01 if value.is_floating_point() else value for name, value in state.items()}, other)
     run(sources, replace(frozen, pretrained=str(other)), short, force=True)
     assert len(list(short.cache.iterdir())) == 2
+
+
+def test_damaged_features_are_never_trained_on(
+    sources: Sources, frozen: ModelConfig, short: TrainingConfig, tmp_path: Path
+) -> None:
+    run(sources, frozen, short)
+    (folder,) = short.cache.iterdir()
+    for name in ("images.rows", "texts.rows", "texts.keys"):
+        data = bytearray((folder / name).read_bytes())
+        data[len(data) // 3 : len(data) // 2] = bytes(len(data) // 2 - len(data) // 3)
+        (folder / name).write_bytes(data)
+    run(sources, frozen, replace(short, run=tmp_path / "again"))
+    assert_same_weights(short.run, tmp_path / "again")
 
 
 def test_features_left_half_written_are_made_again(

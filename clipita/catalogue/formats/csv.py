@@ -6,19 +6,73 @@ import csv
 import functools
 import itertools
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from clipita.catalogue.formats.rows import MAX_LINE, NumberedRow, StoredRow, check_unique, numbered_lines
 from clipita.errors import CatalogueError, ProductError
 
+MAX_RECORD_LINES = 10_000
 DELIMITERS = (",", ";", "\t", "|")
 _SEPARATOR = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 """The line that Excel reads before the header."""
 _BLANK = " \t\r\n\ufeff\u00a0"
 """Some exports write a byte order mark behind an empty line."""
 _NOT_UTF8 = re.compile("[\udc80-\udcff]")
+
+
+class _Lines:
+    """Lines that are read again from the middle of a record, where its first line spoils it.
+
+    A quote without an end would make one record of all lines that follow. So a record has at most `MAX_RECORD_LINES`
+    lines and `MAX_LINE` bytes.
+
+    Attributes:
+        first: number of the record's first line, from 1.
+        record: its lines so far.
+    """
+
+    def __init__(self, lines: Iterator[str], first: int = 1) -> None:
+        self._lines = lines
+        self._again: list[str] = []
+        self._size = 0
+        self.first = first
+        self.record: list[str] = []
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        if len(self.record) >= MAX_RECORD_LINES or self._size > MAX_LINE:
+            raise csv.Error("the record does not end")
+        line = self._again.pop() if self._again else next(self._lines)
+        self.record.append(line)
+        self._size += len(line)
+        return line
+
+    def begin(self) -> None:
+        """The next line begins a record."""
+        self.first += len(self.record)
+        self.record, self._size = [], 0
+
+    @property
+    def opened(self) -> int:
+        """The line on which the last quoted cell of the record begins."""
+        opened, inside = self.first, False
+        for number, line in enumerate(self.record, start=self.first):
+            # Two quotes are one in the text, or an empty cell.
+            for _ in range(line.replace('""', "").count('"')):
+                inside = not inside
+                opened = number if inside else opened
+        return opened
+
+    def rewind(self, is_record: Callable[[str], bool]) -> int:
+        """Give the lines again from the first that is a record by itself; returns the number of the one before it."""
+        left_out = next((at for at, line in enumerate(self.record) if at and is_record(line)), len(self.record))
+        self._again += self.record[left_out:][::-1]
+        del self.record[left_out:]
+        return self.first + left_out - 1
 
 
 class DelimitedSource:
@@ -90,20 +144,37 @@ class DelimitedSource:
         return writer.writerow
 
     def _cells(self) -> Iterator[tuple[int, list[str] | ProductError]]:
-        reader = csv.reader(self._text_lines(), delimiter=self.delimiter, strict=True)
+        lines = _Lines(self._text_lines(), self._skipped + 1)
+        reader = self._reader(lines)
         if not self._given:
             next(reader)
         while True:
-            line = self._skipped + reader.line_num + 1
+            lines.begin()
             try:
                 cells = next(reader)
             except StopIteration:
                 return
             except csv.Error as error:
-                yield line, ProductError(f"the record is not valid CSV: {error}")
+                problem = str(error)
+                if len(lines.record) > 1:
+                    opened = lines.opened
+                    last = lines.rewind(self._is_record)
+                    reader = self._reader(lines)
+                    problem = f"a quote that opens on line {opened} has no proper end; left out up to line {last}"
+                yield lines.first, ProductError(f"the record is not valid CSV: {problem}")
                 continue
             if cells:
-                yield line, self._checked(cells)
+                yield lines.first, self._checked(cells)
+
+    def _reader(self, lines: Iterable[str]) -> Iterator[list[str]]:
+        return csv.reader(lines, delimiter=self.delimiter, strict=True)
+
+    def _is_record(self, line: str) -> bool:
+        """Whether a line is by itself a record with all columns."""
+        try:
+            return len(next(self._reader([line]), [])) == len(self.columns)
+        except csv.Error:
+            return False
 
     def _checked(self, cells: list[str]) -> list[str] | ProductError:
         if len(cells) != len(self.columns):
@@ -138,7 +209,7 @@ class DelimitedSource:
 
     def _header(self, delimiter: str) -> list[str]:
         try:
-            return next(csv.reader(self._text_lines(), delimiter=delimiter, strict=True), [])
+            return next(csv.reader(_Lines(self._text_lines()), delimiter=delimiter, strict=True), [])
         except csv.Error as error:
             raise CatalogueError(f"{self._file} has no readable header line: {error}.") from error
 

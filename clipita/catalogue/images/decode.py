@@ -6,16 +6,18 @@ allow-list, size is checked before anything is decoded, and whatever a decoder r
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import io
 import re
-import stat
 import threading
 import warnings
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from clipita.catalogue.images.download import download, first_words, shown
+from clipita.catalogue.images.download import download, shown
+from clipita.catalogue.images.files import read_file
 from clipita.catalogue.product import ImageSource
 from clipita.errors import ImageError
 
@@ -24,7 +26,11 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 20 * 10**6
 MAX_PIXELS = 50 * 10**6
+MAX_SIDE = 65_535
+"""Pixels; the limit of JPEG. Pillow keeps two pointers per row, which of a tall and narrow image take gigabytes."""
 MAX_STRETCH = 0.002
+LARGE = 4 * 2**20
+"""Pixels beyond which images are decoded one at a time."""
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 """AVIF only where Pillow was built with it."""
 
@@ -44,19 +50,48 @@ def load_image(source: ImageSource, at_least: tuple[int, int] | None = None) -> 
             size (libjpeg's scaled decoding), the smallest that still covers them, at a fraction of the cost.
 
     Raises:
-        ImageError: no such file, a URL that gives no image, more than `MAX_BYTES` or `MAX_PIXELS`, not one of
-            `FORMATS`, truncated or damaged.
+        ImageError: no such file, a URL that gives no image, more than `MAX_BYTES`, `MAX_PIXELS` or `MAX_SIDE`, not one
+            of `FORMATS`, truncated or damaged.
     """
-    data = _encoded(source)
-    name = _name(source)
-    with _quiet_pillow:
-        try:
-            return _decoded(data, name, at_least)
-        except ImageError:
-            raise
-        except Exception as error:
-            # On hostile bytes Pillow's decoders raise nearly any type.
-            raise ImageError(f"the image cannot be decoded: {name}, {first_words(error)}") from error
+    with _refused(source), ExitStack() as stack:
+        return _decoded(source, at_least, stack)
+
+
+@contextmanager
+def opened_image(source: ImageSource, at_least: tuple[int, int] | None = None) -> Iterator[Image]:
+    """The image of `load_image` for a while; whatever fails in the body is this image's error too.
+
+    Raises:
+        ImageError: as `load_image`, or an error of any type in the body.
+    """
+    with _refused(source), ExitStack() as stack:
+        image = _decoded(source, at_least, stack)
+        # Before the memory of a large one is given back.
+        stack.callback(image.close)
+        yield image
+
+
+def pixels_of(source: ImageSource) -> int:
+    """Pixels of an image that is given as bytes, by its header alone; 0 where the header cannot be read."""
+    import PIL.Image
+
+    try:
+        with _quiet_pillow, PIL.Image.open(io.BytesIO(source.data or b""), formats=_formats()) as image:
+            return int(image.width * image.height)
+    except Exception:  # noqa: BLE001 - decoding says what is wrong
+        return 0
+
+
+@contextmanager
+def _refused(source: ImageSource) -> Iterator[None]:
+    """Make whatever fails an error of this image: on hostile bytes Pillow raises nearly any type."""
+    try:
+        yield
+    except ImageError:
+        raise
+    except Exception as error:
+        # Not in the error's own words: those of Pillow may quote the file.
+        raise ImageError(f"the image cannot be decoded: {_name(source)} is damaged ({type(error).__name__})") from error
 
 
 def _encoded(source: ImageSource) -> bytes:
@@ -69,40 +104,28 @@ def _encoded(source: ImageSource) -> bytes:
             raise ImageError(f"the image's location is not an http(s) URL: {shown(source.location)}")
         data = download(source.location, MAX_BYTES)
     else:
-        data = _read_file(Path(source.location))
+        data = read_file(source, MAX_BYTES)
     if not data:
         raise ImageError(f"the image is empty: {_name(source)}")
-    _check_bytes(len(data), _name(source))
+    if len(data) > MAX_BYTES:
+        raise ImageError(f"the image is too large: {_name(source)} has {len(data):,} bytes, the limit is {MAX_BYTES:,}")
     return data
 
 
-def _check_bytes(size: int, name: str) -> None:
-    if size > MAX_BYTES:
-        raise ImageError(f"the image is too large: {name} has {size:,} bytes, the limit is {MAX_BYTES:,}")
+def _decoded(source: ImageSource, at_least: tuple[int, int] | None, stack: ExitStack) -> Image:
+    data = _encoded(source)
+    with _quiet_pillow:
+        return _upright(data, _name(source), at_least, stack)
 
 
-def _read_file(path: Path) -> bytes:
-    try:
-        status = path.stat()
-        # A device or a pipe might never end.
-        if not stat.S_ISREG(status.st_mode):
-            raise ImageError(f"the image is not a regular file: {path}")
-        _check_bytes(status.st_size, str(path))
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise ImageError(f"the image file does not exist: {path}") from None
-    except (OSError, ValueError) as error:
-        raise ImageError(f"the image file cannot be opened: {path}, {error}") from error
-
-
-def _decoded(data: bytes, name: str, at_least: tuple[int, int] | None) -> Image:
+def _upright(data: bytes, name: str, at_least: tuple[int, int] | None, stack: ExitStack) -> Image:
     import PIL.Image
 
     try:
         image: Image = PIL.Image.open(io.BytesIO(data), formats=_formats())
     except PIL.UnidentifiedImageError:
         raise ImageError(
-            f"the image is not of a known format: {name} begins with {data[:12]!r}; known are {', '.join(_formats())}"
+            f"the image is not of a known format: {name}{_guess(data)}; known are {', '.join(_formats())}"
         ) from None
     except PIL.Image.DecompressionBombError as error:
         raise ImageError(f"the image has too many pixels: {name}, {error}") from None
@@ -112,12 +135,38 @@ def _decoded(data: bytes, name: str, at_least: tuple[int, int] | None) -> Image:
             raise ImageError(
                 f"the image has too many pixels: {name} is {width:,} x {height:,}, the limit is {MAX_PIXELS:,}"
             )
+        if max(width, height) > MAX_SIDE:
+            raise ImageError(
+                f"the image is too long: {name} is {width:,} x {height:,}, the limit of a side is {MAX_SIDE:,}"
+            )
         if at_least is not None and image.format == "JPEG":
             _reduce(image, max(at_least))  # of both sides: the EXIF orientation may still swap them
+        if image.width * image.height > LARGE:
+            stack.enter_context(_one_large_image())
         image.load()
         turn = _turn(image)
         rgb = _rgb(image)
-        return rgb if turn is None else rgb.transpose(turn)
+    return rgb if turn is None else rgb.transpose(turn)
+
+
+_large_image = threading.Lock()
+
+
+@contextmanager
+def _one_large_image() -> Iterator[None]:
+    """Decode one large image at a time in this process: each may take 500 MB, which are given back."""
+    with _large_image:
+        try:
+            yield
+        finally:
+            # Otherwise the C library keeps freed memory for the thread that asked for it.
+            with suppress(OSError, AttributeError):
+                ctypes.CDLL(None).malloc_trim(0)
+
+
+def _guess(data: bytes) -> str:
+    """What a file that is no image may be; never its bytes, which may be somebody's secret."""
+    return " looks like a web page" if data.lstrip()[:1] == b"<" else ""
 
 
 def _reduce(image: Image, side: int) -> None:
@@ -134,22 +183,39 @@ def _reduce(image: Image, side: int) -> None:
 
 
 def _rgb(image: Image) -> Image:
+    """Any mode as RGB; a large image in strips, so that no second copy of it exists in a third mode."""
     import PIL.Image
 
-    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
+    if image.mode == "RGB" and not image.has_transparency_data:
+        # Converting to the same mode would copy the image.
+        return image
+    width, height = image.size
+    if width * height <= LARGE:
+        return _converted(image, image.format)
+    result = PIL.Image.new("RGB", image.size)
+    step = max(1, LARGE // (4 * width))
+    for top in range(0, height, step):
+        strip = image.crop((0, top, width, min(top + step, height)))
+        result.paste(_converted(strip, image.format), (0, top))
+    return result
+
+
+def _converted(image: Image, format_: str | None) -> Image:
+    import PIL.Image
+
+    if image.mode.startswith("I;16") or (image.mode == "I" and format_ == "PNG"):
         import numpy as np
 
         # Pillow's own conversion clips 16-bit grey at 255, which turns nearly all of it white.
         values = np.asarray(image).clip(0, 65535) >> 8
         return PIL.Image.fromarray(values.astype(np.uint8)).convert("RGB")
     if image.mode in {"I", "F"}:
-        raise ImageError(f"the image has 32 bits per pixel, which have no defined brightness: {image.format}")
+        raise ImageError(f"the image has 32 bits per pixel, which have no defined brightness: {format_}")
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         ground = PIL.Image.new("RGBA", layer.size, "white")
         return PIL.Image.alpha_composite(ground, layer).convert("RGB")
-    # Converting to the same mode would copy the image.
-    return image if image.mode == "RGB" else image.convert("RGB")
+    return image.convert("RGB")
 
 
 def _turn(image: Image) -> Transpose | None:

@@ -88,6 +88,12 @@ def download(url: str, max_bytes: int) -> bytes:
         if kept is None:
             raise
         return kept.data
+    except ImageError:
+        raise
+    except Exception as error:
+        # A URL is untrusted text for four libraries, and anyio wraps what it does not expect in groups. Whatever one of
+        # them raises is the trouble of this image alone.
+        raise ImageError(f"the image cannot be fetched: {shown(url)}, {first_words(error)}") from error
     if image is not kept and cache is not None:
         cache.put(url, image)
     return image.data
@@ -109,7 +115,9 @@ def shown(url: str) -> str:
 
 
 def first_words(error: BaseException) -> str:
-    """The first line of an error for a message, without user and password, or else its type."""
+    """The first line of an error for a message, without user and password, or else its type; of a group its first."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
     lines = str(error).splitlines() or [""]
     return _USERINFO.sub("//", lines[0])[:200] or type(error).__name__
 

@@ -33,6 +33,8 @@ class _Shop(BaseHTTPRequestHandler):
                 self._answer(302, b"", Location="/loop.jpg")
             case "/away.jpg":
                 self._answer(302, b"", Location="file:///etc/hostname")
+            case "/port.jpg":
+                self._answer(302, b"", Location="http://127.0.0.1:99999/1.jpg")
             case "/busy.jpg" if self.server.seen.count(self.path) == 1:  # type: ignore[attr-defined]
                 self._answer(503, b"later")
             case "/busy.jpg":
@@ -103,6 +105,7 @@ class TestUrls:
             ("/gone.jpg", "answers with status 404"),
             ("/loop.jpg", "too many redirects"),
             ("/away.jpg", "cannot be fetched"),
+            ("/port.jpg", "has no port 99999"),
             ("/page.jpg", "not of a known format"),
             ("/declared.jpg", "too large: .* has 1,000,000,000 bytes"),
             ("/endless.jpg", "too large: .* more than"),
@@ -119,11 +122,27 @@ class TestUrls:
         assert len(shop.seen) == download.REDIRECTS + 1
 
     @pytest.mark.parametrize(
-        "url", ["http://", "http://[::1", "http://127.0.0.1:99999/1.jpg", "http://a b/1.jpg", "http://a..b/"]
-    )
+        "url",
+        [
+            "http://", "http://[::1", "http://127.0.0.1:99999/1.jpg", "http://127.0.0.1:65536/", "http://127.0.0.1:-1/",
+            "http://a b/1.jpg", "http://a..b/", "http://xn--/", "http://\x7f/", "http://127.0.0.1\u2028/",
+            "http://127.0.0.1:80:80/", "http://127.0.0.1:1/\ud800", "http://" + "a" * 300, "http://[::1%lo]/",
+        ],
+    )  # fmt: skip
+    @pytest.mark.usefixtures("shop")
     def test_no_url(self, url: str) -> None:
         with pytest.raises(ImageError, match="cannot be fetched"):
             load_image(ImageSource(location=url))
+
+    def test_whatever_a_fetch_raises_is_the_images_error(self, shop: _Server, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A mock, as no input is known that reaches this line."""
+
+        async def fail(*_: object) -> None:
+            raise ExceptionGroup("of a task group", [ExceptionGroup("inner", [OverflowError("too far")])])
+
+        monkeypatch.setattr(download, "_image", fail)
+        with pytest.raises(ImageError, match=r"1\.jpg, too far"):
+            self.load(shop, "/1.jpg")
 
     def test_passwords_stay_out_of_messages(self, shop: _Server) -> None:
         with pytest.raises(ImageError) as caught:

@@ -103,8 +103,10 @@ def test_another_model_changes_both_hashes() -> None:
 def test_picture_file_counts_by_its_bytes(tmp_path: Path) -> None:
     file = tmp_path / "p.png"
     file.write_bytes(picture())
-    product = replace(PRODUCT, image=ImageSource(location=str(file)))
-    first = make_draft(product, MODEL, True).content_hash
+    product = replace(PRODUCT, image=ImageSource(location="p.png")).located(tmp_path)
+    draft = make_draft(product, MODEL, True)
+    assert orjson.loads(draft.source)["image"] == "p.png"
+    first = draft.content_hash
     assert first == make_draft(PRODUCT, MODEL, True).content_hash
     file.write_bytes(picture("blue"))
     assert make_draft(product, MODEL, True).content_hash != first

@@ -217,7 +217,7 @@ def test_document_without_vector_is_copied_and_told(
     assert "product_vector" in after["broken"]
     told = {line["id"]: line["reason"] for line in map(json.loads, settings.rejected.read_text().splitlines())}
     assert "no title, no image and no attribute" in told["bare"]
-    assert report.image_reasons == {"the image file does not exist": 1}
+    assert report.image_reasons == {"the image is a file, and no image_root is set": 1}
 
 
 def test_alias_stays_when_the_copy_does_not_agree(

@@ -63,3 +63,30 @@ def test_ledger_that_cannot_be_written(tmp_path: Path) -> None:
         Ledger(nowhere, there)
     with pytest.raises(UsageError, match="Name another with --image-warnings"):
         Ledger(there, nowhere)
+
+
+@pytest.mark.parametrize("full", ["rejected", "image-warnings"])
+def test_a_full_disk_is_told_with_the_files_name_and_what_to_do(tmp_path: Path, full: str) -> None:
+    files = [Path("/dev/full") if full == name else tmp_path / name for name in ("rejected", "image-warnings")]
+    with (
+        pytest.raises(UsageError, match="/dev/full cannot be written: No space left on device") as caught,
+        Ledger(*files) as ledger,
+    ):
+        {"rejected": ledger.leave_out, "image-warnings": ledger.warn}[full](Rejection("a.csv", 7, "x", "no id: none"))
+    assert "Free some disk space" in str(caught.value)
+    assert f"--{full}" in str(caught.value)
+
+
+def test_a_device_is_not_removed(tmp_path: Path) -> None:
+    device = tmp_path / "null"
+    device.symlink_to("/dev/null")
+    with Ledger(device, device):
+        pass
+    assert device.is_symlink()
+
+
+def test_half_a_surrogate_pair_is_written_as_text(tmp_path: Path) -> None:
+    file = tmp_path / "rejected.jsonl"
+    with Ledger(file, tmp_path / "warnings.jsonl") as ledger:
+        ledger.leave_out(Rejection("b\udcff.jsonl", 1, None, "a column: \ud83d"))
+    assert json.loads(file.read_text())["file"] == "b\ufffd.jsonl"

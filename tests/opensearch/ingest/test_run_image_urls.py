@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from opensearchpy import OpenSearch
+from PIL import Image
 
 from clipita.catalogue.images import download
 from clipita.opensearch.ingest.outcomes import IngestReport
@@ -157,6 +159,23 @@ def test_new_products_of_a_server_that_is_away_get_their_image_with_the_next_run
     row = pq.read_table(shop / "train.parquet").slice(5, 1).to_pylist()[0]
     server.pictures["p0005"] = row["image"]["bytes"]
     assert counted(ingest(file)) == {"written": 1, "unchanged": PRODUCTS}
+
+
+def test_an_image_that_fails_in_an_odd_way_is_the_trouble_of_its_row_alone(
+    ingest: Run, shop: Path, server: PictureServer, client: OpenSearch, alias: str, tmp_path: Path
+) -> None:
+    file = catalogue(shop, server, tmp_path / "urls.jsonl")
+    tall = io.BytesIO()
+    Image.new("1", (1, 60_000)).save(tall, "PNG")
+    server.pictures["p0006"] = tall.getvalue()
+    text = file.read_text()
+    file.write_text(text.replace(f":{server.server_port}/p0005", ":99999/p0005"))
+    ingest(file)
+    client.indices.refresh(index=alias)
+    assert client.exists(index=alias, id="p0006")
+    assert {"p0004", "p0006", "plain"} <= set(vectors(client, alias))
+    lines = [json.loads(line) for line in (tmp_path / "rejected.jsonl").read_text().splitlines()]
+    assert [(line["id"], "has no port 99999" in line["reason"]) for line in lines] == [("p0005", True)]
 
 
 @pytest.mark.parametrize(("allowed", "written"), [([], 0), (["--allow-private-hosts", "127.0.0.0/8"], PRODUCTS)])
