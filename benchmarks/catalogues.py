@@ -40,6 +40,8 @@ from clipita.evaluation.measures import bootstrap_interval, r_precision
 from clipita.runtime import Bundle, TextEncoder
 
 WORK = record.ROOT / "build" / "catalogues"
+PAGE = record.ROOT / "build" / "page"
+"""Trainings that benchmarks/page.py makes too."""
 DATA = record.ROOT.parent / "shared" / "data"
 GROCERIES = DATA / "groceries" / "groceries.csv"
 PARTS = ("foreign", "groceries", "names")
@@ -104,7 +106,7 @@ def _groceries() -> dict[str, Any]:
         # 3: rows were rejected, all others used.
         if done.returncode not in (0, 3):
             raise SystemExit(f"clipita {' '.join(command)} ended with exit code {done.returncode}.")
-    systems = json.loads((folder / "results.json").read_text())["systems"]
+    systems = json.loads((folder / "results.json").read_text())["rows"]
     values = {row["system"]: round(row["R-precision"], 2) for row in systems if row.get("subset", "all") == "all"}
     gain = round(max(value for name, value in values.items() if name != "bm25") - values["bm25"], 2)
     return {
@@ -115,11 +117,11 @@ def _groceries() -> dict[str, Any]:
 
 
 def _names() -> dict[str, Any]:
-    tower = write_towers(WORK / "towers")
+    tower = write_towers(PAGE / "towers")
     files = [record.FASHION / f"{split}.parquet" for split in ("train", "valid", "test")]
-    run = WORK / "runs" / "all-0"
-    train(run, WORK / "features", files, tower, seed=0)
-    test = measure.Test(files[2], tower, WORK / "features")
+    run = PAGE / "runs" / "all-0"
+    train(run, PAGE / "features", files, tower, seed=0)
+    test = measure.Test(files[2], tower, PAGE / "features")
     model = Path(shutil.copytree(export(run, WORK / "bundles", files[1]).folder, WORK / "named", dirs_exist_ok=True))
     (model / "categories.json").unlink(missing_ok=True)
     known = {name for path in Bundle.load(model).categories for name in path}

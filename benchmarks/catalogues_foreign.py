@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import tempfile
 from collections.abc import Callable
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from clipita.catalogue.product import Product
@@ -52,8 +54,14 @@ def _field(name: str, value: Any) -> Reading:
 
 def _below_root(_: FieldsConfig, products: list[Product]) -> str | None:
     image = products[0].image
-    inside = image is not None and image.roots is not None and image.path.is_relative_to(image.roots[0])
-    return None if inside else f"{image} does not lie below the image root"
+    assert image is not None
+    assert image.location is not None
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / image.location.lstrip("/")
+        file.parent.mkdir(parents=True)
+        file.touch()
+        found = dataclasses.replace(image, roots=(Path(folder),)).path
+    return None if found == file else f"{image} does not lie below the image root"
 
 
 def _groups(_: FieldsConfig, products: list[Product]) -> str | None:

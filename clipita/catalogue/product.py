@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,15 @@ def split_path(path: str, separator: str) -> list[str]:
     return path.split(separator) if separator else [path]
 
 
+def path_in(roots: Sequence[Path], location: str) -> Path:
+    """A file's path: relative to the first root, in which Magento's `/m/h/a.jpg` is a file too."""
+    if roots and location.startswith("/") and not any(Path(location).is_relative_to(root) for root in roots):
+        below = Path(roots[0], location.lstrip("/"))
+        if below.is_file():
+            return below
+    return Path(*roots[:1], location)
+
+
 @dataclass(frozen=True, slots=True)
 class ImageSource:
     """A product's image: its encoded bytes, or else a file path or URL.
@@ -51,7 +60,7 @@ class ImageSource:
     @property
     def path(self) -> Path:
         """Where the file is looked for, as long as it lies there in one of the roots."""
-        return Path(*(self.roots or ())[:1], self.location or "")
+        return path_in(self.roots or (), self.location or "")
 
 
 @dataclass(frozen=True, slots=True)

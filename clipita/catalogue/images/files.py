@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from clipita.catalogue.images.download import shown
-from clipita.catalogue.product import ImageSource
+from clipita.catalogue.product import ImageSource, path_in
 from clipita.errors import ImageError
 
 _more_roots: tuple[Path, ...] = ()
@@ -33,7 +33,7 @@ def read_file(source: ImageSource, max_bytes: int) -> bytes:
     name = shown(source.location or "")
     roots = None if source.roots is None else (*source.roots, *_more_roots)
     try:
-        path = Path(*(roots or ())[:1], source.location or "").resolve()
+        path = path_in(roots or (), source.location or "").resolve()
         _check_inside(path, roots, name)
         # Before it is opened, as this may wake whoever waits at the other end of a pipe.
         _check_regular(path.stat(), name)
