@@ -45,7 +45,7 @@ class ProductIndex:
 
     @property
     def has_nodes(self) -> bool:
-        """Whether every document lists the categories on its path (`mapping.NODES_FIELD`); older runs wrote none."""
+        """Whether every document lists the categories on its paths (`mapping.NODES_FIELD`); older runs wrote none."""
         return bool(self.meta.get("nodes"))
 
     @property
@@ -57,7 +57,7 @@ class ProductIndex:
     def fields(self) -> Mapping[str, str]:
         """Of the shop's own documents: title, image and category_path, each with the name of the shop's field.
 
-        `category_separator` is given too where the category is one string.
+        `category_separator` and `path_separator` are given too where the category is one string.
         """
         fields: Mapping[str, str] = self.meta.get("fields", {})
         return fields

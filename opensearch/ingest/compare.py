@@ -12,7 +12,7 @@ from typing import Any
 from clipita.errors import ProductError
 from clipita.opensearch.cluster.reads import address, get_documents
 from clipita.opensearch.cluster.retry import Backoff
-from clipita.opensearch.index.categories import nodes_on
+from clipita.opensearch.index.categories import node_ids
 from clipita.opensearch.index.mapping import VECTOR_FIELD
 from clipita.opensearch.ingest.context import RunContext
 from clipita.opensearch.ingest.documents import Draft, Item, is_url, kept_source, make_draft, make_thumbnail
@@ -80,7 +80,7 @@ class Comparison:
         """Whether all that a run writes beside the vector is stored already."""
         if self.context.replacing:
             return bool(marks.get("document_hash") == draft.document_hash)
-        return bool(marks.get("categories", []) == nodes_on(draft.product.category_path))
+        return bool(marks.get("categories", []) == node_ids(draft.product.category_paths))
 
     def _marked(self, items: Sequence[Item]) -> dict[str, dict[str, Any]]:
         """Stored hashes; a document that was read from this index has them already."""

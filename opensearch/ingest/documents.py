@@ -21,7 +21,7 @@ from clipita.catalogue.images.download import download
 from clipita.catalogue.product import ImageSource, Product, Rejection
 from clipita.errors import ImageError, ProductError
 from clipita.opensearch.cluster.bulk import Document
-from clipita.opensearch.index.categories import nodes_on
+from clipita.opensearch.index.categories import node_ids
 from clipita.opensearch.index.mapping import ID_FIELD, VECTOR_FIELD, attribute_key
 
 OnReject = Callable[[Rejection], None]
@@ -115,7 +115,7 @@ def make_draft(
         problem = error.message
     source = _source(product) if stored is None else kept_source(stored, product.id)
     content = _content_hash(product, fingerprint)
-    nodes = orjson.dumps(product.category_path)
+    nodes = orjson.dumps(product.category_cell)
     document_hash = _digest(source, content.encode(), nodes, f"{DOCUMENT_VERSION} {thumbnails}".encode())
     return Draft(product, source, content, document_hash, problem)
 
@@ -138,8 +138,8 @@ def our_fields(draft: Draft, vector: Vector, fingerprint: str, thumbnail: str | 
         "document_hash": draft.document_hash,
         "fingerprint": fingerprint,
     }
-    if draft.product.category_path:
-        marks["categories"] = nodes_on(draft.product.category_path)
+    if draft.product.category_paths:
+        marks["categories"] = node_ids(draft.product.category_paths)
     if thumbnail is not None:
         marks["thumbnail"] = thumbnail
     return orjson.dumps({VECTOR_FIELD: vector, "clipita": marks}, option=orjson.OPT_SERIALIZE_NUMPY)
@@ -220,8 +220,8 @@ def _source(product: Product) -> bytes:
     if product.attributes:
         document["attributes"] = _attribute_fields(product.attributes)
         document["attributes_text"] = product.attribute_texts
-    if product.category_path:
-        document["category_path"] = list(product.category_path)
+    if product.category_paths:
+        document["category_path"] = product.category_cell
     if product.image is not None and product.image.location:
         document["image"] = product.image.location
     try:
@@ -271,7 +271,7 @@ class Layout:
         if item.stored is None:
             return None
         # Without hashes, so that the next run tries again.
-        marks = {"fingerprint": self._fingerprint, "categories": nodes_on(item.product.category_path)}
+        marks = {"fingerprint": self._fingerprint, "categories": node_ids(item.product.category_paths)}
         ours = orjson.dumps({"clipita": marks})
         if self._way == "replace":
             return Document(item.product.id, with_fields(draft.source, ours), item.routing)
