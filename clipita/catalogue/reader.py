@@ -142,7 +142,8 @@ class CatalogueFile:
     def numbered_products(self, on_reject: OnReject | None = None) -> Iterator[tuple[int, Product]]:
         """The same as `products`, each with its row (see `Rejection.row`); in a stream an id may come again."""
         first_rows = IdTable()
-        types = self.types
+        # Read before the first row is, so that only one pass over the file is under way at a time.
+        types, _ = self.types, self.roots
         for number, row in self._source.records(self.dropped_columns):
             try:
                 product = self._product(number, row, first_rows, types)
