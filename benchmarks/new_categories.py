@@ -192,7 +192,7 @@ def measured(
     draw: int, model: ClipIta, towers: Towers, train_split: Split, test: Split, held_out: Path
 ) -> list[dict[str, Any]]:
     """A row for each number of examples: R-precision of seen and unseen categories, and the unseen ones' pages."""
-    names = sorted({name for split in (train_split, test) for path in split.paths for name in path})
+    names = sorted({name for split in (train_split, test) for paths in split.paths for path in paths for name in path})
     features = torch.cat(
         [towers.encode_text(torch.from_numpy(towers.tokenizer(names[start : start + 256])))
          for start in range(0, len(names), 256)]
@@ -200,7 +200,7 @@ def measured(
     leaves = held_out.read_text(encoding="utf-8").split("\n")[:-1]
     chosen = Draw(
         names, model.query(features).numpy(), model.gate(features)[1].numpy(), train_split.vectors(model),
-        train_split.paths, leaves, draw,
+        [paths[0] for paths in train_split.paths], leaves, draw,
     )  # fmt: skip
     protocol = TreeProtocol(test.products)
     # The protocol sorts products by id; vectors follow the file.

@@ -10,7 +10,7 @@ import numpy as np
 import record
 from quality_hybrid import export
 
-from clipita.catalogue.product import CategoryTree, Product
+from clipita.catalogue.product import CategoryTree, Product, nodes_on
 from clipita.catalogue.reader import CatalogueFile
 from clipita.config import IngestConfig, OpenSearchConfig
 from clipita.evaluation.measures import bootstrap_interval, r_precision
@@ -84,7 +84,7 @@ def measure(runs: list[tuple[Path, Thresholds]], files: list[Path], work: Path) 
 
 def _sets(search: ProductSearch, products: dict[str, Product]) -> dict[str, int]:
     """Category pages, without and with filters, and how many are not exactly the category's products."""
-    tree = CategoryTree(product.category_path for product in products.values())
+    tree = CategoryTree.of_products(product.category_paths for product in products.values())
     prices = sorted(float(product.extra["price"]) for product in products.values())
     middle = prices[len(prices) // 2]
     kinds: list[tuple[dict[str, Any], Any]] = [
@@ -96,7 +96,7 @@ def _sets(search: ProductSearch, products: dict[str, Product]) -> dict[str, int]
     for category in tree.categories:
         path = category.path
         for filters, passes in kinds:
-            inside = {key for key, one in products.items() if one.category_path[: len(path)] == path and passes(one)}
+            inside = {key for key, one in products.items() if path in nodes_on(one.category_paths) and passes(one)}
             options: dict[str, Any] = {"category": list(path), "filters": filters, "facets": ["gender"]}
             page = search(size=PAGE, facet_size=100, **options)
             reached = [hit.id for hit in page.hits]
@@ -117,7 +117,7 @@ def _sets(search: ProductSearch, products: dict[str, Product]) -> dict[str, int]
 def _choices(search: ProductSearch, products: dict[str, Product]) -> dict[str, int]:
     """Random facet values of free-text pages: as many are shown as the facet said."""
     generator = np.random.default_rng(0)
-    names = sorted({name for product in products.values() for name in product.category_path})
+    names = sorted({name for product in products.values() for name in product.category_names})
     wrong = done = 0
     while done < CHOICES:
         query, facet = str(generator.choice(names)), str(generator.choice(FACETS))

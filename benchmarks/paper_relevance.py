@@ -38,7 +38,9 @@ class PaperProtocol(TreeProtocol):
     def __init__(self, products: Iterable[Product], setup: Setup, seed: int = 0) -> None:
         super().__init__(products)
         tree = CategoryTree(product.category_path for product in self.products)
-        self.products = [replace(product, category_path=assigned(product, setup, seed)) for product in self.products]
+        self.products = [
+            replace(product, category_paths=(assigned(product, setup, seed),)) for product in self.products
+        ]
         relevant: dict[str, list[int]] = {}
         nodes: dict[str, set[CategoryPath]] = {}
         for position, product in enumerate(self.products):

@@ -59,7 +59,7 @@ TYPED: dict[str, Callable[[str], str]] = {
 
 def write_draws(train: Path, files: dict[int, Path], count: int) -> None:
     """Write lists of leaves to hold out, one a draw, where they are missing."""
-    tree = CategoryTree(product.category_path for product in CatalogueFile(train).products(lambda _: None))
+    tree = CategoryTree.of_products(product.category_paths for product in CatalogueFile(train).products(lambda _: None))
     for draw, file in files.items():
         names = sorted(held_out_names(count, tree, draw))
         file.parent.mkdir(parents=True, exist_ok=True)

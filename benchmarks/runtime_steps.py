@@ -37,7 +37,7 @@ WARM_UP = 5
 
 def text(user: User, bundle: Bundle, products: Sequence[Product], rounds: int) -> dict[str, Any]:
     """Real category names and titles, each once."""
-    names = sorted({name for item in products for name in item.category_path})
+    names = sorted({name for item in products for name in item.category_names})
     texts = list(dict.fromkeys([*names, *(item.title or "" for item in products)]))
     encoder = TextEncoder(bundle)
     seconds = turns({"pytorch": lambda: user.texts(texts), "clipita": lambda: encoder.encode(texts)}, rounds)

@@ -115,7 +115,7 @@ def _ingest(client: OpenSearch, bundle: Bundle, files: list[Path]) -> set[Catego
         Ingest(client, bundle, config, alias=INDEX).run(catalogues)
         present = indices.require(client, INDEX)
     indices.check_fingerprint(present, bundle, INDEX)
-    paths = {product.category_path for catalogue in catalogues for product in catalogue.products()}
+    paths = {path for one in catalogues for product in one.products() for path in product.category_paths}
     categories.publish(client, INDEX, present.name, bundle, paths)
     # Of an earlier run: the exact figures are of the k nearest.
     remember(client, f"{present.name}{categories.SUFFIX}", thresholds=None)

@@ -85,6 +85,6 @@ def with_labels(
     kept = slice(None, 1) if labels == "general" else slice(-1, None)
     with prepared_data(sources, model, training, lambda *_: None) as data:
         for split in (data.train, data.valid):
-            split.paths = [path[kept] for path in split.paths]
+            split.paths = [tuple(path[kept] for path in paths) for paths in split.paths]
         described = {**describe(sources, model, training), "labels": labels}
         fit(data, model, training, described, lambda *_: None, lambda epoch: print(epoch, flush=True), Ranks())

@@ -174,6 +174,8 @@ def _print(report: CheckReport) -> None:
     tree = report.tree
     levels = ", ".join(f"level {level}: {count:,}" for level, count in tree.nodes_by_level.items())
     rows.append(("categories", f"{tree.nodes:,}, of which leaves {tree.leaves:,}" + (f" ({levels})" if levels else "")))
+    counts = [f"{paths}: {count:,}" for paths, count in report.products_by_paths.items()]
+    rows.append(("products by paths", ", ".join(counts) or "none"))
     for name, leaves in (("largest leaves", tree.largest), ("smallest leaves", tree.smallest)):
         rows.append((name, "\n".join(f"{count:,}  {category}" for category, count in leaves) or "none"))
     rows.append(("kept as they are", ", ".join(report.extra_columns) or "no other column"))

@@ -13,7 +13,7 @@ from clipita.cli import console
 from clipita.cli.common import config_option, device_option, fields_options, json_option, mapped_fields, model_option
 
 if TYPE_CHECKING:
-    from clipita.catalogue.product import Product, Rejection
+    from clipita.catalogue.product import CategoryPaths, Product, Rejection
 
 _BATCH = 64
 _LEVELS = (0.0, 0.5, 0.7, 0.9)
@@ -67,7 +67,7 @@ def command(
         vectors = encoder.encode([prepared for _, prepared in products])
         for (product, _), suggestions in zip(products, classifier.suggest(vectors, count), strict=True):
             best.append(suggestions[0])
-            actual.append(product.category_path)
+            actual.append(product.category_paths)
             if not check:
                 _print(product.id, [item for item in suggestions if item.confidence >= least], as_json)
     if check:
@@ -91,7 +91,7 @@ def _batches(
         task = bar.add_task("Classifying", total=catalogue.rows, note="")
         for row, product in catalogue.numbered_products(rejected.append):
             bar.advance(task)
-            if bool(product.category_path) != with_category:
+            if bool(product.category_paths) != with_category:
                 continue
             try:
                 batch.append((product, encoder.prepare(product)))
@@ -115,7 +115,7 @@ def _print(product_id: str, suggestions: list[Any], as_json: bool) -> None:
         click.echo(f"{product_id}\t{item.confidence:.2f}\t{' > '.join(item.path)}")
 
 
-def _print_quality(best: list[Any], actual: list[tuple[str, ...]], as_json: bool) -> None:
+def _print_quality(best: list[Any], actual: list[CategoryPaths], as_json: bool) -> None:
     from clipita.runtime.classify import precision_and_recall
 
     names = ("least_confidence", "precision", "recall")

@@ -88,6 +88,7 @@ def _without_password(_context: click.Context, _option: click.Parameter, url: st
 FIELD_FLAGS = {
     "image": "--image-field",
     "category_separator": "--category-separator",
+    "path_separator": "--path-separator",
     "category_path": "--category-field",
     "title": "--title-field",
     "id": "--id-field",

@@ -178,7 +178,7 @@ def evaluate(
 ) -> Evaluation:
     """Measure category search on products that training did not see.
 
-    Every category name is a query; a product is right if the category lies on its path.
+    Every category name is a query; a product is right if the category lies on one of its paths.
 
     Example::
 

@@ -20,7 +20,7 @@ from clipita.errors import UsageError
 if TYPE_CHECKING:
     from opensearchpy import OpenSearch
 
-    from clipita.catalogue.product import CategoryPath
+    from clipita.catalogue.product import CategoryPath, Product
     from clipita.catalogue.reader import CatalogueFile
     from clipita.opensearch.index.additions import Additions
     from clipita.runtime import Bundle
@@ -180,11 +180,11 @@ def add_categories(
     only = None if path is None else split(path)
     with amending(model, device) as work, _beside(work, cluster, index, opensearch, warn) as shop:
         known = set(work.known) if only is None else set()
-        rows = [
-            product
-            for product in examples.products()
-            if product.category_path and product.category_path not in known and only in (None, product.category_path)
-        ]
+
+        def wanted(product: Product) -> list[CategoryPath]:
+            return [place for place in product.category_paths if place not in known and only in (None, place)]
+
+        rows = [product for product in examples.products() if wanted(product)]
         if not rows:
             raise UsageError(
                 f"{examples.file} has no product of {'a new category' if only is None else path_text(only)}.",
@@ -195,9 +195,10 @@ def add_categories(
         for start in range(0, len(rows), BATCH):
             part = rows[start : start + BATCH]
             for product, vector in zip(part, encoder.encode([encoder.prepare(one) for one in part]), strict=True):
-                ids, vectors = found.setdefault(product.category_path, ([], []))
-                ids.append(product.id)
-                vectors.append(vector)
+                for place in wanted(product):
+                    ids, vectors = found.setdefault(place, ([], []))
+                    ids.append(product.id)
+                    vectors.append(vector)
         return shop.add({place: (ids, np.stack(vectors)) for place, (ids, vectors) in found.items()})
 
 

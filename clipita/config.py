@@ -36,8 +36,14 @@ class FieldsConfig:
 
     id: str = option("product_id", "The product's own identifier, text or a whole number, unique in the catalogue.")
     title: str = option("title", "What the shop calls the product.")
-    category_path: str = option("category_path", "The path in the category tree: a list, root first, or one string.")
+    category_path: str = option(
+        "category_path",
+        "The path in the category tree: a list, root first, or one string; several paths as a list of either.",
+    )
     category_separator: str = option(" > ", "Splits a path that is one string; blanks around it do not matter.")
+    path_separator: str = option(
+        "", "Between several paths in one string, such as a comma; without it, such a string is one path."
+    )
     attributes: tuple[str, ...] = option(
         ("attributes",),
         "Columns of attributes. A map, an object or a JSON object in a string gives one attribute per key; any "

@@ -107,7 +107,7 @@ def compare(
         pairs.append((_torch_products(trained.model, batch), encoder.encode(batch)))
     products = _Both(*(np.concatenate(side) for side in zip(*pairs, strict=True)))
     _demand(products.cosines, [f"product {name}" for name, _ in compared], lowest_cosine)
-    on_paths = {name for sample in samples for name in sample.product.category_path}
+    on_paths = {name for sample in samples for name in sample.product.category_names}
     names = sorted({path[-1] for path in trained.categories} | on_paths)
     names += [f"something like {name.lower()}" for name in names[:64]]  # queries that are not a category's name
     texts = _Both(_torch_texts(trained.model, names), TextEncoder(bundle).encode(names))

@@ -13,7 +13,7 @@ from typing import Any
 
 from clipita.catalogue.guess_paths import separator_of
 from clipita.catalogue.images.decode import load_image
-from clipita.catalogue.product import CategoryPath, CategoryTree, Product, Rejection
+from clipita.catalogue.product import CategoryPaths, CategoryTree, Product, Rejection
 from clipita.catalogue.reader import CatalogueFile
 from clipita.errors import ImageError
 
@@ -62,6 +62,7 @@ class CheckReport:
         examples: the first rejections and broken images, `EXAMPLES` of each kind.
         missing: title, image, attributes, category -> how many products lack it.
         attribute_names: attribute to its number of products, most frequent first.
+        products_by_paths: number of category paths to the products that have as many, ascending.
         remarks: what a person should check.
     """
 
@@ -76,6 +77,7 @@ class CheckReport:
     attribute_names: dict[str, int]
     titles: Lengths | None
     tree: TreeSummary
+    products_by_paths: dict[int, int]
     extra_columns: list[str]
     dropped_columns: list[str]
     remarks: list[str]
@@ -89,6 +91,7 @@ class CheckReport:
         """The report as JSON values; object keys are strings."""
         report = dataclasses.asdict(self)
         report["tree"]["nodes_by_level"] = {str(level): n for level, n in self.tree.nodes_by_level.items()}
+        report["products_by_paths"] = {str(paths): n for paths, n in self.products_by_paths.items()}
         return report
 
 
@@ -135,7 +138,7 @@ class _Tally:
         self.missing: Counter[str] = Counter(title=0, image=0, attributes=0, category=0)
         self.attribute_names: Counter[str] = Counter()
         self.title_lengths: Counter[int] = Counter()
-        self.paths: Counter[CategoryPath] = Counter()
+        self.paths: Counter[CategoryPaths] = Counter()
 
     @property
     def rows(self) -> int:
@@ -154,17 +157,20 @@ class _Tally:
 
     def count(self, product: Product) -> None:
         self.products += 1
-        self.paths[product.category_path] += 1
+        self.paths[product.category_paths] += 1
         self.attribute_names.update(product.attributes.keys())
         if product.title is not None:
             self.title_lengths[len(product.title)] += 1
         self.missing["title"] += product.title is None
         self.missing["image"] += product.image is None
         self.missing["attributes"] += not product.attributes
-        self.missing["category"] += not product.category_path
+        self.missing["category"] += not product.category_paths
 
     def report(self, catalogue: CatalogueFile, images: bool) -> CheckReport:
-        tree = CategoryTree(self.paths.elements())
+        tree = CategoryTree.of_products(self.paths.elements())
+        by_paths: Counter[int] = Counter()
+        for paths, products in self.paths.items():
+            by_paths[len(paths)] += products
         return CheckReport(
             file=str(catalogue.file),
             rows=self.rows,
@@ -177,6 +183,7 @@ class _Tally:
             attribute_names=dict(self.attribute_names.most_common()),
             titles=self._lengths(),
             tree=_summary(tree),
+            products_by_paths=dict(sorted(by_paths.items())),
             extra_columns=list(catalogue.extra_columns),
             dropped_columns=list(catalogue.dropped_columns),
             remarks=list(self._warnings(catalogue, tree)),

@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from clipita.catalogue.category_cells import category_paths
 from clipita.catalogue.cell_values import (
     clean,
     integer_text,
@@ -23,15 +24,13 @@ from clipita.catalogue.cell_values import (
     without_markup,
 )
 from clipita.catalogue.column_names import likely_column, nearest
-from clipita.catalogue.product import CategoryPath, ImageSource, Product, split_path
+from clipita.catalogue.product import ImageSource, Product
 from clipita.catalogue.taxonomy import by_number
 from clipita.config import FieldsConfig
 from clipita.errors import FieldMappingError, ImageError, ProductError
 
 MAX_ID_BYTES = 512
 """OpenSearch's limit of an `_id`."""
-MAX_LEVELS = 32
-MAX_CATEGORY_NAME = 1000
 MAX_LOCATION = 4096
 
 NO_IMAGE = frozenset(("", "-", "n/a", "na", "none", "null", "nan", "no_selection", "no image", "no-image"))
@@ -53,6 +52,7 @@ def resolve_columns(fields: FieldsConfig, available: Sequence[str], file: Path) 
     3. A default column may be absent unless an unused column looks like it: a file with `Title` or `product_title` and
        no `title` is an error. An empty name (`image = ""`, `--image-field ""`) says that the catalogue has none.
     4. At least one of title, image and attributes must exist.
+    5. The separator between category paths must not be part of the one between the names of a path.
 
     Returns:
         The mapping, with empty names for absent columns.
@@ -76,6 +76,12 @@ def resolve_columns(fields: FieldsConfig, available: Sequence[str], file: Path) 
             f"{file} has no column for a title, an image or attributes. Its columns are: {listed(available)}.",
             hint="Name at least one of them with --title-field, --image-field or --attribute-field.",
         )
+    if (between := fields.path_separator.strip() or fields.path_separator) and between in fields.category_separator:
+        raise FieldMappingError(
+            f"The separator between paths, {fields.path_separator!r}, is part of the one between the names of a path, "
+            f"{fields.category_separator!r}.",
+            hint="Use other ones: --path-separator and --category-separator.",
+        )
     known: dict[str, Any] = {"attributes": attributes, **roles}
     return dataclasses.replace(fields, **known)
 
@@ -95,13 +101,13 @@ def require_id(fields: FieldsConfig, available: Sequence[str], file: Path) -> No
         raise _no_column("id", fields.id, available, file)
 
 
-def row_to_product(row: Mapping[str, Any], fields: FieldsConfig) -> Product:
+def row_to_product(row: Mapping[str, Any], fields: FieldsConfig, roots: Collection[str] = ()) -> Product:
     """Convert a row to a product.
 
     - id: text or a whole number, stripped.
     - title: text or a number, without HTML tags and entities; a blank title is None.
-    - category path: a list of names, a JSON array in a string, or a string that is split at the separator. Names are
-      stripped, and blank names at the end dropped. A blank name before another is an error. An empty path is allowed.
+    - category paths: see `category_cells.path_parts`. Names are stripped, and blank names at the end dropped. A blank
+      name before another is an error. An empty path is allowed.
     - attributes: see `cell_values.pairs`. Blank names and values are dropped; values of one name are joined with ", ".
     - image: bytes, {"bytes", "path"} (Hugging Face datasets), a path, an http(s) URL, a base64 data: URI, or a list of
       these or several in one text, of which the first is used. Null and `NO_IMAGE` are no image.
@@ -111,6 +117,7 @@ def row_to_product(row: Mapping[str, Any], fields: FieldsConfig) -> Product:
     Args:
         row: column name to value.
         fields: the mapping, as `resolve_columns` returned it.
+        roots: names that begin category paths of the file.
 
     Raises:
         ProductError: the row is not a usable product, or has none of title, image and attributes.
@@ -122,7 +129,7 @@ def row_to_product(row: Mapping[str, Any], fields: FieldsConfig) -> Product:
         id=product_id(row, fields),
         title=without_markup(text(cells.get(fields.title), fields.title)),
         attributes=_attributes(row, fields),
-        category_path=category_path(_category_cell(row, fields), fields),
+        category_paths=category_paths(_category_cell(row, fields), fields, roots),
         image=image_source(cells.get(fields.image), fields.image),
         extra={
             clean(name): jsonable(value, name)
@@ -164,36 +171,6 @@ def product_id(row: Mapping[str, Any], fields: FieldsConfig) -> str:
     if len(found.encode()) > MAX_ID_BYTES:
         raise ProductError(f"the id is longer than {MAX_ID_BYTES} bytes, OpenSearch's limit: {found[:40]}…")
     return found
-
-
-def category_path(value: Any, fields: FieldsConfig) -> CategoryPath:
-    """A category cell as a path, root first; see `row_to_product` for its forms.
-
-    Raises:
-        ProductError: a name is blank, not text or too long, or the path has too many levels.
-    """
-    column = fields.category_path
-    if isinstance(value, bytes):
-        value = text(value, column)
-    if isinstance(value, str):
-        value = parse_json_cell(value, list, column)
-    if isinstance(value, str):
-        value = split_path(value, fields.category_separator)
-    if value is None:
-        return ()
-    if not isinstance(value, list | tuple):
-        raise ProductError(f"the category path is neither a list nor text: {column} is {str(value)[:60]!r}")
-    if len(value) > MAX_LEVELS:
-        raise ProductError(f"the category path has more than {MAX_LEVELS} levels: {column} has {len(value)}")
-    names = [text(name, column) for name in value]
-    while names and names[-1] is None:
-        names.pop()
-    path = tuple(name for name in names if name is not None)
-    if len(path) != len(names):
-        raise ProductError(f"a category name is blank: {column} is {names!r}")
-    if any(len(name) > MAX_CATEGORY_NAME for name in path):
-        raise ProductError(f"a category name is longer than {MAX_CATEGORY_NAME} characters: {path[0][:60]}…")
-    return path
 
 
 def image_source(value: Any, column: str) -> ImageSource | None:

@@ -15,6 +15,8 @@ from clipita.files import json_bytes
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 CategoryPath = tuple[str, ...]
 """The names from the root to a node. Only the path identifies a node, as two branches may have nodes of one name."""
+CategoryPaths = tuple[CategoryPath, ...]
+"""All paths of one product, the main one first."""
 
 
 SEPARATOR = " > "
@@ -31,6 +33,11 @@ def split_path(path: str, separator: str) -> list[str]:
     # The separator is used without its blanks, so that " > " splits "Shoes>Boots" too, unless it is all blanks.
     separator = separator.strip() or separator
     return path.split(separator) if separator else [path]
+
+
+def nodes_on(paths: Iterable[CategoryPath]) -> list[CategoryPath]:
+    """All nodes on paths, each once; ancestors first."""
+    return list(dict.fromkeys(path[:depth] for path in paths for depth in range(1, len(path) + 1)))
 
 
 def path_in(roots: Sequence[Path], location: str) -> Path:
@@ -71,7 +78,8 @@ class Product:
         id: the shop's own identifier, unique in the catalogue and the document's `_id` in the index.
         title: what the shop calls it, or None.
         attributes: name to value, in the catalogue's order.
-        category_path: from the root to the assigned node; empty where the catalogue gives none.
+        category_paths: each from the root to a node that the product is assigned to, the main one first; empty where
+            the catalogue gives none. None of them leads to another one.
         image: the image, or None.
         extra: all other columns, which are written to the index unchanged.
     """
@@ -79,7 +87,7 @@ class Product:
     id: str
     title: str | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
-    category_path: CategoryPath = ()
+    category_paths: CategoryPaths = ()
     image: ImageSource | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
@@ -89,6 +97,23 @@ class Product:
         if image is None or image.data is not None or not image.location or _URL.match(image.location):
             return self
         return dataclasses.replace(self, image=dataclasses.replace(image, roots=roots))
+
+    @property
+    def category_path(self) -> CategoryPath:
+        """The main category path; empty where there is none."""
+        return self.category_paths[0] if self.category_paths else ()
+
+    @property
+    def category_cell(self) -> list[str] | list[list[str]]:
+        """The paths as files and documents hold them: one as its names, several as a list of lists of names."""
+        if len(self.category_paths) < 2:
+            return list(self.category_path)
+        return [list(path) for path in self.category_paths]
+
+    @property
+    def category_names(self) -> list[str]:
+        """The name of each node on the product's paths; ancestors first."""
+        return [node[-1] for node in nodes_on(self.category_paths)]
 
     @property
     def attribute_texts(self) -> list[str]:
@@ -120,13 +145,26 @@ class CategoryTree:
     """All categories of a catalogue, in a stable order (sorted by path).
 
     Args:
-        paths: category paths of products; each prefix of a path is a node too. Empty paths are ignored.
+        paths: category paths of products, one each; each prefix of a path is a node too. Empty paths are ignored.
+
+    Attributes:
+        products_by_node: how many products are in a node or below it.
     """
 
     def __init__(self, paths: Iterable[CategoryPath]) -> None:
+        self._build([path] for path in paths)
+
+    @classmethod
+    def of_products(cls, products: Iterable[Iterable[CategoryPath]]) -> CategoryTree:
+        """The tree of products with all paths of each; a product counts once in a node that several paths share."""
+        tree = cls.__new__(cls)
+        tree._build(products)
+        return tree
+
+    def _build(self, products: Iterable[Iterable[CategoryPath]]) -> None:
         self.products_by_node: Counter[CategoryPath] = Counter()
-        for path in paths:
-            self.products_by_node.update(path[:depth] for depth in range(1, len(path) + 1))
+        for paths in products:
+            self.products_by_node.update(nodes_on(paths))
         self.categories = [Category(path) for path in sorted(self.products_by_node)]
         self._position = {category.path: position for position, category in enumerate(self.categories)}
         self._parents = {path[:-1] for path in self.products_by_node}

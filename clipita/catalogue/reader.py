@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+from clipita.catalogue.category_cells import category_paths
 from clipita.catalogue.column_types import ColumnType, Survey, typed
 from clipita.catalogue.fields import mapped_columns, product_id, resolve_columns, row_to_product
 from clipita.catalogue.formats.csv import DelimitedSource
@@ -108,6 +110,22 @@ class CatalogueFile:
                 survey.add(row, row.keys() - mapped)
         return survey.types()
 
+    @functools.cached_property
+    def roots(self) -> frozenset[str]:
+        """The names that begin category paths, for which the file is read once; empty where nobody needs them.
+
+        They tell a comma between paths from one in a name; see `category_cells.path_parts`.
+        """
+        column = self.fields.category_path
+        if self.rows is None or not column or self.fields.path_separator.strip() != ",":
+            return frozenset()
+        found: set[str] = set()
+        for _, row in self._source.records([name for name in self.columns if name != column]):
+            with contextlib.suppress(ProductError):
+                paths = [] if isinstance(row, ProductError) else category_paths(row.get(column), self.fields)
+                found.update(path[0] for path in paths)
+        return frozenset(found)
+
     def products(self, on_reject: OnReject | None = None) -> Iterator[Product]:
         """The usable products, in the file's order; images are not opened.
 
@@ -124,7 +142,8 @@ class CatalogueFile:
     def numbered_products(self, on_reject: OnReject | None = None) -> Iterator[tuple[int, Product]]:
         """The same as `products`, each with its row (see `Rejection.row`); in a stream an id may come again."""
         first_rows = IdTable()
-        types = self.types
+        # Read before the first row is, so that only one pass over the file is under way at a time.
+        types, _ = self.types, self.roots
         for number, row in self._source.records(self.dropped_columns):
             try:
                 product = self._product(number, row, first_rows, types)
@@ -144,7 +163,7 @@ class CatalogueFile:
     ) -> Product:
         if isinstance(row, ProductError):
             raise row
-        product = row_to_product(typed(row, types, self.columns), self.fields).located(self._image_root)
+        product = row_to_product(typed(row, types, self.columns), self.fields, self.roots).located(self._image_root)
         first = number if self.rows is None else first_rows.setdefault(product.id, number)
         if first != number:
             raise ProductError(f"the id occurs twice: row {first} has it already")

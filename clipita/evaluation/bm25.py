@@ -107,7 +107,7 @@ def field_text(product: Product, name: str) -> str | None:
     if name == "attributes_text":
         return " ".join(product.attribute_texts)
     if name == "category_path":
-        return " ".join(product.category_path)
+        return " ".join(product.category_names)
     value = product.extra.get(name, product.attributes.get(name))
     if isinstance(value, list | tuple):
         return " ".join(str(part) for part in value)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from clipita.catalogue.product import CategoryPath
+from clipita.catalogue.product import CategoryPath, CategoryPaths
 from clipita.evaluation.measures import DEPTH
 from clipita.evaluation.protocol import SystemResult, TreeProtocol
 
@@ -20,7 +20,7 @@ CONFUSIONS = 30
 
 
 WrongHit = tuple[CategoryPath, CategoryPath]
-"""Of a hit that is not relevant: the query's node nearest to its category, and its category path, () for none."""
+"""Of a hit that is not relevant: the query's node and the hit's path that are nearest to each other, () for none."""
 
 
 @dataclass
@@ -117,7 +117,7 @@ def looked_at(protocol: TreeProtocol, result: SystemResult) -> Iterator[list[Wro
         relevant = set(query.relevant.tolist())
         first = ranking[: min(DEPTH, len(relevant))].tolist()
         yield [
-            None if position in relevant else _wrong(query.paths, protocol.products[position].category_path)
+            None if position in relevant else _wrong(query.paths, protocol.products[position].category_paths)
             for position in first
         ]
 
@@ -127,8 +127,9 @@ def share(part: int, whole: int) -> float | None:
     return round(100 * part / whole, 2) if whole else None
 
 
-def _wrong(nodes: Sequence[CategoryPath], got: CategoryPath) -> WrongHit:
-    return max(nodes, key=lambda node: (shared_levels(node, got), -abs(len(node) - len(got)))), got
+def _wrong(nodes: Sequence[CategoryPath], paths: CategoryPaths) -> WrongHit:
+    pairs = itertools.product(nodes, paths or ((),))
+    return max(pairs, key=lambda pair: (shared_levels(*pair), -abs(len(pair[0]) - len(pair[1]))))
 
 
 def shared_levels(left: CategoryPath, right: CategoryPath) -> int:

@@ -1,9 +1,9 @@
 """The evaluation protocol: category queries over a catalogue, and how rankings are scored.
 
-A product is relevant to every category on its path, so each node of the evaluated catalogue's tree is a query, from the
-roots (most general) to the leaves (most specific). The query is the category's name and nothing else. Nodes of one name
-in several branches are therefore ONE query, whose relevant products are those of any of them: no system that reads text
-can tell them apart.
+A product is relevant to every category on its paths, so each node of the evaluated catalogue's tree is a query, from
+the roots (most general) to the leaves (most specific). The query is the category's name and nothing else. Nodes of one
+name in several branches are therefore ONE query, whose relevant products are those of any of them: no system that reads
+text can tell them apart.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from clipita.errors import CatalogueError
 from clipita.evaluation import measures as metrics
 
 Subset = Literal["all", "seen", "unseen"]
-RELEVANCE = "A product is relevant to every category on its path."
+RELEVANCE = "A product is relevant to every category on its paths."
 
 Positions = npt.NDArray[np.int64]
 """Positions of products in the evaluated catalogue, best first."""
@@ -130,7 +130,7 @@ class TreeProtocol:
             )
         self.subset: Subset = "all"
         self._known: frozenset[str] | None = None
-        self.queries = list(_queries([product.category_path for product in self.products]))
+        self.queries = list(_queries(self.products))
         self.excluded: list[str] = []
         if not self.products:
             raise CatalogueError(
@@ -239,12 +239,12 @@ def top(scores: npt.NDArray[np.float32], depth: int) -> Positions:
     return ranking
 
 
-def _queries(paths: Sequence[CategoryPath]) -> Iterator[CategoryQuery]:
-    """One query per name; its products are those with the name on their path."""
-    tree = CategoryTree(paths)
+def _queries(products: Sequence[Product]) -> Iterator[CategoryQuery]:
+    """One query per name; its products are those with the name on one of their paths."""
+    tree = CategoryTree.of_products(product.category_paths for product in products)
     relevant: dict[str, list[int]] = {}
-    for position, path in enumerate(paths):
-        for name in dict.fromkeys(path):
+    for position, product in enumerate(products):
+        for name in dict.fromkeys(product.category_names):
             relevant.setdefault(name, []).append(position)
     nodes: dict[str, list[Category]] = {}
     for category in tree.categories:

@@ -21,14 +21,14 @@ KNOWN = ("query", "kind", "categories", "title_contains")
 def read_queries(file: Path, protocol: TreeProtocol) -> tuple[list[CategoryQuery], int]:
     """Queries of a file with one JSON object per line, and how many were left out for too few relevant products.
 
-    `query` is the text, `kind` a group to report, `categories` names of which one must stand on a product's path,
+    `query` is the text, `kind` a group to report, `categories` names of which one must stand on a product's paths,
     `title_contains` a text in lower case that its title must hold. Any other key is an attribute, whose value must be
     one of the list given.
 
     Raises:
         CatalogueError: the file cannot be read, a line is not such an object, or no query is left.
     """
-    tree = CategoryTree(product.category_path for product in protocol.products)
+    tree = CategoryTree.of_products(product.category_paths for product in protocol.products)
     queries: list[CategoryQuery] = []
     few = 0
     for number, entry in _lines(file):
@@ -87,7 +87,7 @@ def _is_query(entry: Any) -> bool:
 
 def _is_relevant(product: Product, entry: Mapping[str, Any], categories: set[str]) -> bool:
     return (
-        not categories.isdisjoint(product.category_path)
+        not categories.isdisjoint(product.category_names)
         and entry.get("title_contains", "") in (product.title or "").lower()
         and all(product.attributes.get(name) in values for name, values in entry.items() if name not in KNOWN)
     )

@@ -191,9 +191,9 @@ def infonce_loss(products: Tensor, categories: Tensor, scale: Tensor, weight: fl
 
 
 def tree_loss(products: Tensor, categories: Tensor, on_path: Tensor, scale: Tensor) -> Tensor:
-    """Each product against every category of the tree, all nodes of its path positive; and the transpose.
+    """Each product against every category of the tree, all nodes of its paths positive; and the transpose.
 
-    The first term is the log-softmax over categories, averaged over the nodes of the product's path. The second is
+    The first term is the log-softmax over categories, averaged over the nodes of the product's paths. The second is
     the log-softmax over the batch's products for each category that occurs, averaged over its products. Products are
     [B, D], categories (the whole tree) [C, D], `on_path` bool [B, C].
     """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,14 +65,14 @@ class Classifier:
 
 
 def precision_and_recall(
-    suggested: Sequence[Suggestion], actual: Sequence[CategoryPath], least_confidence: float
+    suggested: Sequence[Suggestion], actual: Sequence[Collection[CategoryPath]], least_confidence: float
 ) -> tuple[float, float]:
-    """Precision and recall, in [0, 1], of the best suggestion per product against the products' own paths.
+    """Precision and recall, in [0, 1], of the best suggestion per product against each product's own paths.
 
     A suggestion below the least confidence counts as not made.
     """
     made = [
         (own, item.path) for own, item in zip(actual, suggested, strict=True) if item.confidence >= least_confidence
     ]
-    right = sum(own == path for own, path in made)
+    right = sum(path in own for own, path in made)
     return right / max(1, len(made)), right / max(1, len(actual))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import random
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from clipita.catalogue.images.decode import MAX_BYTES, opened_image
 from clipita.catalogue.images.files import read_file
-from clipita.catalogue.product import CategoryPath, CategoryTree, ImageSource, Product, Rejection
+from clipita.catalogue.product import CategoryPaths, CategoryTree, ImageSource, Product, Rejection
 from clipita.catalogue.reader import CatalogueFile
 from clipita.errors import ImageError, TrainingError
 from clipita.runtime.preprocess import ImageSpec, to_pixels
@@ -36,7 +36,7 @@ class Examples:
 
     titles: list[str | None] = field(default_factory=list)
     attributes: list[list[str]] = field(default_factory=list)
-    paths: list[CategoryPath] = field(default_factory=list)
+    paths: list[CategoryPaths] = field(default_factory=list)
     image_keys: list[bytes | None] = field(default_factory=list)
     rejected: list[Rejection] = field(default_factory=list)
 
@@ -47,7 +47,7 @@ class Examples:
         """Append one product."""
         self.titles.append(product.title)
         self.attributes.append(product.attribute_texts)
-        self.paths.append(product.category_path)
+        self.paths.append(product.category_paths)
         self.image_keys.append(image_key)
 
 
@@ -74,7 +74,7 @@ def read_examples(
             usable = [
                 (row, product, None if images is None else _image_key(product.image))
                 for row, product in chunk
-                if product.category_path
+                if product.category_paths
             ]
             broken: dict[bytes | None, ImageError] = {}
             if images is not None:
@@ -165,13 +165,13 @@ def held_out_names(wanted: int | Path | None, tree: CategoryTree, seed: int) -> 
     return frozenset(random.Random(seed).sample(leaves, wanted))
 
 
-def without_categories(examples: Examples, names: Collection[str], wanted: object) -> Examples:
-    """The products that have none of the names on their path.
+def without_categories(examples: Examples, names: frozenset[str], wanted: object) -> Examples:
+    """The products that have none of the names on their paths.
 
     Raises:
         TrainingError: no product is left.
     """
-    kept = [row for row, path in enumerate(examples.paths) if not set(path).intersection(names)]
+    kept = [row for row, paths in enumerate(examples.paths) if not names.intersection(*paths)]
     if not kept:
         raise TrainingError(f"No product is left when the categories of {wanted} are held out.")
     return Examples(

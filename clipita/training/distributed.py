@@ -17,7 +17,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from clipita.catalogue.product import CategoryPath
+from clipita.catalogue.product import CategoryPaths
 from clipita.errors import DeviceError
 from clipita.model.clip_ita import ClipIta, ProductFeatures
 from clipita.runtime.preprocess import Tokenizer
@@ -157,7 +157,7 @@ class SharedSplit:
     """A split whose towers are learning; each process encodes a share."""
 
     def __init__(self, split: Split, ranks: Ranks) -> None:
-        self.paths: Sequence[CategoryPath] = split.paths
+        self.paths: Sequence[CategoryPaths] = split.paths
         self._split = split
         self._ranks = ranks
         self._step = 0

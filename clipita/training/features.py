@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from clipita.catalogue.product import CategoryPath
+from clipita.catalogue.product import CategoryPaths
 from clipita.model.clip_ita import ClipIta, ProductFeatures
 from clipita.model.towers import Towers
 from clipita.training.dataset import Examples, Progress
@@ -20,9 +20,9 @@ TEXT_BATCH = 128
 
 
 class Split(Protocol):
-    """Products with their tower features."""
+    """Products with their tower features; `paths` are all those of each product."""
 
-    paths: Sequence[CategoryPath]
+    paths: Sequence[CategoryPaths]
 
     def features(self, model: ClipIta, rows: Tensor) -> ProductFeatures:
         """Tower features of the rows (int64 [B]); a missing modality is zero."""
@@ -64,7 +64,7 @@ class FrozenSplit:
     """
 
     def __init__(self, examples: Examples, modalities: str, images: RowStore | None, texts: RowStore) -> None:
-        self.paths: Sequence[CategoryPath] = examples.paths
+        self.paths: Sequence[CategoryPaths] = examples.paths
         self._image = self._title = self._attributes = None
         if "I" in modalities and images is not None:
             self._image = torch.from_numpy(images.gather(examples.image_keys))
@@ -88,7 +88,7 @@ class LearningSplit:
     """A split whose towers are learning: pixels (uint8 rows) come from a store on disk, token ids from memory."""
 
     def __init__(self, examples: Examples, pixels: RowStore | None, towers: Towers) -> None:
-        self.paths: Sequence[CategoryPath] = examples.paths
+        self.paths: Sequence[CategoryPaths] = examples.paths
         self._pixels = pixels
         self._frame = (towers.image_spec.height, towers.image_spec.width, 3)
         self._keys = examples.image_keys
@@ -159,22 +159,22 @@ def encode_texts(texts: Sequence[str], towers: Towers, store: RowStore, progress
         progress("Encoding texts", start + len(batch), len(wanted))
 
 
-def name_matrix(names: Sequence[str], paths: Sequence[CategoryPath]) -> Tensor:
-    """Which category names are on which product's path: bool [len(paths), len(names)]; other names are left out.
+def name_matrix(names: Sequence[str], products: Sequence[CategoryPaths]) -> Tensor:
+    """Which category names are on which product's paths: bool [len(products), len(names)]; others are left out.
 
     Nodes of one name in two branches are one query, since their text is the same.
     """
     column = {name: position for position, name in enumerate(names)}
-    matrix = np.zeros((len(paths), len(names)), dtype=bool)
-    for row, path in enumerate(paths):
-        matrix[row, [column[name] for name in path if name in column]] = True
+    matrix = np.zeros((len(products), len(names)), dtype=bool)
+    for row, paths in enumerate(products):
+        matrix[row, [column[name] for path in paths for name in path if name in column]] = True
     return torch.from_numpy(matrix)
 
 
-def path_classes(paths: Sequence[CategoryPath]) -> Tensor:
-    """Each product's most specific category as a number from 0, int64 [N]."""
-    number: dict[CategoryPath, int] = {}
-    return torch.tensor([number.setdefault(path, len(number)) for path in paths])
+def path_classes(products: Sequence[CategoryPaths]) -> Tensor:
+    """Each product's main category as a number from 0, int64 [N]."""
+    number: dict[CategoryPaths, int] = {}
+    return torch.tensor([number.setdefault(paths[:1], len(number)) for paths in products])
 
 
 def _attribute_means(examples: Examples, texts: RowStore) -> np.ndarray[tuple[int, int], np.dtype[np.float16]]:

@@ -116,7 +116,7 @@ class ResidualObjective:
 
 
 def _drawn_infonce(products: Tensor, categories: Tensor, on_path: Tensor, scale: Tensor) -> Tensor:
-    """The paper's InfoNCE with one node drawn from the path of each product."""
+    """The paper's InfoNCE with one node drawn from the paths of each product."""
     drawn = torch.multinomial(on_path.float(), 1).squeeze(1)
     return infonce_loss(products, categories[drawn], scale)
 

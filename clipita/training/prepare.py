@@ -134,9 +134,9 @@ def prepared_data(
             )
             for file in (sources.train, sources.valid)
         ]
-        held_out = held_out_names(sources.hold_out, CategoryTree(examples[0].paths), training.seed)
+        held_out = held_out_names(sources.hold_out, CategoryTree.of_products(examples[0].paths), training.seed)
         examples = [without_categories(split, held_out, sources.hold_out) for split in examples]
-        tree = CategoryTree(examples[0].paths)
+        tree = CategoryTree.of_products(examples[0].paths)
         names = sorted({category.name for category in tree.categories})
         if len(names) < 2:
             raise TrainingError(

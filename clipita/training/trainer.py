@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from clipita.catalogue.product import CategoryPath
+from clipita.catalogue.product import CategoryPaths
 from clipita.config import TrainingConfig
 from clipita.errors import CheckpointError
 from clipita.evaluation.measures import r_precision
@@ -201,8 +201,8 @@ class Trainer:
         )
 
 
-def draw_weights(paths: Sequence[CategoryPath], balance: float) -> Tensor:
-    """Probability of drawing each product: its most specific category's size to the power of -balance."""
+def draw_weights(paths: Sequence[CategoryPaths], balance: float) -> Tensor:
+    """Probability of drawing each product: its main category's size to the power of -balance."""
     classes = path_classes(paths)
     weights = torch.bincount(classes).double()[classes] ** -balance
     return weights / weights.sum()

@@ -17,7 +17,7 @@ import numpy as np
 import orjson
 from opensearchpy import OpenSearch
 
-from clipita.catalogue.product import SEPARATOR, CategoryPath, CategoryTree, path_text
+from clipita.catalogue.product import SEPARATOR, CategoryPath, CategoryTree, nodes_on, path_text
 from clipita.errors import ClusterError, UsageError
 from clipita.opensearch.cluster.bulk import Document, write_all
 from clipita.opensearch.cluster.errors import guarded
@@ -241,9 +241,9 @@ def category_id(path: CategoryPath) -> str:
     return text if len(text.encode()) <= MAX_ID_BYTES else hashlib.sha256(text.encode()).hexdigest()
 
 
-def nodes_on(path: CategoryPath) -> list[str]:
-    """Ids of the categories on a product's path, root first."""
-    return [category_id(path[:depth]) for depth in range(1, len(path) + 1)]
+def node_ids(paths: Iterable[CategoryPath]) -> list[str]:
+    """Ids of the categories on a product's paths, each once, ancestors first."""
+    return [category_id(node) for node in nodes_on(paths)]
 
 
 def _create(client: OpenSearch, target: str, fingerprint: str) -> None:

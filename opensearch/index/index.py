@@ -45,7 +45,7 @@ class ProductIndex:
 
     @property
     def has_nodes(self) -> bool:
-        """Whether every document lists the categories on its path (`mapping.NODES_FIELD`); older runs wrote none."""
+        """Whether every document lists the categories on its paths (`mapping.NODES_FIELD`); older runs wrote none."""
         return bool(self.meta.get("nodes"))
 
     @property
@@ -68,7 +68,7 @@ class ProductIndex:
         """Of the shop's own documents: title, image and category_path, each with the name of the shop's field.
 
         `id` is the field of the id to sort by.
-        `category_separator` is given too where the category is one string.
+        `category_separator` and `path_separator` are given too where the category is one string.
         """
         fields: Mapping[str, str] = self.meta.get("fields", {})
         return fields

@@ -12,7 +12,7 @@ from clipita.catalogue.images.decode import load_image
 from clipita.errors import ImageError, ProductError
 from clipita.opensearch.cluster.reads import address, get_documents, value_at
 from clipita.opensearch.cluster.retry import Backoff
-from clipita.opensearch.index.categories import nodes_on
+from clipita.opensearch.index.categories import node_ids
 from clipita.opensearch.index.mapping import ID_FIELD, VECTOR_FIELD
 from clipita.opensearch.ingest.context import RunContext
 from clipita.opensearch.ingest.documents import Draft, Item, is_url, kept_source, make_draft, make_thumbnail
@@ -108,7 +108,7 @@ class Comparison:
         if self.context.replacing:
             return bool(marks.get("document_hash") == draft.document_hash)
         same_id = value_at(source, id_field) == draft.product.id
-        return same_id and bool(marks.get("categories", []) == nodes_on(draft.product.category_path))
+        return same_id and bool(marks.get("categories", []) == node_ids(draft.product.category_paths))
 
     def _marked(self, items: Sequence[Item]) -> dict[str, dict[str, Any]]:
         """Stored hashes; a document that was read from this index has them already."""

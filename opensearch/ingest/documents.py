@@ -21,7 +21,7 @@ from clipita.catalogue.images.files import read_file
 from clipita.catalogue.product import ImageSource, Product, Rejection
 from clipita.errors import ImageError, ProductError
 from clipita.opensearch.cluster.bulk import Document
-from clipita.opensearch.index.categories import nodes_on
+from clipita.opensearch.index.categories import node_ids
 from clipita.opensearch.index.mapping import ID_FIELD, OWN_ID_FIELD, VECTOR_FIELD, attribute_key
 
 OnReject = Callable[[Rejection], None]
@@ -130,7 +130,7 @@ def make_draft(
         problem = error.message
     source = _source(product) if stored is None else kept_source(stored, product.id, id_field)
     content = _content_hash(product, product.image, fingerprint)
-    nodes = orjson.dumps(product.category_path)
+    nodes = orjson.dumps(product.category_cell)
     version = f"{DOCUMENT_VERSION} {thumbnails}" + (f" {id_field}" if id_field != ID_FIELD else "")
     document_hash = _digest(source, content.encode(), nodes, version.encode())
     return Draft(product, source, content, document_hash, _content_hash(product, None, fingerprint), problem)
@@ -156,8 +156,8 @@ def our_marks(draft: Draft, fingerprint: str, thumbnail: str | None) -> dict[str
     }
     if draft.text_hash != draft.content_hash:
         marks["text_hash"] = draft.text_hash
-    if draft.product.category_path:
-        marks["categories"] = nodes_on(draft.product.category_path)
+    if draft.product.category_paths:
+        marks["categories"] = node_ids(draft.product.category_paths)
     if thumbnail is not None:
         marks["thumbnail"] = thumbnail
     return marks
@@ -233,8 +233,8 @@ def _source(product: Product) -> bytes:
     if product.attributes:
         document["attributes"] = _attribute_fields(product.attributes)
         document["attributes_text"] = product.attribute_texts
-    if product.category_path:
-        document["category_path"] = list(product.category_path)
+    if product.category_paths:
+        document["category_path"] = product.category_cell
     if product.image is not None and product.image.location:
         document["image"] = product.image.location
     try:
@@ -283,7 +283,7 @@ class Layout:
         if item.stored is None:
             return None
         # Without hashes, so that the next run tries again.
-        marks = {"fingerprint": self._fingerprint, "categories": nodes_on(item.product.category_path)}
+        marks = {"fingerprint": self._fingerprint, "categories": node_ids(item.product.category_paths)}
         return self._document(item, draft, marks, None)
 
     def _document(self, item: Item, draft: Draft, marks: dict[str, Any], vector: Vector | None) -> Document:

@@ -65,7 +65,7 @@ def export_catalogue(
                 if item.problem is not None:
                     found.unusable += 1
                     found.first_problem = found.first_problem or f"{item.product.id}: {item.problem}"
-                elif not item.product.category_path:
+                elif not item.product.category_paths:
                     found.without_category += 1
                 elif in_sample(item.product.id, share, seed):
                     part = part_of(item.product.id, seed)
@@ -94,7 +94,7 @@ def _row(product: Product) -> dict[str, Any]:
     return {
         "product_id": product.id,
         "title": product.title,
-        "category_path": list(product.category_path),
+        "category_path": product.category_cell,
         "attributes": dict(product.attributes),
         "image": location,
     }

@@ -81,6 +81,8 @@ class IndexSource:
         found = {name: getattr(self._fields, name) for name in names if getattr(self._fields, name)}
         if "category_path" in found:
             found["category_separator"] = self._fields.category_separator
+            if self._fields.path_separator:
+                found["path_separator"] = self._fields.path_separator
         return found
 
     @property
@@ -144,7 +146,7 @@ class IndexSource:
         names = [fields.title, fields.category_path, fields.image, *fields.attributes]
         row = {_ID: hit["_id"], **{name: _ordered(value_at(hit["_source"], name)) for name in names if name}}
         product = row_to_product(row, fields)
-        self.paths.add(product.category_path)
+        self.paths.update(product.category_paths)
         return product.located(*self._image_roots)
 
 

@@ -62,7 +62,7 @@ class CatalogueSource:
         for number, file in enumerate(self._files):
             for row, product in file.numbered_products(note):
                 item = Item(product, str(file.file), row)
-                self.paths.add(product.category_path)
+                self.paths.update(product.category_paths)
                 if file.rows is None:
                     # In a stream the same id again is a newer version of the product.
                     self.ids.setdefault(product.id, number)

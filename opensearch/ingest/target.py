@@ -219,7 +219,7 @@ class Targets:
 
 
 def confirm_nodes(client: OpenSearch, name: str, backoff: Backoff) -> None:
-    """Note that every document with a category lists the categories on its path, once that is so."""
+    """Note that every document with a category lists the categories on its paths, once that is so."""
     index = backoff.call(client, lambda: read(client, name))
     if index.has_nodes:
         return

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from clipita.catalogue.product import split_path
-from clipita.errors import ClusterVersionError, QueryError
+from clipita.catalogue.category_cells import path_parts, without_ancestors
+from clipita.catalogue.product import CategoryPaths
+from clipita.errors import ClusterVersionError, ProductError, QueryError
 from clipita.opensearch.cluster.reads import value_at
 from clipita.opensearch.index.index import ProductIndex
 from clipita.opensearch.search.clauses.query import LEXICAL, VECTOR, bonus_names, words
@@ -57,7 +58,8 @@ class Hit:
         title: None where it has none.
         source: the shop's own fields.
         image: the document's image field, most often a URL; None where it is not a text.
-        category_path: names from the root on; empty where the document has none.
+        category_path: names from the root on; empty where the document has none. Of several paths the main one.
+        category_paths: all of them.
         thumbnail: a JPEG in base64, if one was requested and exists.
         highlights: field to its text as HTML, matching words in <em>, all else escaped.
         explanation: if one was requested.
@@ -71,6 +73,7 @@ class Hit:
     source: Mapping[str, Any]
     image: str | None = None
     category_path: tuple[str, ...] = ()
+    category_paths: CategoryPaths = ()
     thumbnail: str | None = field(default=None, repr=False)
     highlights: Mapping[str, str] = field(default_factory=dict)
     explanation: Explanation | None = None
@@ -232,6 +235,7 @@ def _hit(hit: Mapping[str, Any], arguments: SearchArguments, *, variant: bool = 
     ours = source.pop("clipita", None)
     marked = hit.get("highlight") if arguments.highlight else None
     title, image = _at(source, arguments.layout.title), _at(source, arguments.layout.image)
+    paths = _category_paths(source, arguments)
     group = hit.get("inner_hits", {}).get("variants", {}).get("hits") if arguments.variants else None
     return Hit(
         id=hit["_id"],
@@ -239,7 +243,8 @@ def _hit(hit: Mapping[str, Any], arguments: SearchArguments, *, variant: bool = 
         title=None if title is None else str(title),
         source=source,
         image=image if isinstance(image, str) else None,
-        category_path=_category_path(source, arguments),
+        category_path=paths[0] if paths else (),
+        category_paths=paths,
         thumbnail=None if ours is None else ours.get("thumbnail"),
         highlights={path: texts[0] for path, texts in marked.items()} if marked else {},
         explanation=_explanation(hit, arguments) if arguments.explain and not variant else None,
@@ -248,14 +253,16 @@ def _hit(hit: Mapping[str, Any], arguments: SearchArguments, *, variant: bool = 
     )
 
 
-def _category_path(source: Mapping[str, Any], arguments: SearchArguments) -> tuple[str, ...]:
+def _category_paths(source: Mapping[str, Any], arguments: SearchArguments) -> CategoryPaths:
     """Split as the readers do it, but without errors: a document with an odd path is still a hit."""
-    found = _at(source, arguments.layout.category_path)
-    if isinstance(found, str):
-        found = split_path(found, arguments.layout.category_separator)
-    if not isinstance(found, list):
+    layout = arguments.layout
+    try:
+        found = path_parts(_at(source, layout.category_path), layout)
+    except ProductError:
         return ()
-    return tuple(name for part in found if isinstance(part, str) and (name := part.strip()))
+    return without_ancestors(
+        [tuple(name for part in path if isinstance(part, str) and (name := part.strip())) for path in found]
+    )
 
 
 def _at(source: Mapping[str, Any], path: str) -> Any:

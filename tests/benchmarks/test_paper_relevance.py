@@ -25,7 +25,7 @@ PATHS = {
     "d": ("Gifts", "Socks", "Funny"),
     "e": (),
 }
-PRODUCTS = [Product(key, title=key, category_path=path) for key, path in PATHS.items()]
+PRODUCTS = [Product(key, title=key, category_paths=(path,)) for key, path in PATHS.items()]
 
 
 def relevant(setup: Setup, seed: int = 0) -> dict[str, set[str]]:
@@ -51,7 +51,7 @@ def test_all_draws_one_node_of_the_path_by_seed_and_id() -> None:
 
 
 def test_every_node_of_a_path_is_as_likely() -> None:
-    depths = [len(assigned(Product(str(number), category_path=("A", "B", "C")), "all")) for number in range(3000)]
+    depths = [len(assigned(Product(str(number), category_paths=(("A", "B", "C"),)), "all")) for number in range(3000)]
     assert np.bincount(depths, minlength=4)[1:] == pytest.approx([1000] * 3, abs=90)
 
 
@@ -75,8 +75,8 @@ def test_levels_and_leaves_are_those_of_the_whole_tree() -> None:
 
 def test_mistakes_are_judged_by_the_one_category() -> None:
     paths = {"a": PATHS["a"], "b": PATHS["c"], "c": (*PATHS["a"], "Long Polos"), "d": (*PATHS["a"], "Long Polos")}
-    right = [Product(f"right{number}", category_path=PATHS["a"]) for number in range(4)]
-    protocol = protocol_of([*(Product(key, category_path=path) for key, path in paths.items()), *right], "specific")
+    right = [Product(f"right{number}", category_paths=(PATHS["a"],)) for number in range(4)]
+    protocol = protocol_of([*(Product(key, category_paths=(path,)) for key, path in paths.items()), *right], "specific")
     rankings = [
         np.array([protocol.positions[key] for key in "abc"] if query.text == "Polos" else [], dtype=np.int64)
         for query in protocol.queries
@@ -96,15 +96,16 @@ def test_the_ceiling_of_all_by_hand() -> None:
     root/root and leaf/leaf ask one query, and both products are right: 1. The two mixed draws ask both queries with one
     right product each, and as one ranking serves both, it is first for one query and second for the other: 1/2.
     """
-    pair = [Product(key, category_path=("Root", "Leaf")) for key in "ab"]
+    pair = [Product(key, category_paths=(("Root", "Leaf"),)) for key in "ab"]
     assert ceiling(pair, "all", draws=2000) == pytest.approx(75, abs=2)
 
 
 def test_products_with_short_paths_come_first_in_the_best_ranking() -> None:
     """A path of one node is certain to be drawn; the long ones almost never are."""
-    certain = [Product(f"z{number}", category_path=("Root",)) for number in range(20)]
+    certain = [Product(f"z{number}", category_paths=(("Root",),)) for number in range(20)]
     long = [
-        Product(f"a{number}", category_path=("Root", *(f"n{number}-{at}" for at in range(30)))) for number in range(3)
+        Product(f"a{number}", category_paths=(("Root", *(f"n{number}-{at}" for at in range(30))),))
+        for number in range(3)
     ]
     protocol = protocol_of([*certain, *long], "all")
     (root,) = [query for query in protocol.queries if query.text == "Root"]

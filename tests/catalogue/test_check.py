@@ -12,6 +12,7 @@ from clipita.catalogue import CatalogueFile, Rejection
 from clipita.catalogue.check import CheckReport, check_catalogue
 from clipita.cli import group
 from clipita.cli.failure import run_guarded
+from clipita.config import FieldsConfig
 
 
 def jpeg(colour: str = "red") -> bytes:
@@ -160,3 +161,13 @@ def test_values_of_another_type_are_told(tmp_path: Path) -> None:
         "price is of the type number: values that are not are left out, 1 in all.",
         "No product has a category: training needs categories.",
     ]
+
+
+def test_products_in_several_categories(tmp_path: Path) -> None:
+    file = tmp_path / "shop.csv"
+    file.write_text('product_id,title,category_path\n1,a,"S/Men,S/Eco"\n2,b,S/Men\n3,c,\n')
+    fields = FieldsConfig(category_separator="/", path_separator=",")
+    report = check_catalogue(CatalogueFile(file, fields))
+    assert report.products_by_paths == {0: 1, 1: 1, 2: 1}
+    assert report.as_json()["products_by_paths"] == {"0": 1, "1": 1, "2": 1}
+    assert (report.tree.nodes_by_level, report.tree.largest) == ({1: 1, 2: 2}, [("S > Men", 2), ("S > Eco", 1)])

@@ -138,7 +138,7 @@ class TestCategoryPath:
             (["", "Shirts"], "blank"),
             (7, "neither a list nor text"),
             ({"a": 1}, "neither a list nor text"),
-            ([["a"]], "not text"),
+            ([[["a"]]], "not text"),
             ("['Apparel', 'Topwear']", "not valid JSON"),
             (["x"] * 33, "32 levels"),
             (["x" * 1001], "1000 characters"),

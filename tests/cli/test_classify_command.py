@@ -68,7 +68,7 @@ def test_check_tells_precision_and_recall(shop: Path, tiny_bundle: Path, capsys:
 
 def test_precision_counts_what_was_said_and_recall_what_there_is() -> None:
     suggested = [Suggestion(("A", "B"), 0.9), Suggestion(("A", "C"), 0.6), Suggestion(("A", "B"), 0.2)]
-    actual = [("A", "B"), ("A", "B"), ("A", "B")]
+    actual = [(("A", "B"),), (("A", "D"), ("A", "B")), (("A", "B"),)]
     assert precision_and_recall(suggested, actual, 0.0) == (pytest.approx(2 / 3), pytest.approx(2 / 3))
     assert precision_and_recall(suggested, actual, 0.5) == (0.5, pytest.approx(1 / 3))
     assert precision_and_recall(suggested, actual, 0.95) == (0.0, 0.0)

@@ -25,8 +25,8 @@ ASKED = "Polos"
 
 def answer(*ids: str, relevant_ids: int = 8) -> tuple[TreeProtocol, SystemResult]:
     """A ranking for the query Polos; all other queries find nothing. The query has 8 right products, never found."""
-    right = [Product(f"right{number}", category_path=PATHS["a"]) for number in range(relevant_ids)]
-    protocol = TreeProtocol([*(Product(key, category_path=path) for key, path in PATHS.items()), *right])
+    right = [Product(f"right{number}", category_paths=(PATHS["a"],)) for number in range(relevant_ids)]
+    protocol = TreeProtocol([*(Product(key, category_paths=(path,)) for key, path in PATHS.items()), *right])
     rankings = [
         np.array([protocol.positions[key] for key in ids] if query.text == ASKED else [], dtype=np.int64)
         for query in protocol.queries
@@ -61,9 +61,9 @@ def test_no_more_hits_are_judged_than_there_are_right_products() -> None:
 
 def test_a_name_in_two_branches_is_judged_from_the_nearer_one() -> None:
     products = [
-        Product("1", category_path=("Clothing", "Socks")),
-        Product("2", category_path=("Gifts", "Funny", "Socks")),
-        Product("3", category_path=("Gifts", "Funny")),
+        Product("1", category_paths=(("Clothing", "Socks"),)),
+        Product("2", category_paths=(("Gifts", "Funny", "Socks"),)),
+        Product("3", category_paths=(("Gifts", "Funny"),)),
     ]
     protocol = TreeProtocol(products)
     rankings = [np.array([2] if query.text == "Socks" else [], dtype=np.int64) for query in protocol.queries]
@@ -76,3 +76,14 @@ def test_nothing_wrong_has_no_shares() -> None:
     told = count_errors(*answer("a")).as_json()
     assert told["wrong"] == 0
     assert set(told["share of wrong hits"].values()) == {None}
+
+
+def test_a_wrong_hit_in_several_categories_is_judged_by_the_nearest_one() -> None:
+    products = [
+        Product("1", category_paths=(("Clothing", "Socks"),)),
+        Product("2", category_paths=(("Gifts", "Funny"), ("Clothing", "Hats"))),
+    ]
+    protocol = TreeProtocol(products)
+    rankings = [np.array([1, 0]) if query.text == "Socks" else query.relevant for query in protocol.queries]
+    errors = count_errors(protocol, protocol.score(System("x", "vector", "offline"), rankings))
+    assert errors.confusions == {(("Clothing", "Socks"), ("Clothing", "Hats")): 1}

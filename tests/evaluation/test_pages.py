@@ -13,7 +13,7 @@ from clipita.evaluation.protocol import TreeProtocol
 def catalogue(each: int = 20) -> TreeProtocol:
     paths = [("Shoes", "Clogs"), ("Shoes", "Boots"), ("Bags", "Totes")]
     return TreeProtocol(
-        Product(f"{number}-{copy:02d}", title="x", category_path=path)
+        Product(f"{number}-{copy:02d}", title="x", category_paths=(path,))
         for number, path in enumerate(paths)
         for copy in range(each)
     )

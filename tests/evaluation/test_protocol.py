@@ -23,7 +23,7 @@ PATHS = {
 
 @pytest.fixture
 def protocol() -> TreeProtocol:
-    return TreeProtocol(Product(key, title=key, category_path=path) for key, path in PATHS.items())
+    return TreeProtocol(Product(key, title=key, category_paths=(path,)) for key, path in PATHS.items())
 
 
 def relevant_ids(protocol: TreeProtocol) -> dict[str, set[str]]:
@@ -46,7 +46,7 @@ def test_nodes_of_one_name_are_one_query(protocol: TreeProtocol) -> None:
 
 
 def test_a_name_that_repeats_on_one_path_counts_its_product_once() -> None:
-    protocol = TreeProtocol([Product("a", category_path=("Shoes", "Shoes"))])
+    protocol = TreeProtocol([Product("a", category_paths=(("Shoes", "Shoes"),))])
     (query,) = protocol.queries
     assert query.relevant.tolist() == [0]
     assert query.level == 1
@@ -65,7 +65,7 @@ def test_groups_by_level_and_leaves(protocol: TreeProtocol) -> None:
 
 
 def test_the_order_of_the_file_changes_nothing() -> None:
-    products = [Product(key, title=key, category_path=path) for key, path in PATHS.items()]
+    products = [Product(key, title=key, category_paths=(path,)) for key, path in PATHS.items()]
     vectors = {key: np.eye(5, dtype=np.float32)[position % 2] for position, key in enumerate(sorted(PATHS))}
     rankings = []
     for order in (products, products[::-1]):
@@ -89,7 +89,7 @@ def test_scores_of_a_hand_made_ranking(protocol: TreeProtocol) -> None:
 
 def test_one_id_twice_is_refused() -> None:
     with pytest.raises(CatalogueError, match="'a' stands more than once"):
-        TreeProtocol([Product("a", category_path=("x",)), Product("a", category_path=("y",))])
+        TreeProtocol([Product("a", category_paths=(("x",),)), Product("a", category_paths=(("y",),))])
 
 
 def test_a_catalogue_without_categories_is_refused() -> None:
@@ -119,7 +119,7 @@ def test_batches_of_queries_rank_as_one(monkeypatch: pytest.MonkeyPatch, protoco
 
 
 def test_seen_and_unseen_queries_are_told_apart() -> None:
-    products = [Product(str(number), category_path=path) for number, path in enumerate([("A", "B"), ("A", "C")])]
+    products = [Product(str(number), category_paths=(path,)) for number, path in enumerate([("A", "B"), ("A", "C")])]
     protocol = TreeProtocol(products)
     protocol.select("all", {"A", "B"})
     groups = protocol.groups()
@@ -133,7 +133,7 @@ def test_seen_and_unseen_queries_are_told_apart() -> None:
 
 
 def test_a_subset_without_queries_is_told() -> None:
-    protocol = TreeProtocol([Product("1", category_path=("A", "B"))])
+    protocol = TreeProtocol([Product("1", category_paths=(("A", "B"),))])
     with pytest.raises(CatalogueError, match="unseen"):
         protocol.select("unseen", {"A", "B"})
 
@@ -142,3 +142,13 @@ def test_nothing_usable_is_no_question_of_categories() -> None:
     with pytest.raises(CatalogueError, match="no usable product") as caught:
         TreeProtocol([])
     assert "catalogue check" in str(caught.value)
+
+
+def test_a_product_is_relevant_to_the_categories_on_all_its_paths() -> None:
+    both = Product("1", category_paths=(("Shop", "Men"), ("Shop", "Eco")))
+    queries = {
+        query.text: query for query in TreeProtocol([both, Product("2", category_paths=(("Shop", "Men"),))]).queries
+    }
+    assert {text: query.relevant.tolist() for text, query in queries.items()} == {
+        "Shop": [0, 1], "Men": [0, 1], "Eco": [0],
+    }  # fmt: skip

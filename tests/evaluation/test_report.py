@@ -63,7 +63,9 @@ def make(products: list[Product]) -> Report:
 
 @pytest.fixture
 def hostile() -> Report:
-    return make([Product(f"{HOSTILE}{n}", HOSTILE, category_path=(HOSTILE, f"leaf {n} {HOSTILE}")) for n in range(3)])
+    return make(
+        [Product(f"{HOSTILE}{n}", HOSTILE, category_paths=((HOSTILE, f"leaf {n} {HOSTILE}"),)) for n in range(3)]
+    )
 
 
 def test_hostile_names_stay_text(hostile: Report) -> None:
@@ -87,7 +89,9 @@ def test_nothing_is_loaded_from_elsewhere(hostile: Report) -> None:
 
 
 def test_right_and_wrong_are_marked_in_words() -> None:
-    report = make([Product("a", "shoe", category_path=("Shoes",)), Product("b", "hat", category_path=("Hats",))])
+    report = make(
+        [Product("a", "shoe", category_paths=(("Shoes",),)), Product("b", "hat", category_paths=(("Hats",),))]
+    )
     html = render(report, {})
     assert html.count("✓ right") == 2
     assert html.count("✗ wrong") == 2
@@ -96,7 +100,7 @@ def test_right_and_wrong_are_marked_in_words() -> None:
 
 
 def test_each_image_is_stored_once() -> None:
-    products = [Product(f"p{n}", f"shoe {n}", category_path=("Shoes", f"leaf {n % 4}")) for n in range(6)]
+    products = [Product(f"p{n}", f"shoe {n}", category_paths=(("Shoes", f"leaf {n % 4}"),)) for n in range(6)]
     report = make(products)
     html = render(report, {product.id: jpeg() for product in products})
     assert html.count("data:image/jpeg") == len(report.image_ids()) == 6
@@ -105,14 +109,14 @@ def test_each_image_is_stored_once() -> None:
 
 
 def test_only_the_first_hits_are_shown() -> None:
-    report = make([Product(f"p{n:02d}", f"shoe {n}", category_path=("Shoes",)) for n in range(30)])
+    report = make([Product(f"p{n:02d}", f"shoe {n}", category_paths=(("Shoes",),)) for n in range(30)])
     assert len(report.image_ids()) == HITS
     assert render(report, {}).count("✓ right") == HITS
 
 
 def test_a_large_tree_shows_the_hits_of_the_largest_gains(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report_module, "MAX_QUERIES", 2)
-    report = make([Product(f"p{n}", "shoe", category_path=("Shoes", f"leaf {n}")) for n in range(4)])
+    report = make([Product(f"p{n}", "shoe", category_paths=(("Shoes", f"leaf {n}"),)) for n in range(4)])
     html = render(report, {})
     assert html.count('<div class="columns">') == 2
     assert html.count('<article class="query"') == 5
@@ -121,7 +125,7 @@ def test_a_large_tree_shows_the_hits_of_the_largest_gains(monkeypatch: pytest.Mo
 
 
 def test_one_system_alone_has_no_gains() -> None:
-    report = make([Product("a", "shoe", category_path=("Shoes",))])
+    report = make([Product("a", "shoe", category_paths=(("Shoes",),))])
     alone = Report(report.protocol, [report.left], report.left, report.left)
     html = render(alone, {})
     assert "largest gain" not in html
@@ -129,7 +133,7 @@ def test_one_system_alone_has_no_gains() -> None:
 
 
 def test_the_pair_to_compare() -> None:
-    protocol = TreeProtocol([Product("a", "shoe", category_path=("Shoes",))])
+    protocol = TreeProtocol([Product("a", "shoe", category_paths=(("Shoes",),))])
     bm25, zero, trained = (
         result(protocol, name, mode, "offline", [0])
         for name, mode in (("bm25", "lexical"), ("zero-shot", "vector"), ("clip-ita", "vector"))
@@ -159,7 +163,7 @@ def test_thumbnails_are_small_and_broken_images_are_reported(shop: Path, tmp_pat
 def explained() -> str:
     """Two systems on a shop of two trees: the second mixes up boots with sandals, and a hat with a shoe."""
     paths = [("Shoes", "Boots"), ("Shoes", "Boots"), ("Shoes", "Sandals"), ("Hats", "Caps"), ("Hats", "Caps")]
-    products = [Product(f"p{n}", f"thing {n}", category_path=path) for n, path in enumerate(paths)]
+    products = [Product(f"p{n}", f"thing {n}", category_paths=(path,)) for n, path in enumerate(paths)]
     protocol = TreeProtocol(products)
     protocol.select("all", {"Shoes", "Boots", "Sandals", "Hats", "Gloves"})
     answers = {"Boots": [0, 2], "Sandals": [2], "Shoes": [0, 1, 3], "Caps": [3, 4], "Hats": [3, 4]}

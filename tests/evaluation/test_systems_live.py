@@ -26,7 +26,7 @@ class ListIndex:
 
 @pytest.fixture
 def protocol() -> TreeProtocol:
-    return TreeProtocol(Product(f"p{number:02d}", category_path=("Shoes",)) for number in range(12))
+    return TreeProtocol(Product(f"p{number:02d}", category_paths=(("Shoes",),)) for number in range(12))
 
 
 def test_foreign_products_are_dropped_and_counted(protocol: TreeProtocol) -> None:

@@ -16,7 +16,7 @@ from clipita.evaluation.protocol import TreeProtocol
 from clipita.evaluation.typed import read_queries
 
 PRODUCTS = [
-    Product(f"{colour}-{number}", f"{brand} shoe", {"colour": colour}, ("Shoes", "Clogs"))
+    Product(f"{colour}-{number}", f"{brand} shoe", {"colour": colour}, (("Shoes", "Clogs"),))
     for colour in ("Red", "Blue")
     for number, brand in enumerate(["Acme", "Acme", "Initech", "Acme"])
 ]

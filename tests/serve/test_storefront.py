@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from clipita.catalogue.reader import CatalogueFile
-from clipita.config import IngestConfig, OpenSearchConfig
+from clipita.config import FieldsConfig, IngestConfig, OpenSearchConfig
 from clipita.opensearch.cluster.connection import connect, connect_async
 from clipita.opensearch.index import categories
+from clipita.opensearch.ingest.index_source import IndexSource
+from clipita.opensearch.ingest.outcomes import Outcome
 from clipita.opensearch.ingest.run import Ingest
 from clipita.opensearch.local.node import NodeStatus
 from clipita.opensearch.search.client import ProductSearch
@@ -61,6 +63,71 @@ def test_order_and_number_of_names_count(
         **COUNTS,
         ("Bags",): 1 + 4 + 3,
         ("Wallets",): 2 + 1,
+    }
+    client.close()
+
+
+@pytest.mark.integration
+def test_a_product_in_two_categories_is_on_both_pages_and_counted_once_above(
+    node: NodeStatus, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "magento.csv"
+    file.write_text(
+        "product_id,title,category_path,brand\n"
+        'h1,Wool hoodie,"Shop/Men/Hoodies,Shop/Eco,Shop",Acme\n'
+        "h2,Fleece hoodie,Shop/Men/Hoodies,Acme\n"
+        't1,Eco tee,"Shop/Men/Tees,Shop/Eco",Globex\n'
+        "t2,Plain tee,Shop/Men/Tees,Globex\n"
+    )
+    connection = OpenSearchConfig(url=node.url)
+    client, bundle = connect(connection), Bundle.load(tiny_bundle)
+    ingest = Ingest(client, bundle, IngestConfig(rejected=tmp_path / "rejected.jsonl"), alias="serve-paths")
+    catalogue = CatalogueFile(file, FieldsConfig(category_separator="/", path_separator=","))
+    report = ingest.run([catalogue])
+    categories.publish(client, "serve-paths", report.index, bundle, ingest.paths)
+    # What one path is in the index is so still: a second run finds nothing to do.
+    again = Ingest(client, bundle, IngestConfig(rejected=tmp_path / "rejected.jsonl"), alias="serve-paths")
+    assert again.run([catalogue]).counts[Outcome.UNCHANGED] == 4
+    search = ProductSearch(client, "serve-paths")
+    pages = {
+        name: search(category=name, facets=["brand", "category_path"], size=10)
+        for name in ("Shop", "Shop > Men", "Shop > Men > Hoodies", "Shop > Men > Tees", "Shop > Eco")
+    }
+    assert {name: {hit.id for hit in page.hits} for name, page in pages.items()} == {
+        "Shop": {"h1", "h2", "t1", "t2"},
+        "Shop > Men": {"h1", "h2", "t1", "t2"},
+        "Shop > Men > Hoodies": {"h1", "h2"},
+        "Shop > Men > Tees": {"t1", "t2"},
+        "Shop > Eco": {"h1", "t1"},
+    }
+    assert all(page.total == len(page.hits) for page in pages.values())
+    for page in pages.values():
+        assert sum(one.count for one in page.facets["brand"]) == page.total
+    names = {one.value: one.count for one in pages["Shop"].facets["category_path"]}
+    assert names == {"Shop": 4, "Men": 4, "Hoodies": 2, "Tees": 2, "Eco": 2}
+    hits = {hit.id: hit for hit in pages["Shop"].hits}
+    assert hits["h1"].category_path == ("Shop", "Men", "Hoodies")
+    assert hits["h1"].category_paths == (("Shop", "Men", "Hoodies"), ("Shop", "Eco"))
+    assert hits["h2"].category_paths == (("Shop", "Men", "Hoodies"),)
+    assert (hits["h1"].source["category_path"], hits["h2"].source["category_path"]) == (
+        [["Shop", "Men", "Hoodies"], ["Shop", "Eco"]],
+        ["Shop", "Men", "Hoodies"],
+    )
+
+    async def read() -> dict[str, Any]:
+        asynchronous = connect_async(connection)
+        try:
+            return await Shop(asynchronous, search).categories()
+        finally:
+            await asynchronous.close()
+
+    (shop,) = [entry for entry in asyncio.run(read())["categories"] if entry["name"] == "Shop"]
+    assert shop["count"] == 4
+    assert {entry["name"]: entry["count"] for entry in shop["children"]} == {"Men": 4, "Eco": 2}
+    # A copy of the index has the same categories, read from the documents.
+    source = IndexSource(client, "serve-paths", FieldsConfig(attributes=()))
+    assert {item.product.id: item.product.category_paths for item in source.items(lambda _: None)} == {
+        product.id: product.category_paths for product in catalogue.products()
     }
     client.close()
 

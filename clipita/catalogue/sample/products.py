@@ -43,7 +43,7 @@ def draw_product(number: int, seed: int) -> Product:
         id=f"p{number:07d}",
         title=_title(leaf, brand, colour, random),
         attributes=_attributes(leaf, colour, pattern, random),
-        category_path=leaf.path,
+        category_paths=(leaf.path,),
         image=ImageSource(data=picture, location=f"p{number:07d}.jpg"),
         extra={
             "brand": brand,

@@ -6,8 +6,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
-from clipita.catalogue.product import split_path
-from clipita.errors import UsageError
+from clipita.catalogue.category_cells import written_paths
+from clipita.errors import ProductError, UsageError
 from clipita.opensearch.cluster.reads import value_at
 from clipita.opensearch.index.mapping import ID_FIELD
 from clipita.opensearch.search.boosts import NUMBERS
@@ -71,8 +71,10 @@ def read_vocabulary(
             path: [(bucket["key"], bucket["doc_count"]) for bucket in answer[f"values{number}"]["buckets"]]
             for number, path in enumerate(some)
         }
-    paths = [text for text, _ in found.pop(labels or "", ())]
-    on_paths = (name for path in paths for name in split_path(path, names.layout.category_separator))
+    on_paths: list[str] = []
+    for cell, _ in found.pop(labels or "", ()):
+        with suppress(ProductError):
+            on_paths += (name for path in written_paths(cell, names.layout) for name in path)
     nodes = sorted({*on_paths, *categories})
     title = names.layout.title
     begins = openings(_titles(search, title)) if names.types.get(title) == "text" else []

@@ -47,7 +47,7 @@ def test_documents_of_an_earlier_version_get_their_categories(
 ) -> None:
     with monkeypatch.context() as before:
         before.setattr("clipita.opensearch.ingest.documents.DOCUMENT_VERSION", 1)
-        before.setattr("clipita.opensearch.ingest.documents.nodes_on", lambda path: [])
+        before.setattr("clipita.opensearch.ingest.documents.node_ids", lambda paths: [])
         name = ingest(catalogue).index
     remember(client, name, nodes=None)
     half = catalogue.with_name("half.parquet")

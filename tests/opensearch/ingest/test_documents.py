@@ -14,7 +14,7 @@ from PIL import Image
 
 from clipita.catalogue.product import ImageSource, Product
 from clipita.errors import ProductError
-from clipita.opensearch.ingest.documents import Item, Layout, clashing_column, make_draft, make_thumbnail
+from clipita.opensearch.ingest.documents import Item, Layout, clashing_column, make_draft, make_thumbnail, our_marks
 
 MODEL = "a" * 64
 
@@ -29,7 +29,7 @@ PRODUCT = Product(
     id="p1",
     title="Red shoe",
     attributes={"colour": "red", "care.wash": "30°"},
-    category_path=("Shoes", "Sneakers"),
+    category_paths=(("Shoes", "Sneakers"),),
     image=ImageSource(data=picture(), location="p1.png"),
     extra={"price": 9.5, "gone": None, "nested": {"a": [1, 2]}},
 )
@@ -60,6 +60,19 @@ def test_document() -> None:
     }
 
 
+def test_documents_of_one_path_are_not_written_anew() -> None:
+    product = Product("1", "Shoe", {"colour": "red"}, (("Shoes", "Sneakers"),))
+    draft = make_draft(product, "a" * 64, thumbnails=False)
+    # As the first version of clipita wrote it.
+    assert draft.document_hash == "b9a2a0f98d1c40e13cf5c745be47672ecefbf43050adde529c678628d5d439c4"
+
+
+def test_document_of_a_product_in_several_categories() -> None:
+    draft = make_draft(replace(PRODUCT, category_paths=(("Shop", "Men"), ("Shop", "Eco"))), MODEL, thumbnails=True)
+    assert orjson.loads(draft.source)["category_path"] == [["Shop", "Men"], ["Shop", "Eco"]]
+    assert our_marks(draft, MODEL, None)["categories"] == ["Shop", "Shop > Men", "Shop > Eco"]
+
+
 @pytest.mark.parametrize(
     ("change", "content", "document"),
     [
@@ -71,7 +84,8 @@ def test_document() -> None:
         ({"image": ImageSource(data=picture("blue"), location="p1.png")}, True, True),
         ({"image": ImageSource(data=picture(), location="moved.png")}, False, True),
         ({"image": None}, True, True),
-        ({"category_path": ("Shoes",)}, False, True),
+        ({"category_paths": (("Shoes",),)}, False, True),
+        ({"category_paths": (("Shoes", "Sneakers"), ("Sale",))}, False, True),
         ({"extra": {"price": 9.6, "gone": None, "nested": {"a": [1, 2]}}}, False, True),
         ({"extra": {"nested": {"a": [1, 2]}, "price": 9.5}}, False, False),
     ],

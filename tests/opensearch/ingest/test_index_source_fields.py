@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -74,6 +75,24 @@ def test_searches_know_the_title(
     weighted = ProductSearch(client, alias, bundle, SearchConfig(weight=0.1))
     assert weighted.body("blue 2") == search.body("blue 2", weight=0.1)
     assert "info.name" in json.dumps(weighted.body("blue 2"))
+
+
+def test_several_paths_in_one_string(
+    client: OpenSearch, own: str, alias: str, bundle: Bundle, settings: IngestConfig
+) -> None:
+    client.index(index=own, id="p1", body={"info": {"name": "Blue thing"}, "shelf": "Kitchen/Bowls|Sale/Blue"})
+    client.index(index=own, id="p2", body={"info": {"name": "Blue thing"}, "shelf": ["Kitchen/Plates", "Sale/Blue"]})
+    client.indices.refresh(index=own)
+    source = IndexSource(client, own, dataclasses.replace(FIELDS, path_separator="|"))
+    report = Ingest(client, bundle, settings, alias=alias).run(source)
+    categories.publish(client, alias, report.index, bundle, source.paths)
+    search = ProductSearch(client, alias, bundle)
+    page = search(category="Sale")
+    assert {hit.id: hit.category_paths for hit in page.hits} == {
+        "p1": (("Kitchen", "Bowls"), ("Sale", "Blue")),
+        "p2": (("Kitchen", "Plates"), ("Sale", "Blue")),
+    }
+    assert search(category="Kitchen").total == len(SHELVES)
 
 
 def test_another_mapping_is_noted_by_the_next_run(

@@ -98,7 +98,7 @@ def test_the_simulated_scores_of_a_clause_are_the_clusters(
 def made_up(words: float, vectors: float, count: int = 40, seed: int = 1) -> tuple[TreeProtocol, list[Parts]]:
     """Categories whose halves rank right with a given reliability."""
     chance = np.random.default_rng(seed)
-    products = [Product(f"p{number:03d}", category_path=(f"c{number % count}",)) for number in range(count * 8)]
+    products = [Product(f"p{number:03d}", category_paths=((f"c{number % count}",),)) for number in range(count * 8)]
     protocol = TreeProtocol(products)
     parts = []
     for query in protocol.queries:

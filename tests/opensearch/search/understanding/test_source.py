@@ -32,7 +32,7 @@ PROPERTIES: dict[str, Any] = {
     "details": {"properties": {"colour": {"type": "keyword"}, "heel_height": {"type": "integer"}}},
     "care": {"type": "keyword"},
 }
-OWN = {"title": "name", "category_path": "section", "category_separator": "/"}
+OWN = {"title": "name", "category_path": "section", "category_separator": "/", "path_separator": "|"}
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def index(search_client: OpenSearch) -> Iterator[str]:
             {"index": {"_id": str(number)}},
             {
                 "product_id": str(number), "name": f"Schuh {number}", "brand": ["Acme Schuhe", "Globex"][number % 2],
-                "section": ["Schuhe/Halbschuhe", "Taschen"][number % 2], "sku": f"sku-{number}", "stored": "x",
+                "section": ["Schuhe/Halbschuhe|Sale", "Taschen"][number % 2], "sku": f"sku-{number}", "stored": "x",
                 "sale_price": 10.0 + number, "details": {"colour": ["rot", "dunkel rot", "blau"][number % 3]},
                 "care": "wash by hand " * 6,
             },
@@ -84,6 +84,7 @@ def test_values_that_products_share_are_vocabulary(vocabulary: Vocabulary) -> No
     assert not vocabulary.begins("wash")
     assert vocabulary.is_category(vocabulary.key("Schuh"))
     assert vocabulary.is_category(vocabulary.key("Halbschuhe"))
+    assert vocabulary.is_category(vocabulary.key("Sale"))
     assert vocabulary.price == "sale_price"
     assert vocabulary.number(vocabulary.key("heel height")) == "details.heel_height"
     assert vocabulary.field(vocabulary.key("colour")) == "details.colour"
