@@ -20,7 +20,9 @@ MAX_DEPTH = 20
 
 _EXACT_INTEGERS = 2**53  # of a float
 _LONGEST_INTEGER = 2**63
-_TAG = re.compile(r"</?[a-zA-Z][^<>]{0,1000}>|<!--.{0,1000}?-->", re.DOTALL)
+_TAG = re.compile(
+    r"<(script|style)\b[^<>]*>.{0,10000}?</\1>|</?[a-z][^<>]{0,1000}>|<!--.{0,1000}?-->", re.DOTALL | re.IGNORECASE
+)
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#x[0-9a-fA-F]{1,6}|[a-zA-Z]\w{1,30});")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _LOOKS_LIKE_JSON = {dict: re.compile(r"\{\s*['\"].*\}", re.DOTALL), list: re.compile(r"\[\s*['\"].*\]", re.DOTALL)}

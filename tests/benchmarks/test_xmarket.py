@@ -64,7 +64,7 @@ def test_products_need_no_mapping(printed: bool, tmp_path: Path) -> None:
     assert first.title == "Acme Plate no. 1"
     assert first.category_path == ("Home & Kitchen", "Dining", "Plates")
     assert first.attributes == {"Colour": "Red", "Brand": "Acme", "Item Weight": "1 pound"}
-    assert first.extra["price"] == "$12.99"
+    assert (first.extra["price"], first.extra["price_currency"]) == (12.99, "$")
     assert "amazon_badge" not in first.extra
     assert first.image is not None
     assert first.image.path == tmp_path / "one.jpg"

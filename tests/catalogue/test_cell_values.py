@@ -10,7 +10,17 @@ from typing import Any
 
 import pytest
 
-from clipita.catalogue.cell_values import MAX_DEPTH, clean, integer_text, jsonable, pairs, parse_json_cell, phrase, text
+from clipita.catalogue.cell_values import (
+    MAX_DEPTH,
+    clean,
+    integer_text,
+    jsonable,
+    pairs,
+    parse_json_cell,
+    phrase,
+    text,
+    without_markup,
+)
 from clipita.errors import ProductError
 
 ID = uuid.UUID(int=7)
@@ -110,3 +120,22 @@ def test_what_json_cannot_hold_names_its_column() -> None:
 )
 def test_integer_text(value: Any, expected: str | None) -> None:
     assert integer_text(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("<p>Casual &amp; warm</p>", "Casual & warm"),
+        ("a <b>bold</b><br/>shoe", "a bold shoe"),
+        ("<script>alert(1)</script>Hat<!-- x -->", "Hat"),
+        ("<p></p>", None),
+        ("Tom & Jerry <3", "Tom & Jerry <3"),
+        ("5 < 6 > 4", "5 < 6 > 4"),
+        ("R&D &unknown; &#65; &#x42;", "R&D &unknown; A B"),
+        ("&#0;x", "\ufffdx"),
+        ("&#xD800;x", "\ufffdx"),
+        (None, None),
+    ],
+)
+def test_titles_have_no_markup(written: str | None, read: str | None) -> None:
+    assert without_markup(written) == read

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import re
@@ -29,7 +30,7 @@ ALIAS = "serve-shop"
 SCRIPT = "<script>document.title='taken'</script><img src=x onerror=document.title='taken'> plate"
 TEMPLATE = "{{7*7}} ${7*7} {{constructor.constructor('document.title=1')()}} plate"
 AWKWARD: list[dict[str, Any]] = [
-    {"product_id": "x-script", "title": SCRIPT, "brand": "<b onclick=alert(1)>Bold</b>", "price": 10.0},
+    {"product_id": "x-script", "title": html.escape(SCRIPT), "brand": "<b onclick=alert(1)>Bold</b>", "price": 10.0},
     {"product_id": "x-template", "title": TEMPLATE, "brand": "{{brand}}", "price": 11.0},
     {"product_id": "x-none", "title": None, "attributes": {"colour": "red"}},
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import shutil
 from collections.abc import Iterator
@@ -28,7 +29,7 @@ ALIAS = "search-shop"
 LEAVES = [("Home", "Plates", "Round Plates"), ("Home", "Boards", "Cutting Boards"), ("Toys", "Kites", "Delta Kites")]
 SCRIPT = "<script>document.title='taken'</script> plate"
 AWKWARD: list[dict[str, Any]] = [
-    {"product_id": "x-script", "title": SCRIPT, "brand": "<b>Bold</b>"},
+    {"product_id": "x-script", "title": html.escape(SCRIPT), "brand": "<b>Bold</b>"},
     {"product_id": "x-sold", "title": "sold much plate", "sales": 300, "in_stock": True, "gain": 0.4},
     {"product_id": "x-new", "title": "new plate", "sales": 0, "in_stock": False, "added": "2026-01-01", "gain": 0.9},
     {"product_id": "x-odd", "title": "odd date plate", "added": "last week", "stamp": 1_700_000_000_000},
