@@ -122,7 +122,7 @@ def _names() -> dict[str, Any]:
     run = PAGE / "runs" / "all-0"
     train(run, PAGE / "features", files, tower, seed=0)
     test = measure.Test(files[2], tower, PAGE / "features")
-    model = Path(shutil.copytree(export(run, WORK / "bundles", files[1]).folder, WORK / "named", dirs_exist_ok=True))
+    model = Path(shutil.copytree(export(run, WORK / "bundle", files[1]).path, WORK / "named", dirs_exist_ok=True))
     (model / "categories.json").unlink(missing_ok=True)
     known = {name for path in Bundle.load(model).categories for name in path}
     queries = [query for query in test.protocol.queries if query.text in known]
