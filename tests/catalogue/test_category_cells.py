@@ -109,34 +109,3 @@ def test_a_product_with_ten_thousand_categories_is_a_row_that_is_rejected(tmp_pa
     assert [(one.row, one.id, one.kind) for one in rejected] == [
         (2, "1", "the product has more than 64 category paths")
     ]
-
-
-class TestForeignFiles:
-    """Files as other systems export them."""
-
-    def test_many_categories(self, tmp_path: Path) -> None:
-        file = tmp_path / "magento.csv"
-        file.write_text(
-            "sku,name,categories\n"
-            'A1,Wool hoodie,"Default Category/Men/Hoodies,Default Category/Collections/Eco,Default Category"\n'
-            "A2,Fleece hoodie,Default Category/Men/Hoodies\n"
-            'A3,Eco tee,"Default Category/Men/Tees,Default Category/Collections/Eco"\n'
-        )
-        fields = FieldsConfig("sku", "name", "categories", "/", ",", attributes=(), image="")
-        products = {product.id: product for product in CatalogueFile(file, fields).products()}
-        root = "Default Category"
-        assert products["A1"].category_paths == ((root, "Men", "Hoodies"), (root, "Collections", "Eco"))
-        assert products["A1"].category_path == (root, "Men", "Hoodies")
-        assert products["A1"].category_names == [root, "Men", "Hoodies", "Collections", "Eco"]
-        assert products["A2"].category_paths == ((root, "Men", "Hoodies"),)
-        assert products["A3"].category_paths == ((root, "Men", "Tees"), (root, "Collections", "Eco"))
-
-    def test_path_in_json_list(self, tmp_path: Path) -> None:
-        file = tmp_path / "flipkart.csv"
-        file.write_text(
-            "uniq_id,product_name,product_category_tree,image\n"
-            'u1,Solid Cycling Shorts,"[""Clothing >> Women >> Shorts""]",\n'
-        )
-        fields = FieldsConfig("uniq_id", "product_name", "product_category_tree", ">>", attributes=())
-        (product,) = CatalogueFile(file, fields).products()
-        assert product.category_paths == (("Clothing", "Women", "Shorts"),)

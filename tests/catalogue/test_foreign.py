@@ -38,7 +38,7 @@ FILES: dict[str, tuple[str, str, list[dict[str, Any]]]] = {
         "a.csv",
         'uniq_id,product_name,product_category_tree,image\nu1,Cycling Shorts,"[""Clothing >> Women >> Shorts""]",'
         '"[""http://img.test/a.jpeg"", ""http://img.test/b.jpeg""]"\n',
-        [{"id": "u1", "title": "Cycling Shorts", "image": "http://img.test/a.jpeg"}],
+        [{"category_paths": (("Clothing", "Women", "Shorts"),), "image": "http://img.test/a.jpeg"}],
     ),
     "a Google feed with numbers for its taxonomy": (
         "a.tsv",
@@ -87,6 +87,17 @@ FILES: dict[str, tuple[str, str, list[dict[str, Any]]]] = {
         "u1,Solid Cycling Shorts,Clothing > Shorts\nu2,Printed Bellies,Footwear > Ballerinas\n"
         "u3,Dog Shampoo,Pets > Care\nu4,Cat Shampoo,Pets > Care\nu5,Fish Food,Pets > Food\n",
         [{"id": "u1", "title": "Solid Cycling Shorts", "category_path": ("Clothing", "Shorts")}],
+    ),
+    "several paths of one root": (
+        "a.csv",
+        'sku,name,categories\nA1,Wool hoodie,"Shop/Men/Hoodies,Shop/Collections/Eco,Shop"\n'
+        'A2,Fleece hoodie,Shop/Men/Hoodies\nA3,Eco tee,"Shop/Men/Tees,Shop/Collections/Eco"\n'
+        'A4,Plain tee,Shop/Men/Tees\nA5,Wool tee,Shop/Men/Tees\n',
+        [
+            {"id": "A1", "category_paths": (("Shop", "Men", "Hoodies"), ("Shop", "Collections", "Eco"))},
+            {"category_paths": (("Shop", "Men", "Hoodies"),), "category_path": ("Shop", "Men", "Hoodies")},
+            {"category_names": ["Shop", "Men", "Tees", "Collections", "Eco"]},
+        ],
     ),
     "tags that are no tree": (
         "a.jsonl",
