@@ -53,6 +53,7 @@ def resolve_columns(fields: FieldsConfig, available: Sequence[str], file: Path) 
     3. A default column may be absent unless an unused column looks like it: a file with `Title` or `product_title` and
        no `title` is an error. An empty name (`image = ""`, `--image-field ""`) says that the catalogue has none.
     4. At least one of title, image and attributes must exist.
+    5. The column of groups must exist, if one is named.
 
     Returns:
         The mapping, with empty names for absent columns.
@@ -75,6 +76,12 @@ def resolve_columns(fields: FieldsConfig, available: Sequence[str], file: Path) 
         raise FieldMappingError(
             f"{file} has no column for a title, an image or attributes. Its columns are: {listed(available)}.",
             hint="Name at least one of them with --title-field, --image-field or --attribute-field.",
+        )
+    if fields.group and fields.group not in available:
+        near = nearest(fields.group, available)
+        raise FieldMappingError(
+            f"{file} has no column {fields.group!r} for the group. Its columns are: {listed(available)}.",
+            hint=(f"Did you mean {near!r}? " if near else "") + _way_to_set("group", near or "NAME"),
         )
     known: dict[str, Any] = {"attributes": attributes, **roles}
     return dataclasses.replace(fields, **known)
@@ -271,7 +278,7 @@ def _attributes(row: Mapping[str, Any], fields: FieldsConfig) -> dict[str, str]:
 @functools.lru_cache(maxsize=16)
 def mapped_columns(fields: FieldsConfig) -> frozenset[str]:
     """The columns that a mapping names; an absent one has the empty name."""
-    roles = (fields.id, fields.title, fields.category_path, fields.image)
+    roles = (fields.id, fields.title, fields.category_path, fields.image, fields.group)
     return frozenset((*roles, *fields.attributes, *fields.category_columns))
 
 
