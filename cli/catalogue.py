@@ -94,36 +94,46 @@ def check(
 @command.command("split")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--id-field", metavar="NAME", help="Column of the product id.")
+@click.option(
+    "--group-field", metavar="NAME", help='Column that rows of one product share; default: guessed; "": none.'
+)
 @click.option("--force", is_flag=True, help="Replace files of an earlier split.")
 @json_option
 @config_option
-def split(file: Path, id_field: str | None, force: bool, config_file: Path | None, as_json: bool) -> int:
+def split(
+    file: Path, id_field: str | None, group_field: str | None, force: bool, config_file: Path | None, as_json: bool
+) -> int:
     """Split FILE into products to train on (80 %), to stop training by, and to measure on (10 % each).
 
     FILE-train, FILE-valid and FILE-test are written beside FILE, in its format and with all of its columns. The id
-    alone decides, so a product stays in its part when the catalogue grows, and no product is in two of them.
+    alone decides, so a product stays in its part when the catalogue grows, and no product is in two of them. Rows of
+    one product, such as sizes of a shirt, are in one part by their group. A part that would be empty is an error.
     Exit code 3 says that rows without a readable id were left out.
 
     \b
     Example:
       clipita catalogue split products.csv
       clipita catalogue split products.csv --id-field sku
+      clipita catalogue split products.csv --id-field sku --group-field parent_sku
       clipita init --catalogue products-train.csv
     """
     from clipita.catalogue.split import split_catalogue
 
-    fields = config.override(config.load(config_file).fields, id=id_field)
+    fields = config.override(config.load(config_file).fields, id=id_field, group=group_field)
     with console.progress("rows") as bar:
         task = bar.add_task(f"Splitting {file.name}", total=None, note="")
         report = split_catalogue(
-            file, fields, lambda done, total: bar.update(task, completed=done, total=total), force=force
-        )
+            file, fields, lambda done, total: bar.update(task, completed=done, total=total), force=force,
+            guess=group_field is None,
+        )  # fmt: skip
     if as_json:
         files = {part: {"file": str(report.files[part]), "products": count} for part, count in report.counts.items()}
-        console.print_json({**files, "rejected": len(report.rejected)})
+        console.print_json({**files, "rejected": len(report.rejected), "group": report.group or None})
     else:
         for part, count in report.counts.items():
             click.echo(f"{count:,} products in {report.files[part]}")
+        if report.why:
+            console.note(f'Rows of one {report.group} stay together ({report.why}); --group-field "" splits by the id.')
         console.note(f"Next: clipita init --catalogue {report.files['train']}")
     for rejection in report.rejected[:_SHOWN_ROWS]:
         console.note(f"Row {rejection.row}: {rejection.reason}")

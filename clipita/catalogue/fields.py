@@ -77,12 +77,7 @@ def resolve_columns(fields: FieldsConfig, available: Sequence[str], file: Path) 
             f"{file} has no column for a title, an image or attributes. Its columns are: {listed(available)}.",
             hint="Name at least one of them with --title-field, --image-field or --attribute-field.",
         )
-    if fields.group and fields.group not in available:
-        near = nearest(fields.group, available)
-        raise FieldMappingError(
-            f"{file} has no column {fields.group!r} for the group. Its columns are: {listed(available)}.",
-            hint=(f"Did you mean {near!r}? " if near else "") + _way_to_set("group", near or "NAME"),
-        )
+    check_group(fields, available, file)
     known: dict[str, Any] = {"attributes": attributes, **roles}
     return dataclasses.replace(fields, **known)
 
@@ -100,6 +95,20 @@ def require_id(fields: FieldsConfig, available: Sequence[str], file: Path) -> No
     """
     if fields.id not in available:
         raise _no_column("id", fields.id, available, file)
+
+
+def check_group(fields: FieldsConfig, available: Sequence[str], file: Path) -> None:
+    """Check the column of groups, if one is named.
+
+    Raises:
+        FieldMappingError: the column is missing; the message lists the columns and the nearest name.
+    """
+    if fields.group and fields.group not in available:
+        near = nearest(fields.group, available)
+        raise FieldMappingError(
+            f"{file} has no column {fields.group!r} for the group. Its columns are: {listed(available)}.",
+            hint=(f"Did you mean {near!r}? " if near else "") + _way_to_set("group", near or "NAME"),
+        )
 
 
 def row_to_product(row: Mapping[str, Any], fields: FieldsConfig) -> Product:
