@@ -39,6 +39,10 @@ def command() -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--image-root", type=click.Path(path_type=Path), help="Folder of the image files; default: FILE's.")
 @click.option("--images/--no-images", default=True, help="Decode every image (default), or leave them unopened.")
+@click.option(
+    "--against", type=click.Path(path_type=Path), multiple=True,
+    help="A file that is to share no product with FILE; default: the others of [catalogue] where FILE is one of them.",
+)  # fmt: skip
 @click.option("--rejected", "rejected_file", type=click.Path(path_type=Path), help="Write all unusable rows here.")
 @fields_options
 @json_option
@@ -47,6 +51,7 @@ def check(
     file: Path,
     image_root: Path | None,
     images: bool,
+    against: tuple[Path, ...],
     rejected_file: Path | None,
     config_file: Path | None,
     as_json: bool,
@@ -67,25 +72,29 @@ def check(
       clipita catalogue check feed.csv.gz --attribute-field brand --attribute-field colour
       clipita catalogue check products.jsonl --no-images --json
       clipita catalogue check products.jsonl --rejected rejected.jsonl
+      clipita catalogue check test.parquet --against train.parquet
     """
     from clipita.catalogue.check import check_catalogue
     from clipita.catalogue.reader import CatalogueFile
 
     settings = config.load(config_file)
     fields = mapped_fields(settings, flags)
-    catalogue = CatalogueFile(file, fields, image_root or settings.catalogue.image_root)
+    image_root = image_root or settings.catalogue.image_root
+    catalogue = CatalogueFile(file, fields, image_root)
+    others = [CatalogueFile(other, fields, image_root) for other in against or _siblings(file, settings.catalogue)]
     with _rejections(rejected_file, file) as on_reject, console.progress("rows") as bar:
         task = bar.add_task(f"Checking {file.name}", total=catalogue.rows, note="")
         report = check_catalogue(
-            catalogue, images=images, on_reject=on_reject, on_rows=lambda rows: bar.update(task, completed=rows)
-        )
+            catalogue, images=images, on_reject=on_reject, on_rows=lambda rows: bar.update(task, completed=rows),
+            others=others,
+        )  # fmt: skip
     if as_json:
         console.print_json(report.as_json())
     else:
         _print(report)
     if report.clean:
         return 0
-    unusable = report.rows - report.usable
+    unusable = report.rows - report.joined - report.usable
     where = f"; all are in {rejected_file}" if rejected_file else "; --rejected FILE writes them all"
     click.echo(f"{unusable:,} of {report.rows:,} rows cannot be used{where}.", err=True)
     return SOME_REJECTED
@@ -142,6 +151,13 @@ def split(
     return SOME_REJECTED if report.rejected else 0
 
 
+def _siblings(file: Path, catalogue: config.CatalogueConfig) -> list[Path]:
+    """The other files of [catalogue] where `file` is one of them, as far as they exist."""
+    parts = [part for part in (catalogue.train, catalogue.valid, catalogue.test) if part is not None and part.is_file()]
+    same = [part.samefile(file) for part in parts] if file.exists() else []
+    return [part for part, it_is in zip(parts, same, strict=True) if not it_is] if any(same) else []
+
+
 @contextlib.contextmanager
 def _rejections(rejected_file: Path | None, catalogue_file: Path) -> Iterator[OnReject | None]:
     """Writes rejections as they are found; the file is created even when no row was rejected."""
@@ -175,6 +191,10 @@ def _print(report: CheckReport) -> None:
 
     rows = [("rows", f"{report.rows:,}"), ("usable products", f"{report.usable:,}")]
     rows += [("rejected", f"{count:,}  {kind}") for kind, count in report.rejected.items()]
+    if report.joined:
+        rows.append(("joined", f"{report.joined:,}  rows that are variants or images of other rows' products"))
+    if report.groups is not None:
+        rows.append(("groups", f"{report.groups:,}"))
     rows.append(("broken images", "not checked" if report.broken_images is None else f"{report.broken_images:,}"))
     rows += [(f"without {name}", f"{lack.count:,}  ({lack.percent} %)") for name, lack in report.missing.items()]
     if (titles := report.titles) is not None:

@@ -124,6 +124,15 @@ class CatalogueFile:
         """
         return self._scan.types
 
+    def survey(self) -> None:
+        """Read the file once, for what only all of its rows tell; it is read again only for its products.
+
+        Raises:
+            FieldMappingError: the id column's values repeat in most rows.
+            CatalogueError: the file breaks off or is damaged.
+        """
+        _ = self._scan
+
     @property
     def joins_rows(self) -> bool:
         """Whether the rows of a group become one product."""

@@ -80,13 +80,13 @@ def guess_group(rows: Sequence[Row], columns: Sequence[str], mapping: Mapping[st
 def _without_titles(rows: Sequence[Row], columns: Sequence[str], mapping: Mapping[str, Any]) -> str | None:
     """The column that repeats in rows without a title, each time right after a row of the same value with one."""
     title = mapping.get("title")
-    follow = [place for place, row in enumerate(rows) if place and title and not _text(row.get(title))]
-    if not follow or not _text(rows[0].get(title)):
+    follow = [place for place, row in enumerate(rows) if place and title and not _cell(row, title)]
+    if not follow or not _cell(rows[0], title):
         return None
     known = [name for name in columns if name.lower() == "handle" or name == mapping.get("id") or _is_named(name)]
     # Of one row or two another column agrees by chance.
     for column in known if len(follow) < FEWEST_ROWS else [*known, *columns]:
-        starts = [value for row in rows if _text(row.get(title)) and (value := _text(row.get(column)))]
+        starts = [value for row in rows if _cell(row, title) and (value := _text(row.get(column)))]
         same = all(
             (value := _text(rows[place].get(column))) and value == _text(rows[place - 1].get(column))
             for place in follow
@@ -121,7 +121,7 @@ def _are_products(groups: Mapping[str, Sequence[Row]], column: str, mapping: Map
     if _SURE.fullmatch(column.strip()) or any(_heads(members, column) for members in groups.values()):
         return True
     title = mapping.get("title")
-    alike = sum(len({_text(row.get(title)).split(" ")[0] for row in members}) == 1 for members in groups.values())
+    alike = sum(len({_cell(row, title).split(" ")[0] for row in members}) == 1 for members in groups.values())
     return bool(title) and 2 * alike > len(groups)
 
 
@@ -134,7 +134,7 @@ def _without_categories(groups: Mapping[str, Sequence[Row]], column: str, mappin
     category = mapping.get("category_path")
     heads = [row for members in groups.values() for row in _heads(members, column)]
     others = [row for members in groups.values() for row in members if row not in heads]
-    return any(row.get(category) for row in heads) and not any(row.get(category) for row in others)
+    return any(_given(row, category) for row in heads) and not any(_given(row, category) for row in others)
 
 
 def _same_stem(groups: Mapping[str, Sequence[Row]], mapping: Mapping[str, Any]) -> bool:
@@ -152,6 +152,14 @@ def _same_stem(groups: Mapping[str, Sequence[Row]], mapping: Mapping[str, Any]) 
 def _common_start(one: str, other: str) -> str:
     length = next((place for place, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1]), None)
     return one[: min(len(one), len(other)) if length is None else length]
+
+
+def _cell(row: Row, column: str | None) -> str:
+    return _text(row.get(column)) if column else ""
+
+
+def _given(row: Row, column: str | None) -> bool:
+    return bool(column and row.get(column))
 
 
 def _text(value: Any) -> str:
