@@ -87,4 +87,4 @@ def _marks(product: Product) -> Iterator[tuple[str, str, str]]:
         key = hashlib.blake2b(image.data, digest_size=16).hexdigest()
         yield "image", key, image.location or f"of {product.id}"
     elif image is not None and image.location:
-        yield "image", image.location, image.location
+        yield "image", image.location if image.roots is None else str(image.path), image.location
