@@ -39,6 +39,10 @@ def command() -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--image-root", type=click.Path(path_type=Path), help="Folder of the image files; default: FILE's.")
 @click.option("--images/--no-images", default=True, help="Decode every image (default), or leave them unopened.")
+@click.option(
+    "--against", type=click.Path(path_type=Path), multiple=True,
+    help="A file that is to share no product with FILE; default: the others of [catalogue] where FILE is one of them.",
+)  # fmt: skip
 @click.option("--rejected", "rejected_file", type=click.Path(path_type=Path), help="Write all unusable rows here.")
 @fields_options
 @json_option
@@ -47,6 +51,7 @@ def check(
     file: Path,
     image_root: Path | None,
     images: bool,
+    against: tuple[Path, ...],
     rejected_file: Path | None,
     config_file: Path | None,
     as_json: bool,
@@ -67,25 +72,29 @@ def check(
       clipita catalogue check feed.csv.gz --attribute-field brand --attribute-field colour
       clipita catalogue check products.jsonl --no-images --json
       clipita catalogue check products.jsonl --rejected rejected.jsonl
+      clipita catalogue check test.parquet --against train.parquet
     """
     from clipita.catalogue.check import check_catalogue
     from clipita.catalogue.reader import CatalogueFile
 
     settings = config.load(config_file)
     fields = mapped_fields(settings, flags)
-    catalogue = CatalogueFile(file, fields, image_root or settings.catalogue.image_root)
+    image_root = image_root or settings.catalogue.image_root
+    catalogue = CatalogueFile(file, fields, image_root)
+    others = [CatalogueFile(other, fields, image_root) for other in against or _siblings(file, settings.catalogue)]
     with _rejections(rejected_file, file) as on_reject, console.progress("rows") as bar:
         task = bar.add_task(f"Checking {file.name}", total=catalogue.rows, note="")
         report = check_catalogue(
-            catalogue, images=images, on_reject=on_reject, on_rows=lambda rows: bar.update(task, completed=rows)
-        )
+            catalogue, images=images, on_reject=on_reject, on_rows=lambda rows: bar.update(task, completed=rows),
+            others=others,
+        )  # fmt: skip
     if as_json:
         console.print_json(report.as_json())
     else:
         _print(report)
     if report.clean:
         return 0
-    unusable = report.rows - report.usable
+    unusable = report.rows - report.joined - report.usable
     where = f"; all are in {rejected_file}" if rejected_file else "; --rejected FILE writes them all"
     click.echo(f"{unusable:,} of {report.rows:,} rows cannot be used{where}.", err=True)
     return SOME_REJECTED
@@ -94,42 +103,59 @@ def check(
 @command.command("split")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--id-field", metavar="NAME", help="Column of the product id.")
+@click.option(
+    "--group-field", metavar="NAME", help='Column that rows of one product share; default: guessed; "": none.'
+)
 @click.option("--force", is_flag=True, help="Replace files of an earlier split.")
 @json_option
 @config_option
-def split(file: Path, id_field: str | None, force: bool, config_file: Path | None, as_json: bool) -> int:
+def split(
+    file: Path, id_field: str | None, group_field: str | None, force: bool, config_file: Path | None, as_json: bool
+) -> int:
     """Split FILE into products to train on (80 %), to stop training by, and to measure on (10 % each).
 
     FILE-train, FILE-valid and FILE-test are written beside FILE, in its format and with all of its columns. The id
-    alone decides, so a product stays in its part when the catalogue grows, and no product is in two of them.
+    alone decides, so a product stays in its part when the catalogue grows, and no product is in two of them. Rows of
+    one product, such as sizes of a shirt, are in one part by their group. A part that would be empty is an error.
     Exit code 3 says that rows without a readable id were left out.
 
     \b
     Example:
       clipita catalogue split products.csv
       clipita catalogue split products.csv --id-field sku
+      clipita catalogue split products.csv --id-field sku --group-field parent_sku
       clipita init --catalogue products-train.csv
     """
     from clipita.catalogue.split import split_catalogue
 
-    fields = config.override(config.load(config_file).fields, id=id_field)
+    fields = config.override(config.load(config_file).fields, id=id_field, group=group_field)
     with console.progress("rows") as bar:
         task = bar.add_task(f"Splitting {file.name}", total=None, note="")
         report = split_catalogue(
-            file, fields, lambda done, total: bar.update(task, completed=done, total=total), force=force
-        )
+            file, fields, lambda done, total: bar.update(task, completed=done, total=total), force=force,
+            guess=group_field is None,
+        )  # fmt: skip
     if as_json:
         files = {part: {"file": str(report.files[part]), "products": count} for part, count in report.counts.items()}
-        console.print_json({**files, "rejected": len(report.rejected)})
+        console.print_json({**files, "rejected": len(report.rejected), "group": report.group or None})
     else:
         for part, count in report.counts.items():
             click.echo(f"{count:,} products in {report.files[part]}")
+        if report.why:
+            console.note(f'Rows of one {report.group} stay together ({report.why}); --group-field "" splits by the id.')
         console.note(f"Next: clipita init --catalogue {report.files['train']}")
     for rejection in report.rejected[:_SHOWN_ROWS]:
         console.note(f"Row {rejection.row}: {rejection.reason}")
     if report.rejected:
         console.note(f"{len(report.rejected):,} rows are in none of the files.")
     return SOME_REJECTED if report.rejected else 0
+
+
+def _siblings(file: Path, catalogue: config.CatalogueConfig) -> list[Path]:
+    """The other files of [catalogue] where `file` is one of them, as far as they exist."""
+    parts = [part for part in (catalogue.train, catalogue.valid, catalogue.test) if part is not None and part.is_file()]
+    same = [part.samefile(file) for part in parts] if file.exists() else []
+    return [part for part, it_is in zip(parts, same, strict=True) if not it_is] if any(same) else []
 
 
 @contextlib.contextmanager
@@ -165,6 +191,10 @@ def _print(report: CheckReport) -> None:
 
     rows = [("rows", f"{report.rows:,}"), ("usable products", f"{report.usable:,}")]
     rows += [("rejected", f"{count:,}  {kind}") for kind, count in report.rejected.items()]
+    if report.joined:
+        rows.append(("joined", f"{report.joined:,}  rows that are variants or images of other rows' products"))
+    if report.groups is not None:
+        rows.append(("groups", f"{report.groups:,}"))
     rows.append(("broken images", "not checked" if report.broken_images is None else f"{report.broken_images:,}"))
     rows += [(f"without {name}", f"{lack.count:,}  ({lack.percent} %)") for name, lack in report.missing.items()]
     if (titles := report.titles) is not None:

@@ -93,6 +93,7 @@ FIELD_FLAGS = {
     "title": "--title-field",
     "id": "--id-field",
     "attributes": "--attribute-field",
+    "group": "--group-field",
 }
 """Setting of [fields] to its flag."""
 

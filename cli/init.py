@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import textwrap
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,12 @@ _SIBLINGS = {"valid": ("valid", "validation", "val", "dev"), "test": ("test",)}
 
 @click.command("init")
 @click.option("--catalogue", type=click.Path(path_type=Path), help="Catalogue file to fill the settings in from.")
+@click.option(
+    "--from", "system", type=click.Choice(["shopify", "woocommerce", "magento", "google", "prestashop"]),
+    help="The system that exported the catalogue: its columns are known, and not guessed.",
+)  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace a clipita.toml that is already here.")
-def command(catalogue: Path | None, force: bool) -> None:
+def command(catalogue: Path | None, system: str | None, force: bool) -> None:
     """Write clipita.toml: every setting, with its meaning and default.
 
     All settings are commented out, so each keeps its default until you change it. With --catalogue the file's columns
@@ -35,6 +40,7 @@ def command(catalogue: Path | None, force: bool) -> None:
     Example:
       clipita init
       clipita init --catalogue data/train.parquet
+      clipita init --from shopify --catalogue products_export.csv
       clipita train
     """
     target = Path(config.CONFIG_FILE)
@@ -46,15 +52,20 @@ def command(catalogue: Path | None, force: bool) -> None:
     if catalogue is not None:
         from clipita.catalogue.guess import guess_fields
 
-        guess = guess_fields(catalogue)
-        known = {"fields": dict(guess.fields), "catalogue": _files(catalogue)}
-        reasons, warnings = guess.reasons, [*guess.warnings]
+        known = {"catalogue": _files(catalogue)}
+        if system is None:
+            guess = guess_fields(catalogue)
+            known = {"fields": dict(guess.fields), **known}
+            reasons, warnings = guess.reasons, [*guess.warnings]
         if "valid" not in known["catalogue"]:
             warnings.append(
                 "no file of validation products was found, and clipita train needs one: set valid under [catalogue], "
                 "or make train, valid and test of this file with: "
                 f"clipita catalogue split {shlex.quote(str(catalogue))}"
             )
+    if system is not None:
+        fields, notes = _preset(system, catalogue)
+        known, warnings = {"fields": fields, **known}, [*notes, *warnings]
     write(target, render(known).encode())
     click.echo(f"Wrote {target}.")
     for section in known.values():
@@ -64,6 +75,19 @@ def command(catalogue: Path | None, force: bool) -> None:
         console.note(f"Note: {warning}")
     if catalogue is not None:
         console.note(f"Next: clipita catalogue check {shlex.quote(str(catalogue))}")
+
+
+def _preset(system: str, catalogue: Path | None) -> tuple[dict[str, Any], list[str]]:
+    from clipita.catalogue.guess import SAMPLED_ROWS
+    from clipita.catalogue.presets import PRESETS, preset_fields
+    from clipita.catalogue.reader import open_source
+
+    note = PRESETS[system].note
+    if catalogue is None:
+        return preset_fields(system), [note] if note else []
+    source = open_source(catalogue)
+    rows = [row for _, row in islice(source.records(source.binary_columns), SAMPLED_ROWS) if isinstance(row, Mapping)]
+    return preset_fields(system, source.columns, rows, catalogue), [note] if note else []
 
 
 def render(known: Mapping[str, Mapping[str, Any]]) -> str:

@@ -62,6 +62,16 @@ class FieldsConfig:
         (), "Names of all columns, in their order, for CSV files without a header line.", one="column"
     )
     image: str = option("image", "The image: encoded bytes, a file path, an http(s) URL or a base64 data: URI.")
+    group: str = option(
+        "",
+        "Column that rows of one product share: Shopify's Handle, WooCommerce's Parent, Magento's "
+        "configurable_variations, Google's item_group_id.",
+    )
+    variants: Literal["rows", "one"] = option(
+        "rows",
+        "rows: each row is a product of its own, with the group's id in the field `group`. one: the rows of a group "
+        "are one product, with the rows in its field `variants`.",
+    )
 
 
 @dataclass(frozen=True)

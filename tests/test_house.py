@@ -45,7 +45,6 @@ UNTESTED = {
     "cli/serve.py": "tests/serve/conftest.py",
     "cli/tune.py": "tests/opensearch/search/test_tuning.py",
     "clipita/catalogue/formats/csv.py": "tests/catalogue/test_reader_formats.py",
-    "clipita/catalogue/ids.py": "tests/opensearch/cluster/test_reads.py",
     "clipita/catalogue/images/cache.py": "tests/catalogue/images/test_download.py",
     "clipita/catalogue/formats/jsonl.py": "tests/catalogue/test_reader_formats.py",
     "clipita/catalogue/formats/parquet.py": "tests/catalogue/test_reader_formats.py",

@@ -5,16 +5,19 @@ from __future__ import annotations
 import dataclasses
 import statistics
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 from clipita.catalogue.guess_paths import separator_of
+from clipita.catalogue.ids import IdTable
 from clipita.catalogue.images.decode import load_image
 from clipita.catalogue.product import CategoryPaths, CategoryTree, Product, Rejection
 from clipita.catalogue.reader import CatalogueFile
+from clipita.catalogue.variants.groups import GROUP_FIELD
+from clipita.catalogue.variants.shared import Shared, shared_by
 from clipita.errors import ImageError
 
 EXAMPLES = 5
@@ -64,6 +67,9 @@ class CheckReport:
         attribute_names: attribute to its number of products, most frequent first.
         products_by_paths: number of category paths to the products that have as many, ascending.
         remarks: what a person should check.
+        joined: rows that are variants or images of another row's product.
+        groups: how many groups the products are in; None where the catalogue has none.
+        shared: what it shares with the other files.
     """
 
     file: str
@@ -81,6 +87,9 @@ class CheckReport:
     extra_columns: list[str]
     dropped_columns: list[str]
     remarks: list[str]
+    joined: int = 0
+    groups: int | None = None
+    shared: list[Shared] = dataclasses.field(default_factory=list)
 
     @property
     def clean(self) -> bool:
@@ -92,6 +101,9 @@ class CheckReport:
         report = dataclasses.asdict(self)
         report["tree"]["nodes_by_level"] = {str(level): n for level, n in self.tree.nodes_by_level.items()}
         report["products_by_paths"] = {str(paths): n for paths, n in self.products_by_paths.items()}
+        report["shared"] = [
+            part | {"first": str(part["first"]), "second": str(part["second"])} for part in report["shared"]
+        ]
         return report
 
 
@@ -101,10 +113,12 @@ def check_catalogue(
     images: bool = True,
     on_reject: Callable[[Rejection], None] | None = None,
     on_rows: Callable[[int], None] | None = None,
+    others: Sequence[CatalogueFile] = (),
 ) -> CheckReport:
     """Read a whole catalogue, decode its images (URLs are fetched), and count.
 
-    `on_reject` is called with every rejection and broken image, `on_rows` with the number of rows done so far.
+    `on_reject` is called with every rejection and broken image, `on_rows` with the number of rows done so far. `others`
+    are files that are to share no product with it.
 
     Raises:
         CatalogueError: the file is truncated or damaged.
@@ -123,7 +137,7 @@ def check_catalogue(
                         tally.note("broken image", catalogue.rejection(row, product.id, error))
             if on_rows is not None:
                 on_rows(tally.rows)
-    return tally.report(catalogue, images)
+    return tally.report(catalogue, images, shared_by([*others, catalogue]) if others else [])
 
 
 class _Tally:
@@ -139,6 +153,7 @@ class _Tally:
         self.attribute_names: Counter[str] = Counter()
         self.title_lengths: Counter[int] = Counter()
         self.paths: Counter[CategoryPaths] = Counter()
+        self.groups = IdTable()
 
     @property
     def rows(self) -> int:
@@ -157,6 +172,8 @@ class _Tally:
 
     def count(self, product: Product) -> None:
         self.products += 1
+        if (group := product.extra.get(GROUP_FIELD)) is not None:
+            self.groups.setdefault(str(group), self.products)
         self.paths[product.category_paths] += 1
         self.attribute_names.update(product.attributes.keys())
         if product.title is not None:
@@ -166,14 +183,15 @@ class _Tally:
         self.missing["attributes"] += not product.attributes
         self.missing["category"] += not product.category_paths
 
-    def report(self, catalogue: CatalogueFile, images: bool) -> CheckReport:
+    def report(self, catalogue: CatalogueFile, images: bool, shared: list[Shared]) -> CheckReport:
         tree = CategoryTree.of_products(self.paths.elements())
+        joined = (catalogue.rows or self.rows) - self.rows if catalogue.joins_rows else 0
         by_paths: Counter[int] = Counter()
         for paths, products in self.paths.items():
             by_paths[len(paths)] += products
         return CheckReport(
             file=str(catalogue.file),
-            rows=self.rows,
+            rows=self.rows + joined,
             usable=self.products - self.broken,
             rejected=dict(self.rejected.most_common()),
             duplicates=self.rejected["the id occurs twice"],
@@ -186,7 +204,10 @@ class _Tally:
             products_by_paths=dict(sorted(by_paths.items())),
             extra_columns=list(catalogue.extra_columns),
             dropped_columns=list(catalogue.dropped_columns),
-            remarks=list(self._warnings(catalogue, tree)),
+            remarks=[*self._warnings(catalogue, tree), *map(str, shared)],
+            joined=joined,
+            groups=len(self.groups) if catalogue.fields.group else None,
+            shared=shared,
         )
 
     def _lengths(self) -> Lengths | None:

@@ -53,6 +53,7 @@ def resolve_columns(fields: FieldsConfig, available: Sequence[str], file: Path) 
        no `title` is an error. An empty name (`image = ""`, `--image-field ""`) says that the catalogue has none.
     4. At least one of title, image and attributes must exist.
     5. The separator between category paths must not be part of the one between the names of a path.
+    6. The column of groups must exist, if one is named.
 
     Returns:
         The mapping, with empty names for absent columns.
@@ -76,6 +77,7 @@ def resolve_columns(fields: FieldsConfig, available: Sequence[str], file: Path) 
             f"{file} has no column for a title, an image or attributes. Its columns are: {listed(available)}.",
             hint="Name at least one of them with --title-field, --image-field or --attribute-field.",
         )
+    check_group(fields, available, file)
     if (between := fields.path_separator.strip() or fields.path_separator) and between in fields.category_separator:
         raise FieldMappingError(
             f"The separator between paths, {fields.path_separator!r}, is part of the one between the names of a path, "
@@ -99,6 +101,20 @@ def require_id(fields: FieldsConfig, available: Sequence[str], file: Path) -> No
     """
     if fields.id not in available:
         raise _no_column("id", fields.id, available, file)
+
+
+def check_group(fields: FieldsConfig, available: Sequence[str], file: Path) -> None:
+    """Check the column of groups, if one is named.
+
+    Raises:
+        FieldMappingError: the column is missing; the message lists the columns and the nearest name.
+    """
+    if fields.group and fields.group not in available:
+        near = nearest(fields.group, available)
+        raise FieldMappingError(
+            f"{file} has no column {fields.group!r} for the group. Its columns are: {listed(available)}.",
+            hint=(f"Did you mean {near!r}? " if near else "") + _way_to_set("group", near or "NAME"),
+        )
 
 
 def row_to_product(row: Mapping[str, Any], fields: FieldsConfig, roots: Collection[str] = ()) -> Product:
@@ -248,7 +264,7 @@ def _attributes(row: Mapping[str, Any], fields: FieldsConfig) -> dict[str, str]:
 @functools.lru_cache(maxsize=16)
 def mapped_columns(fields: FieldsConfig) -> frozenset[str]:
     """The columns that a mapping names; an absent one has the empty name."""
-    roles = (fields.id, fields.title, fields.category_path, fields.image)
+    roles = (fields.id, fields.title, fields.category_path, fields.image, fields.group)
     return frozenset((*roles, *fields.attributes, *fields.category_columns))
 
 

@@ -1,9 +1,24 @@
-"""A compact table of ids: millions of them in a few megabytes."""
+"""A compact table of ids: millions of them in a few megabytes; columns that are ids, and those that are not."""
 
 from __future__ import annotations
 
 import hashlib
 from array import array
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from clipita.catalogue.cell_values import integer_text
+from clipita.catalogue.column_names import likely_column
+from clipita.catalogue.fields import default_column
+from clipita.catalogue.formats.rows import NumberedRow
+from clipita.config import FieldsConfig
+from clipita.errors import FieldMappingError, ProductError
+
+FEWEST_ROWS = 4
+"""Fewer rows with one id are duplicates, and no proof that the column is no id."""
+LONGEST_ID = 64
+"""Characters; a longer text is no id that a shop gives."""
 
 _FIRST_SIZE = 1024
 _FULLEST = 0.7
@@ -41,6 +56,17 @@ class IdTable:
             self._grow()
         return number
 
+    def get(self, id_: str) -> int | None:
+        """The number of the id; None if it is new."""
+        key = _key(id_)
+        slot = self._slot(key)
+        return self._numbers[slot] if self._keys[slot] == key else None
+
+    def put(self, id_: str, number: int) -> None:
+        """Give the id another number."""
+        self.setdefault(id_, number)
+        self._numbers[self._slot(_key(id_))] = number
+
     def _slot(self, key: int) -> int:
         """Where a key is, or where it belongs (linear probing; 0 marks a free slot)."""
         keys = self._keys
@@ -59,6 +85,51 @@ class IdTable:
                 slot = self._slot(key)
                 self._keys[slot] = key
                 self._numbers[slot] = number
+
+
+def repeats(distinct: int, products: int) -> bool:
+    """Whether a column with so many distinct values cannot be the id of so many products: most of them repeat."""
+    return products >= FEWEST_ROWS and distinct < products / 2
+
+
+def repeating_id(
+    file: Path, fields: FieldsConfig, distinct: int, rows: int, columns: Sequence[str], records: Iterable[NumberedRow]
+) -> FieldMappingError:
+    """The error of an id column that repeats, with the nearest column that is an id; reads `records` for that."""
+    found = unique_columns(columns, records)
+    near = likely_column("id", found, default_column("id")) or next(iter(found), None)
+    rows_of_one = f'group = "{fields.group or fields.id}" and variants = "one" under [fields] in clipita.toml'
+    if near is not None:
+        hint = f'Did you mean {near!r}? Use --id-field "{near}", or id = "{near}" under [fields] in clipita.toml.'
+        if distinct > 1:
+            hint += f" If rows of one {fields.id} are variants of one product, set {rows_of_one}."
+    else:
+        hint = f"No column has another value in each row. If the rows are variants of one product, set {rows_of_one}."
+    return FieldMappingError(
+        f"{file}: {fields.id} is not an id: its {rows:,} rows have {distinct:,} different value"
+        f"{'s' if distinct > 1 else ''} in it.",
+        hint=hint,
+    )
+
+
+def unique_columns(columns: Sequence[str], records: Iterable[NumberedRow]) -> list[str]:
+    """The columns with another short text or whole number, without blanks, in each row."""
+    tables = {name: IdTable() for name in columns if name}
+    for number, row in records:
+        if isinstance(row, ProductError):
+            continue
+        for name in list(tables):
+            value = _as_id(row.get(name))
+            if value is None or tables[name].setdefault(value, number) != number:
+                del tables[name]
+        if not tables:
+            break
+    return list(tables)
+
+
+def _as_id(value: Any) -> str | None:
+    found = value.strip() if isinstance(value, str) else integer_text(value)
+    return found if found and len(found) <= LONGEST_ID and " " not in found else None
 
 
 def _key(id_: str) -> int:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import stat
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,12 +19,14 @@ from clipita.catalogue.formats.document import JsonDocumentSource, is_document
 from clipita.catalogue.formats.excel import ExcelSource
 from clipita.catalogue.formats.jsonl import JsonLinesSource, JsonLinesStream
 from clipita.catalogue.formats.parquet import ParquetSource
-from clipita.catalogue.formats.rows import FileSource, Row, Source
+from clipita.catalogue.formats.rows import FileSource, NumberedRow, Row, Source
 from clipita.catalogue.formats.xml import XmlSource
-from clipita.catalogue.ids import IdTable
+from clipita.catalogue.ids import IdTable, repeating_id, repeats
 from clipita.catalogue.product import Product, Rejection
+from clipita.catalogue.variants.groups import GROUP_FIELD, Groups
+from clipita.catalogue.variants.merge import VARIANTS_FIELD, main_row, one_product
 from clipita.config import FieldsConfig
-from clipita.errors import CatalogueError, ProductError
+from clipita.errors import CatalogueError, FieldMappingError, ProductError
 
 OnReject = Callable[[Rejection], None]
 
@@ -47,6 +51,18 @@ FORMATS: dict[str, Opener] = {
 """What opens a file, by the end of its name; another format is a module with a `FileSource` and a row here."""
 
 
+@dataclass(frozen=True)
+class _Scan:
+    """What is known after all rows of a file are read once; nothing of a stream, whose values stay as they are.
+
+    Attributes:
+        groups: which rows are one product; None where the catalogue has no groups.
+    """
+
+    types: dict[str, ColumnType]
+    groups: Groups | None
+
+
 class CatalogueFile:
     """One catalogue file.
 
@@ -68,7 +84,8 @@ class CatalogueFile:
     Raises:
         CatalogueError: the file is missing, a folder, unreadable, empty, of an unknown or damaged format, or holds no
             row.
-        FieldMappingError: see `fields.resolve_columns`.
+        FieldMappingError: see `fields.resolve_columns`; or a column has the name of a field that groups need. Reading
+            raises it too, where the values of the id column repeat in most rows.
     """
 
     def __init__(
@@ -89,26 +106,62 @@ class CatalogueFile:
         others = [name for name in self.columns if name and name not in mapped_columns(self.fields)]
         self.dropped_columns = tuple(name for name in others if name in self._source.binary_columns)
         self.extra_columns = tuple(name for name in others if name not in self.dropped_columns)
+        for name in (GROUP_FIELD, VARIANTS_FIELD) if self.fields.group else ():
+            if name in self.extra_columns:
+                raise FieldMappingError(
+                    f"{self.file} has a column {name!r}, the name of the field for groups.",
+                    hint="Rename the column in the catalogue, or name it as the group.",
+                )
 
     @property
     def rows(self) -> int | None:
         """How many rows the file has, unusable ones included, for which text files are read once; None for a stream."""
         return self._source.rows
 
-    @functools.cached_property
+    @property
     def types(self) -> dict[str, ColumnType]:
         """The type of each extra column, for which the file is read once; empty for a stream, whose values stay.
 
         A column of numbers has numbers in all rows, however they are written; see `column_types`.
         """
+        return self._scan.types
+
+    def survey(self) -> None:
+        """Read the file once, for what only all of its rows tell; it is read again only for its products.
+
+        Raises:
+            FieldMappingError: the id column's values repeat in most rows.
+            CatalogueError: the file breaks off or is damaged.
+        """
+        _ = self._scan
+
+    @property
+    def joins_rows(self) -> bool:
+        """Whether the rows of a group become one product."""
+        return bool(self.fields.group) and self.fields.variants == "one"
+
+    @functools.cached_property
+    def _scan(self) -> _Scan:
+        groups = Groups(self.fields, self.columns) if self.fields.group else None
         if self.rows is None:
-            return {}
+            return _Scan({}, groups)
         mapped = mapped_columns(self.fields)
         survey = Survey(texts=isinstance(self._source, DelimitedSource))
-        for _, row in self._source.records([*mapped, *self.dropped_columns]):
-            if not isinstance(row, ProductError):
-                survey.add(row, row.keys() - mapped)
-        return survey.types()
+        ids, rows = IdTable(), 0
+        unread = {*mapped, *self.dropped_columns} - {self.fields.id, self.fields.group}
+        for number, row in self._source.records(unread):
+            if isinstance(row, ProductError):
+                continue
+            survey.add(row, row.keys() - mapped)
+            if groups is not None:
+                groups.add(number, row)
+            if (id_ := _id_of(row, self.fields)) is not None:
+                rows += 1
+                ids.setdefault(id_, number)
+        if repeats(len(ids), groups.count if groups is not None and self.joins_rows else rows):
+            records = self._source.records(self._source.binary_columns)
+            raise repeating_id(self.file, self.fields, len(ids), rows, self.columns, records)
+        return _Scan(survey.types(), groups)
 
     @functools.cached_property
     def roots(self) -> frozenset[str]:
@@ -140,34 +193,63 @@ class CatalogueFile:
         return (product for _, product in self.numbered_products(on_reject))
 
     def numbered_products(self, on_reject: OnReject | None = None) -> Iterator[tuple[int, Product]]:
-        """The same as `products`, each with its row (see `Rejection.row`); in a stream an id may come again."""
+        """The same as `products`, each with its row (see `Rejection.row`); in a stream an id may come again.
+
+        Where the rows of a group are one product, it comes with the last of them, in the place of that row, and a
+        stream's rows are one only where they follow each other.
+        """
+
+        def refuse(number: int, row: Row | ProductError, error: ProductError) -> None:
+            if on_reject is None:
+                raise type(error)(f"{self.file}, row {number}: {error.message}.", hint=error.hint) from error
+            on_reject(self.rejection(number, _id_of(row, self.fields), error))
+
         first_rows = IdTable()
         # Read before the first row is, so that only one pass over the file is under way at a time.
-        types, _ = self.types, self.roots
-        for number, row in self._source.records(self.dropped_columns):
+        _ = self._scan, self.roots
+        for rows in self._rows_by_product():
+            main, row = rows[0] if len(rows) == 1 else main_row(rows, self.fields, self._is_head)
             try:
-                product = self._product(number, row, first_rows, types)
+                if isinstance(row, ProductError):
+                    raise row
+                if len(rows) == 1:
+                    product = self._product(row)
+                else:
+                    product = one_product(rows, main, self.fields, self._product, self._is_head, refuse)
+                self._check_first(product.id, main, first_rows)
             except ProductError as error:
-                if on_reject is None:
-                    raise type(error)(f"{self.file}, row {number}: {error.message}.", hint=error.hint) from error
-                on_reject(self.rejection(number, _id_of(row, self.fields), error))
+                for number, row in rows:
+                    lost = ProductError(f"the row of its product is rejected: row {main}")
+                    refuse(number, row, error if number == main else lost)
                 continue
-            yield number, product
+            yield main, product
 
     def rejection(self, row: int, id_: str | None, error: ProductError) -> Rejection:
         """A rejection in this file's name."""
         return Rejection(file=str(self.file), row=row, id=id_, reason=error.message)
 
-    def _product(
-        self, number: int, row: Row | ProductError, first_rows: IdTable, types: Mapping[str, ColumnType]
-    ) -> Product:
-        if isinstance(row, ProductError):
-            raise row
-        product = row_to_product(typed(row, types, self.columns), self.fields, self.roots).located(self._image_root)
-        first = number if self.rows is None else first_rows.setdefault(product.id, number)
+    def _rows_by_product(self) -> Iterator[list[NumberedRow]]:
+        """The rows of each product; an unreadable row is alone."""
+        groups = self._scan.groups
+        records = self._source.records(self.dropped_columns)
+        if groups is None or not self.joins_rows:
+            return ([record] for record in records)
+        return groups.consecutive(records, self.file) if self.rows is None else groups.gathered(records, self.file)
+
+    def _check_first(self, id_: str, number: int, first_rows: IdTable) -> None:
+        first = number if self.rows is None else first_rows.setdefault(id_, number)
         if first != number:
             raise ProductError(f"the id occurs twice: row {first} has it already")
-        return product
+
+    def _is_head(self, row: Row) -> bool:
+        return self._scan.groups is not None and self._scan.groups.is_head(row)
+
+    def _product(self, row: Row) -> Product:
+        row = typed(row, self._scan.types, self.columns)
+        product = row_to_product(row, self.fields, self.roots).located(self._image_root)
+        if self._scan.groups is None or (group := self._scan.groups.of(row)) is None:
+            return product
+        return dataclasses.replace(product, extra={**product.extra, GROUP_FIELD: group})
 
 
 def files_in(folder: Path) -> list[Path]:

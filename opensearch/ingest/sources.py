@@ -24,7 +24,8 @@ class CatalogueSource:
         paths: the category paths read so far.
 
     Raises:
-        FieldMappingError: a column has a name that clipita writes itself.
+        FieldMappingError: a column has a name that clipita writes itself, or that of the id repeats in most rows.
+        CatalogueError: a file breaks off or is damaged.
     """
 
     def __init__(self, files: Sequence[CatalogueFile]) -> None:
@@ -39,6 +40,8 @@ class CatalogueSource:
                     hint="Rename it in the catalogue, or map it under [fields] in clipita.toml. Reserved: "
                     f"{', '.join(OURS)}.",
                 )
+            # Before anything is written.
+            file.survey()
 
     @property
     def total(self) -> int | None:

@@ -130,3 +130,63 @@ def test_a_damaged_file_leaves_nothing(here: Path, capsys: pytest.CaptureFixture
     assert clipita("catalogue", "split", "shop.jsonl.gz") == 1
     assert "cannot be read beyond line" in capsys.readouterr().err
     assert [file.name for file in here.iterdir()] == ["shop.jsonl.gz"]
+
+
+VARIANTS = "".join(
+    f"MH{product:02d}-{size},Hoodie {product}-{size},img/mh{product:02d}.jpg,{product}\n"
+    for product in range(30)
+    for size in ("XS", "S", "M")
+)
+
+
+def stems(suffix: str = ".csv") -> dict[str, set[str]]:
+    return {part: {str(row["sku"]).partition("-")[0] for row in rows} for part, rows in parts(suffix).items()}
+
+
+@pytest.mark.parametrize("flags", [(), ("--group-field", "style")])
+def test_variants_of_one_product_are_in_one_part(
+    here: Path, capsys: pytest.CaptureFixture[str], flags: tuple[str, ...]
+) -> None:
+    (here / "shop.csv").write_text("sku,name,base_image,style\n" + VARIANTS)
+    assert clipita("catalogue", "split", "shop.csv", "--id-field", "sku", *flags) == 0
+    found = stems()
+    assert sum(map(len, found.values())) == 30
+    assert not found["train"] & found["valid"] | found["train"] & found["test"] | found["valid"] & found["test"]
+    assert ("Rows of one base_image stay together" in capsys.readouterr().err) is not bool(flags)
+
+
+def test_without_a_group_the_id_alone_decides(here: Path) -> None:
+    (here / "shop.csv").write_text("sku,name,base_image,style\n" + VARIANTS)
+    assert clipita("catalogue", "split", "shop.csv", "--id-field", "sku", "--group-field", "") == 0
+    for part, rows in parts(".csv").items():
+        assert {part_of(str(row["sku"])) for row in rows} == {part}
+
+
+def test_parents_stay_with_their_variants_in_every_format(here: Path) -> None:
+    rows = [{"sku": f"p{number}", "name": "Hat", "parent_sku": ""} for number in range(60)]
+    rows += [{"sku": f"p{number}-v", "name": "Hat", "parent_sku": f"p{number}"} for number in range(60)]
+    (here / "shop.json").write_text(json.dumps({"products": rows}))
+    pq.write_table(pa.Table.from_pylist(rows), here / "shop.parquet")
+    for file, suffix in (("shop.json", ".jsonl"), ("shop.parquet", ".parquet")):
+        assert clipita("catalogue", "split", file, "--id-field", "sku") == 0
+        found = stems(suffix)
+        assert sum(map(len, found.values())) == 60
+
+
+def test_an_id_that_repeats_is_refused_with_the_one_that_does_not(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "shop.csv").write_text("sku,product_online,name\n" + "".join(f"MH{n},1,Hoodie {n}\n" for n in range(40)))
+    assert clipita("catalogue", "split", "shop.csv", "--id-field", "product_online") == 2
+    err = capsys.readouterr().err
+    assert "product_online is not an id: its 40 rows have 1 different value in it" in err
+    assert "Did you mean 'sku'?" in err
+    assert [file.name for file in here.iterdir()] == ["shop.csv"]
+
+
+def test_a_part_that_would_be_empty_is_an_error(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "shop.csv").write_text("sku,name\n" + "".join(f"{number},Hat\n" for number in range(2)))
+    assert clipita("catalogue", "split", "shop.csv", "--id-field", "sku") == 2
+    err = capsys.readouterr().err
+    assert "shop.csv cannot be split: no product would be in" in err
+    assert [file.name for file in here.iterdir()] == ["shop.csv"]

@@ -64,6 +64,14 @@ def test_rejected_products_are_told_and_the_code_is_3(
     assert rows[4]["product_id"] in line
 
 
+def test_products_in_two_files_are_told(
+    shop: Path, learn: tuple[object, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    train = shop / "train.parquet"
+    assert clipita("train", train, "--valid", train, *learn, "--run", "run") == 0
+    assert f"{train} and {train} share ids (" in capsys.readouterr().err
+
+
 def test_settings_come_from_the_file(
     shop: Path, tiny_tower: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,13 @@ import pytest
 from opensearchpy import OpenSearch
 
 from clipita.catalogue.reader import CatalogueFile, files_in
+from clipita.config import FieldsConfig, IngestConfig
 from clipita.errors import CatalogueError, FieldMappingError
 from clipita.opensearch.ingest.outcomes import IngestReport
+from clipita.opensearch.ingest.run import Ingest
 from clipita.opensearch.local.node import NodeStatus
+from clipita.opensearch.search.client import ProductSearch
+from clipita.runtime import Bundle
 
 pytestmark = pytest.mark.integration
 
@@ -55,6 +60,37 @@ def test_folder_of_plain_and_compressed_files(
     report = ingest(found)
     assert report.counts["written"] == 32
     assert client.count(index=alias)["count"] == 32
+
+
+def test_rows_of_one_product_are_one_or_collapse(
+    ingest: Run, client: OpenSearch, alias: str, settings: IngestConfig, bundle: Bundle, tmp_path: Path
+) -> None:
+    file = tmp_path / "shop.csv"
+    sizes = [(product, size) for product in ("plate", "kite", "lamp") for size in ("S", "M", "L")]
+    rows = [f"{product}-{size},{product},{product},{size},{10 + len(size)}" for product, size in sizes]
+    file.write_text("\n".join(["product_id,title,style,size,price", *rows]))
+    fields = FieldsConfig(attributes=(), group="style")
+    Ingest(client, bundle, settings, alias=alias).run([CatalogueFile(file, fields)])
+    client.indices.refresh(index=alias)
+    page = ProductSearch(client, alias)(mode="lexical", query="plate kite", collapse="group", variants=3)
+    assert (page.groups, page.total) == (2, 6)
+    assert [hit.group_size for hit in page.hits] == [3, 3]
+    joined = CatalogueFile(file, replace(fields, variants="one"))
+    Ingest(client, bundle, replace(settings, new_index=True), alias=alias, force=True).run([joined])
+    client.indices.refresh(index=alias)
+    page = ProductSearch(client, alias)(mode="lexical", query="plate kite", filters={"variants.size": "M"})
+    assert {hit.id for hit in page.hits} == {"plate-S", "kite-S"}
+
+
+def test_an_id_that_repeats_ends_the_run_before_it_begins(
+    ingest: Run, client: OpenSearch, alias: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "shop.csv"
+    file.write_text("product_id,sku,title\n" + "".join(f"1,s{number},thing\n" for number in range(20)))
+    with pytest.raises(FieldMappingError, match="product_id is not an id") as error:
+        ingest(file)
+    assert "Did you mean 'sku'?" in str(error.value.hint)
+    assert not client.indices.exists(index=alias)
 
 
 def test_folder_without_catalogue(tmp_path: Path) -> None:
