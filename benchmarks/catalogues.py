@@ -31,7 +31,7 @@ from quality_hybrid import export
 from towers import write_towers
 from trainings import train
 
-from clipita.catalogue.guess import guess_fields
+from clipita.catalogue.guessing.fields import guess_fields
 from clipita.catalogue.reader import CatalogueFile
 from clipita.categories import name_categories
 from clipita.config import FieldsConfig

@@ -50,7 +50,7 @@ def command(catalogue: Path | None, system: str | None, force: bool) -> None:
     reasons: Mapping[str, str] = {}
     warnings: list[str] = []
     if catalogue is not None:
-        from clipita.catalogue.guess import guess_fields
+        from clipita.catalogue.guessing.fields import guess_fields
 
         known = {"catalogue": _files(catalogue)}
         if system is None:
@@ -78,8 +78,8 @@ def command(catalogue: Path | None, system: str | None, force: bool) -> None:
 
 
 def _preset(system: str, catalogue: Path | None) -> tuple[dict[str, Any], list[str]]:
-    from clipita.catalogue.guess import SAMPLED_ROWS
-    from clipita.catalogue.presets import PRESETS, preset_fields
+    from clipita.catalogue.guessing.fields import SAMPLED_ROWS
+    from clipita.catalogue.guessing.presets import PRESETS, preset_fields
     from clipita.catalogue.reader import open_source
 
     note = PRESETS[system].note

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from clipita.catalogue.guess_paths import separator_of
+from clipita.catalogue.guessing.paths import separator_of
 from clipita.catalogue.ids import IdTable
 from clipita.catalogue.images.decode import load_image
 from clipita.catalogue.product import CategoryPaths, CategoryTree, Product, Rejection

@@ -13,7 +13,7 @@ from typing import Any
 
 from clipita.catalogue.fields import check_group, product_id, require_id
 from clipita.catalogue.formats.rows import FileSource
-from clipita.catalogue.guess import SAMPLED_ROWS, guess_fields
+from clipita.catalogue.guessing.fields import SAMPLED_ROWS, guess_fields
 from clipita.catalogue.ids import IdTable, repeating_id, repeats
 from clipita.catalogue.product import Rejection
 from clipita.catalogue.reader import open_source

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from clipita.catalogue import CatalogueFile, Product
-from clipita.catalogue.guess import guess_fields
+from clipita.catalogue.guessing.fields import guess_fields
 from clipita.config import FieldsConfig
 
 

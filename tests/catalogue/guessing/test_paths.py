@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from clipita.catalogue.guess_paths import are_tags, guess_levels, guess_path, separator_of
+from clipita.catalogue.guessing.paths import are_tags, guess_levels, guess_path, separator_of
 
 
 @pytest.mark.parametrize(

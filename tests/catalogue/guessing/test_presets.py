@@ -8,7 +8,7 @@ import pytest
 
 from clipita import config
 from clipita.catalogue import CatalogueFile, Product
-from clipita.catalogue.presets import PRESETS, preset_fields
+from clipita.catalogue.guessing.presets import PRESETS, preset_fields
 from clipita.cli import group
 from clipita.cli.failure import run_guarded
 from clipita.option_table import options

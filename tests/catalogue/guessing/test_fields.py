@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from clipita.catalogue.guess import columns_by_values, guess_fields
+from clipita.catalogue.guessing.fields import columns_by_values, guess_fields
 
 
 def test_a_foreign_feed(tmp_path: Path) -> None:

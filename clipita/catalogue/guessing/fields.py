@@ -16,8 +16,9 @@ from clipita.catalogue import column_names
 from clipita.catalogue.column_names import is_attribute, likely_columns
 from clipita.catalogue.fields import default_column, listed
 from clipita.catalogue.formats.csv import DelimitedSource
-from clipita.catalogue.guess_paths import are_tags, guess_levels, guess_path, separator_of
+from clipita.catalogue.guessing.paths import are_tags, guess_levels, guess_path, separator_of
 from clipita.catalogue.reader import open_source
+from clipita.catalogue.variants.guess_groups import guess_group
 
 SAMPLED_ROWS = 500
 ROLES = ("id", "image", "category_path", "title", "attributes")
@@ -110,6 +111,12 @@ class _Guess:
         for role in ("id", "title", "category_path", "image"):
             self.fields[role] = next(iter(found[role]), "")
         self.fields["attributes"] = found["attributes"]
+        group = guess_group(self.rows, self.columns, self.fields)
+        self.fields |= group.settings
+        self.reasons |= group.reasons
+        if "id" in group.settings:
+            self.warnings = [note for note in self.warnings if " id" not in note.partition(":")[0]]
+            self.reasons["id"] = "the rows of one product share it"
         if not self.fields["id"]:
             del self.fields["id"]
         if column := self.fields["category_path"]:

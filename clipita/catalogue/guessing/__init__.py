@@ -1,0 +1,1 @@
+"""Guesses how a catalogue of another system is to be read."""
