@@ -78,8 +78,8 @@ def command(catalogue: Path | None, system: str | None, force: bool) -> None:
 
 
 def _preset(system: str, catalogue: Path | None) -> tuple[dict[str, Any], list[str]]:
+    from clipita.catalogue.formats.presets import PRESETS, preset_fields
     from clipita.catalogue.guess import SAMPLED_ROWS
-    from clipita.catalogue.presets import PRESETS, preset_fields
     from clipita.catalogue.reader import open_source
 
     note = PRESETS[system].note

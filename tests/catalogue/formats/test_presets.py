@@ -8,12 +8,12 @@ import pytest
 
 from clipita import config
 from clipita.catalogue import CatalogueFile, Product
-from clipita.catalogue.presets import PRESETS, preset_fields
+from clipita.catalogue.formats.presets import PRESETS, preset_fields
 from clipita.cli import group
 from clipita.cli.failure import run_guarded
 from clipita.option_table import options
 
-FOREIGN = Path(__file__).parents[2].parent / "shared/data/foreign"
+FOREIGN = Path(__file__).parents[3].parent / "shared/data/foreign"
 
 
 @pytest.fixture(autouse=True)
