@@ -14,6 +14,7 @@ import orjson
 
 from clipita.catalogue.product import Product
 from clipita.catalogue.split import PARTS, in_sample, part_of
+from clipita.catalogue.variants.groups import GROUP_FIELD
 from clipita.errors import UsageError
 from clipita.files import replacing
 from clipita.opensearch.ingest.index_source import IndexSource
@@ -41,7 +42,7 @@ def export_catalogue(
 ) -> ExportReport:
     """Write train, valid and test.jsonl.gz, with the column names that all commands expect by default.
 
-    A product's part, and whether it is in a sample, depend on its id and the seed alone (see
+    A product's part, and whether it is in a sample, depend on its group or else its id, and on the seed alone (see
     `clipita.catalogue.split`): an export after changes in the shop trains and measures on the same products. `products`
     is the approximate size of a sample; `report` gets the number of documents read, and of all documents.
 
@@ -67,8 +68,8 @@ def export_catalogue(
                     found.first_problem = found.first_problem or f"{item.product.id}: {item.problem}"
                 elif not item.product.category_paths:
                     found.without_category += 1
-                elif in_sample(item.product.id, share, seed):
-                    part = part_of(item.product.id, seed)
+                elif in_sample(key := item.product.extra.get(GROUP_FIELD) or item.product.id, share, seed):
+                    part = part_of(key, seed)
                     streams[part].write(orjson.dumps(_row(item.product)) + b"\n")
                     found.written[part] += 1
     except OSError as error:
@@ -91,7 +92,8 @@ def _row(product: Product) -> dict[str, Any]:
     elif image is not None and image.roots:
         # The files lie in another folder than the images.
         location = str(image.path)
-    return {
+    group = product.extra.get(GROUP_FIELD)
+    return ({} if group is None else {GROUP_FIELD: group}) | {
         "product_id": product.id,
         "title": product.title,
         "category_path": product.category_cell,

@@ -14,6 +14,7 @@ from opensearchpy import OpenSearch, OpenSearchException
 from clipita.catalogue.fields import resolve_columns, row_to_product
 from clipita.catalogue.ids import IdTable
 from clipita.catalogue.product import CategoryPath, Product
+from clipita.catalogue.variants.groups import GROUP_FIELD, group_of
 from clipita.config import FieldsConfig
 from clipita.errors import ClusterError, IndexMissingError, ProductError
 from clipita.opensearch.cluster.errors import guarded
@@ -71,7 +72,11 @@ class IndexSource:
         fields = fields or FieldsConfig()
         attributes = tuple(name.removesuffix(".*") for name in fields.attributes)
         paths = [_ID, *_paths(self.mappings.get("properties", {}))]
-        chosen = dataclasses.replace(fields, id=_ID, attributes=attributes)
+        # Where the documents are ours, their group has its field's name, whatever the catalogue's column was called.
+        meta = self.mappings.get("_meta", {}).get("clipita")
+        ours = meta is not None and meta.get("documents") != "kept" and GROUP_FIELD in paths
+        group = GROUP_FIELD if ours and fields.group not in paths else fields.group
+        chosen = dataclasses.replace(fields, id=_ID, attributes=attributes, group=group)
         self._fields = resolve_columns(chosen, paths, Path(found))
 
     @property
@@ -146,6 +151,8 @@ class IndexSource:
         names = [fields.title, fields.category_path, fields.image, *fields.attributes]
         row = {_ID: hit["_id"], **{name: _ordered(value_at(hit["_source"], name)) for name in names if name}}
         product = row_to_product(row, fields)
+        if fields.group and (group := group_of(value_at(hit["_source"], fields.group))) is not None:
+            product = dataclasses.replace(product, extra={GROUP_FIELD: group})
         self.paths.update(product.category_paths)
         return product.located(*self._image_roots)
 

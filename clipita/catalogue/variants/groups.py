@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from clipita.catalogue.cell_values import integer_text, text
+from clipita.catalogue.cell_values import text
 from clipita.catalogue.fields import product_id
 from clipita.catalogue.formats.rows import NumberedRow, Row
 from clipita.catalogue.ids import IdTable
@@ -163,14 +163,19 @@ class Groups:
 
 def group_of(value: Any) -> str | None:
     """A cell of the column of groups as text; of a picture its path, or else its hash. None where it is blank."""
-    if isinstance(value, Mapping) and ("bytes" in value or "path" in value):
-        value = value.get("path") or value.get("bytes")
     if isinstance(value, list | tuple):
-        return next(filter(None, map(group_of, value)), None)
+        return next(filter(None, (_group_of_one(item) for item in value)), None)
+    return _group_of_one(value)
+
+
+def _group_of_one(value: Any) -> str | None:
+    if isinstance(value, Mapping):
+        value = value.get("path") or value.get("bytes")
     if isinstance(value, bytes):
         return hashlib.blake2b(value, digest_size=16).hexdigest() if value else None
-    if isinstance(value, Mapping):
+    try:
+        found = text(value, GROUP_FIELD) or ""
+    except ProductError:
         return None
-    found = integer_text(value) or text(value, GROUP_FIELD) or ""
     found = found.removeprefix("id:").strip()
     return None if found.lower() in _NOTHING else found

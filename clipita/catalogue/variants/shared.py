@@ -39,8 +39,8 @@ class Shared:
     def __str__(self) -> str:
         return (
             f"{self.second} and {self.first} share {self.what}s ({', '.join(self.examples)}; products of {self.second} "
-            f"with them: {self.count:,}), and figures on these products are too good. `clipita catalogue split` of the "
-            "whole catalogue keeps products apart."
+            f"with them: {self.count:,}), and figures on these products are too good. `clipita catalogue split "
+            "--group-field NAME` of the whole catalogue keeps rows of one product in one file."
         )
 
 

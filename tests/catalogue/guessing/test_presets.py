@@ -8,12 +8,16 @@ import pytest
 
 from clipita import config
 from clipita.catalogue import CatalogueFile, Product
+<<<<<<<< HEAD:tests/catalogue/guessing/test_presets.py
 from clipita.catalogue.guessing.presets import PRESETS, preset_fields
+========
+from clipita.catalogue.guessing.presets import PRESETS, preset_fields
+>>>>>>>> 9294480b69660be4df8abc77873b156d60dadbd6:tests/catalogue/formats/test_presets.py
 from clipita.cli import group
 from clipita.cli.failure import run_guarded
 from clipita.option_table import options
 
-FOREIGN = Path(__file__).parents[2].parent / "shared/data/foreign"
+FOREIGN = Path(__file__).parents[3].parent / "shared/data/foreign"
 
 
 @pytest.fixture(autouse=True)

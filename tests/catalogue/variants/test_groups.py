@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import io
 from pathlib import Path
 
@@ -64,6 +65,13 @@ def test_a_picture_is_a_group_by_its_path_or_bytes() -> None:
     assert group_of(["", "a.jpg", "b.jpg"]) == "a.jpg"
     assert group_of(b"x") == group_of({"path": None, "bytes": b"x"}) != group_of(b"y")
     assert [group_of(value) for value in (None, "", "-", "N/A", b"", [], {"a": 1}, float("nan"))] == [None] * 8
+    # No value of a file stops its reading.
+    assert [group_of(value) for value in ({"path": {}}, [[["a"]]], datetime.timedelta(1), 7.0)] == [
+        None,
+        None,
+        None,
+        "7",
+    ]
 
 
 def test_rows_too_far_apart_are_told_before_memory_runs_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,6 +88,19 @@ def test_parts_are_those_of_catalogue_split(
         assert ids(tmp_path / "shop" / f"{part}.jsonl.gz") == ids(tmp_path / f"feed-{part}.jsonl") - without_category
 
 
+def test_documents_of_one_group_are_in_one_part(
+    node: NodeStatus, shop_index: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    code, report = export(node, shop_index, tmp_path / "shop", capfd, "--group-field", "shelf")
+    assert code == 0
+    written = {
+        part: {product.extra["group"] for product in CatalogueFile(tmp_path / f"shop/{part}.jsonl.gz").products()}
+        for part, count in report["written"].items()
+        if count
+    }
+    assert sorted(name for shelves in written.values() for name in shelves) == [f"Home/Leaf {n}" for n in range(5)]
+
+
 def test_another_seed_gives_other_parts(
     node: NodeStatus, shop_index: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -76,7 +76,7 @@ def test_rows_of_one_product_are_one_or_collapse(
     assert (page.groups, page.total) == (2, 6)
     assert [hit.group_size for hit in page.hits] == [3, 3]
     joined = CatalogueFile(file, replace(fields, variants="one"))
-    Ingest(client, bundle, replace(settings, new_index=True), alias=alias, force=True).run([joined])
+    Ingest(client, bundle, settings, alias=alias, new_index=True, force=True).run([joined])
     client.indices.refresh(index=alias)
     page = ProductSearch(client, alias)(mode="lexical", query="plate kite", filters={"variants.size": "M"})
     assert {hit.id for hit in page.hits} == {"plate-S", "kite-S"}
