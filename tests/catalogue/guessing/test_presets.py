@@ -8,11 +8,7 @@ import pytest
 
 from clipita import config
 from clipita.catalogue import CatalogueFile, Product
-<<<<<<<< HEAD:tests/catalogue/guessing/test_presets.py
 from clipita.catalogue.guessing.presets import PRESETS, preset_fields
-========
-from clipita.catalogue.guessing.presets import PRESETS, preset_fields
->>>>>>>> 9294480b69660be4df8abc77873b156d60dadbd6:tests/catalogue/formats/test_presets.py
 from clipita.cli import group
 from clipita.cli.failure import run_guarded
 from clipita.option_table import options
