@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 SOURCES := clipita exporters opensearch cli tests benchmarks docker docs
 
-.PHONY: help demo test test-all test-lowest lint types setup lock audit release fuzz soak docs bench-fashion bench-quality bench-paper bench-new-categories bench-add-category bench-demo bench-runtime bench-search bench-page bench-serve bench-ingest bench-walk picture clean
+.PHONY: help demo test test-all test-lowest lint types setup lock audit release fuzz soak docs bench-fashion bench-quality bench-paper bench-new-categories bench-add-category bench-demo bench-runtime bench-search bench-page bench-catalogues bench-serve bench-ingest bench-walk picture clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -105,6 +105,10 @@ bench-search: setup  ## search on the real catalogue: make bench-search BUNDLE=m
 bench-page: setup  ## what a page holds, its weight, typed queries: benchmarks/results/page.json
 	$(UV) pip install --quiet --python $(BIN)/python --group bench
 	$(BIN)/python benchmarks/page.py
+
+bench-catalogues: setup  ## catalogues of other systems, groceries, other names: benchmarks/results/catalogues.json
+	$(UV) pip install --quiet --python $(BIN)/python --group bench
+	$(BIN)/python benchmarks/catalogues.py
 
 bench-serve: setup  ## /v1/search under 64 clients against the bare node; needs BUNDLE=folder
 	$(BIN)/python benchmarks/serve.py --bundle $(BUNDLE)
