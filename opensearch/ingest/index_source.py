@@ -148,7 +148,7 @@ class IndexSource:
 
     def _product(self, hit: Mapping[str, Any]) -> Product:
         fields = self._fields
-        names = [fields.title, fields.category_path, fields.image, *fields.attributes]
+        names = [fields.title, fields.category_path, fields.image, *fields.category_columns, *fields.attributes]
         row = {_ID: hit["_id"], **{name: _ordered(value_at(hit["_source"], name)) for name in names if name}}
         product = row_to_product(row, fields)
         if fields.group and (group := group_of(value_at(hit["_source"], fields.group))) is not None:

@@ -77,6 +77,9 @@ def guess_levels(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, Sequen
 def are_tags(values: Sequence[Any]) -> bool:
     """Whether lists of names are tags, not paths: names stand in any order, where in a tree each has its level."""
     lists = [value for value in map(_as_list, values) if value]
+    if any(isinstance(name, list) for names in lists for name in names):
+        # Several paths.
+        return False
     if not lists or len(lists) < len(values) / 2 or max(map(len, lists)) < 2:
         return False
     places: dict[str, set[int]] = defaultdict(set)
@@ -103,13 +106,19 @@ def _is_below(rows: Sequence[Mapping[str, Any]], upper: str, lower: str) -> bool
 
 
 def _between_paths(texts: Sequence[str], separator: str | None) -> str | None:
-    """What stands between paths: both sides of it have the separator of names in some cells."""
+    """What stands between paths.
+
+    A semicolon or a bar is enough where it is not between names. A comma is part of a name unless both sides of it are
+    paths, or a side without the separator of names is the beginning of another cell.
+    """
     inner = (separator or "").strip()
-    for mark in BETWEEN_PATHS:
-        if mark == inner or not inner:
-            continue
-        if any(sum(inner in piece for piece in text.split(mark)) > 1 for text in texts):
-            return mark
+    begins = {text.split(inner)[0].strip() for text in texts} if inner else {text.strip() for text in texts}
+    for mark in (mark for mark in BETWEEN_PATHS if mark != inner):
+        for pieces in (text.split(mark) for text in texts if mark in text):
+            paths = sum(bool(inner) and inner in piece for piece in pieces)
+            roots = sum(piece.strip() in begins for piece in pieces if not inner or inner not in piece)
+            if mark != "," or paths > 1 or (roots and paths + roots == len(pieces)):
+                return mark
     return None
 
 

@@ -32,6 +32,10 @@ def test_the_separator_is_in_most_names(names: list[str], separator: str | None)
         (["A/B,A/C", "A/B", "A/D"], {"category_separator": "/", "path_separator": ","}),
         (["A > B; C > D", "A > B"], {"category_separator": " > ", "path_separator": ";"}),
         (["A > B, large", "A > C, small"], {"category_separator": " > "}),
+        (["A > B, C", "C > D", "A > E"], {"category_separator": " > ", "path_separator": ","}),
+        (["Men>Shoes;Sale", "Men>Hats"], {"category_separator": ">", "path_separator": ";"}),
+        (["Clothing, Hats", "Hats", "Clothing"], {"path_separator": ","}),
+        (["Cologne, Fragrance", "Hats", "Clothing"], {}),
         (['["A >> B"]', '["C >> D"]'], {"category_separator": " >> "}),
         ([["A > B", "C > D"], ["A > B"]], {"category_separator": " > "}),
         ([["A", "B"], ["C"]], {}),
@@ -74,4 +78,5 @@ def test_tags_stand_in_any_order() -> None:
     assert are_tags([["sale", "red"], ["red", "new"], ["new", "sale"]])
     assert not are_tags([["Shoes", "Boots"], ["Shoes", "Sandals"], ["Hats"]])
     assert not are_tags([["Shoes"], ["Hats"]])
+    assert not are_tags(['[["Men", "Shoes"], ["Sale", "Men"]]', '[["Sale", "Men"], ["Men"]]'])
     assert not are_tags(["Shoes > Boots", None])
