@@ -18,11 +18,13 @@ from clipita.cli.common import (
     config_option,
     device_option,
     fields_options,
+    flags,
     mapped_fields,
     url_option,
     write,
 )
 from clipita.errors import ConfigError, UsageError
+from clipita.option_table import options
 
 if TYPE_CHECKING:
     from clipita.evaluation.protocol import Subset
@@ -54,6 +56,7 @@ SOME_REJECTED = 3
 @click.option("--report", "report_file", metavar="FILE", type=click.Path(path_type=Path), help="A page with images.")
 @click.option("--image-root", type=click.Path(path_type=Path), help="Folder of the image files.")
 @device_option
+@flags(options(config.IngestConfig), "language")
 @url_option
 @fields_options
 @config_option
@@ -68,15 +71,16 @@ def command(
     report_file: Path | None,
     image_root: Path | None,
     device: str | None,
+    language: str | None,
     url: str | None,
     config_file: Path | None,
     **values: Any,
 ) -> int:
     """Measure category search on CATALOGUE, products that training did not see.
 
-    Every category name is a query; a product is right if the category lies on its path. BM25 with the english analyzer,
-    the pretrained towers without training (zero-shot) and the trained model are measured exactly, over all products,
-    without a cluster. With --index the same queries go to the live index.
+    Every category name is a query; a product is right if the category lies on its path. BM25 in the catalogue's
+    language, the pretrained towers without training (zero-shot) and the trained model are measured exactly, over all
+    products, without a cluster. With --index the same queries go to the live index.
 
     --report writes one HTML file with every query's hits, BM25 beside the model, right and wrong marked.
     Exit code 3 says that some products could not be used.
@@ -111,7 +115,8 @@ def command(
             opensearch=config.override(settings.opensearch, url=url), search=settings.given.get("search"),
             subset=subset, queries=queries_file, without=without, fields=fields,
             image_root=image_root or settings.catalogue.image_root,
-            device=device or settings.ingest.device, progress=console.stages(bar), warn=_warn,
+            device=device or settings.ingest.device, language=language or settings.ingest.language,
+            progress=console.stages(bar), warn=_warn,
         )  # fmt: skip
     if absent:
         measured.warnings.insert(0, missing)

@@ -21,6 +21,7 @@ from clipita.config import (
     override,
 )
 from clipita.errors import AuthenticationError, MissingExtraError, UsageError
+from clipita.languages import ENGLISH
 
 if TYPE_CHECKING:
     from opensearchpy import OpenSearch
@@ -185,6 +186,7 @@ def evaluate(
     fields: FieldsConfig | None = None,
     image_root: Path | None = None,
     device: str = "cpu",
+    language: str = ENGLISH,
     progress: Stages | None = None,
     warn: Warn | None = None,
 ) -> Evaluation:
@@ -209,6 +211,7 @@ def evaluate(
         fields: which column is what.
         image_root: folder of the image files.
         device: where the models run: cpu, cuda or cuda:N.
+        language: that BM25 without a cluster reads titles in, as of `IngestConfig`.
         progress: called during long work.
         warn: called with what a reader must know, in sentences.
 
@@ -226,7 +229,7 @@ def evaluate(
         catalogue = CatalogueFile(Path(catalogue), fields, image_root)
     measured = evaluate_offline(
         catalogue, [Path(one) if isinstance(one, str) else one for one in models], settings_for({}, search),
-        subset=subset, queries=queries, without=without, device=device, progress=tell, warn=said,
+        subset=subset, queries=queries, without=without, device=device, language=language, progress=tell, warn=said,
     )  # fmt: skip
     if index is not None:
         from clipita.opensearch.quality.live import measure_live
@@ -301,7 +304,7 @@ def ingest(
     from clipita.opensearch.cluster.connection import capabilities, connect
     from clipita.opensearch.cluster.retry import Backoff
     from clipita.opensearch.index import categories
-    from clipita.opensearch.index.index import require
+    from clipita.opensearch.index.index import read, require
     from clipita.opensearch.ingest.index_source import IndexSource
     from clipita.opensearch.ingest.run import Ingest
     from clipita.opensearch.quality import thresholds
@@ -329,7 +332,8 @@ def ingest(
         started(run)
     report = run.run(copied or catalogues)
     backoff = Backoff(warn, config.patience)
-    written = categories.publish(client, index, report.index, bundle, run.paths, backoff)
+    language = backoff.call(client, lambda: read(client, report.index)).language
+    written = categories.publish(client, index, report.index, bundle, run.paths, backoff, language)
     warn(f"{written:,} categories have their vectors in {index}{categories.SUFFIX}.")
     fitted = thresholds.refit(client, report.index, bundle, backoff)
     if fitted is not None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from clipita.languages import LanguageConfig
 from clipita.option_table import check_known, option, read_environment, read_file, read_table
 from clipita.serve_config import ServeConfig
 
@@ -242,7 +243,7 @@ class OpenSearchConfig:
 
 
 @dataclass(frozen=True)
-class IngestConfig:
+class IngestConfig(LanguageConfig):
     """How products are written to the index: clipita ingest."""
 
     batch_size: int = option(64, "Products encoded at once; 0 measures which number is fastest.", ge=0)

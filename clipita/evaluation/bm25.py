@@ -1,6 +1,7 @@
 """BM25 as Lucene computes it, over products held in memory: the baseline that every shop has already.
 
-It uses the `english` analyzer: a plain one finds no "shoe" for "shoes", and a weak baseline flatters every model.
+It reads titles as the index's analyzer does: a plain one finds no "shoe" for "shoes", and a weak baseline flatters
+every model.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy.typing as npt
 
 from clipita.catalogue.product import Product
 from clipita.errors import ConfigError
-from clipita.evaluation.english import analyze
+from clipita.evaluation.words import Words, analyze
 
 K1 = 1.2
 B = 0.75
@@ -37,12 +38,13 @@ class Bm25Index:
     Reference: org.apache.lucene.search.similarities.BM25Similarity.
     """
 
-    def __init__(self, texts: Iterable[str | None]) -> None:
+    def __init__(self, texts: Iterable[str | None], words: Words = analyze) -> None:
+        self._words = words
         lengths: list[int] = []
         documents: dict[str, array[int]] = {}
         frequencies: dict[str, array[int]] = {}
         for position, text in enumerate(texts):
-            counts = Counter(analyze(text or ""))
+            counts = Counter(words(text or ""))
             lengths.append(counts.total())
             for term, frequency in counts.items():
                 documents.setdefault(term, array("q")).append(position)
@@ -59,7 +61,7 @@ class Bm25Index:
     def scores(self, query: str) -> Scores:
         """BM25 of every document, float32 [documents]; -inf where no term of the query occurs."""
         total = np.full(self.documents, -np.inf, dtype=np.float32)
-        for term, times in Counter(analyze(query)).items():
+        for term, times in Counter(self._words(query)).items():
             if term not in self._postings:
                 continue
             documents, frequencies = self._postings[term]
@@ -74,7 +76,7 @@ class Bm25:
     """BM25 over one or more fields of products; a product has the score of its best field (`best_fields`).
 
     A field is `title`, `attributes_text`, an attribute's name, or a column of the shop's own; `title^2` doubles its
-    score.
+    score. `words` makes terms of texts and queries.
 
     Attributes:
         empty_fields: fields in which no product has text.
@@ -83,12 +85,12 @@ class Bm25:
         ConfigError: a boost is not a positive number.
     """
 
-    def __init__(self, products: Sequence[Product], fields: Sequence[str] = ("title",)) -> None:
+    def __init__(self, products: Sequence[Product], fields: Sequence[str] = ("title",), words: Words = analyze) -> None:
         self._indexes: list[tuple[Bm25Index, np.float32]] = []
         self.empty_fields: list[str] = []
         for field in fields:
             name, _, boost = field.partition("^")
-            index = Bm25Index(field_text(product, name) for product in products)
+            index = Bm25Index((field_text(product, name) for product in products), words)
             if not index.filled:
                 self.empty_fields.append(name)
             self._indexes.append((index, _positive(boost or "1", field)))

@@ -25,6 +25,7 @@ from clipita.evaluation.summary import as_json, pages_as_json
 from clipita.evaluation.systems import BM25, measure_bm25, measure_models
 from clipita.evaluation.thumbnails import thumbnails
 from clipita.evaluation.typed import read_queries
+from clipita.evaluation.words import words_in
 from clipita.runtime import Bundle, ProductEncoder, TextEncoder
 
 SHOWN_REJECTIONS = 5
@@ -124,6 +125,7 @@ def evaluate_offline(
     queries: Path | None,
     without: Sequence[str],
     device: str,
+    language: str,
     progress: Progress,
     warn: Callable[[str], None],
 ) -> Evaluation:
@@ -169,7 +171,7 @@ def evaluate_offline(
         protocol.queries, few = read_queries(queries, protocol)
         if few:
             noted(f"{few} of the queries in {queries.name} have fewer than 3 relevant products, and are left out.")
-    bm25 = Bm25(protocol.products, search.fields)
+    bm25 = Bm25(protocol.products, search.fields, words_in(language, noted))
     results = [measure_bm25(protocol, bm25, noted), *measure_models(protocol, evaluated, opened, noted)]
     # Where pages end is fitted for categories.
     pages = [] if queries is not None else list(_pages(protocol, bm25, opened, evaluated.vectors))

@@ -322,3 +322,22 @@ def test_an_index_without_a_bundle_is_measured_by_words(
 def test_no_such_index(node: NodeStatus, shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert clipita("evaluate", shop / "test.parquet", "--index", "nothing-here", "--url", node.url) == 1
     assert "There is no index nothing-here" in capsys.readouterr().err
+
+
+def test_bm25_follows_the_language(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    titles = ["Nabíječka pro notebook", "nabijecka 90W", "Rychlá nabíječka", "Baterie", "Židle", "Stůl"]
+    rows = [f"{number},{title},Obchod > {'Nabíječky' if number < 3 else 'Jiné'}" for number, title in enumerate(titles)]
+    (tmp_path / "shop.csv").write_text("product_id,title,category_path\n" + "\n".join(rows), encoding="utf-8")
+
+    def measured(*flags: str) -> float:
+        assert clipita("evaluate", "shop.csv", "--json", "all.json", *flags) == 0
+        found = next(query for query in results(tmp_path / "all.json")["queries"] if query["query"] == "Nabíječky")
+        (values,) = found["systems"].values()
+        return float(values["R-precision"])
+
+    assert measured() == 0
+    assert measured("--language", "czech") == 100
+    (tmp_path / "clipita.toml").write_text('[ingest]\nlanguage = "czech"\n')
+    assert measured() == 100
+    assert clipita("evaluate", "shop.csv", "--language", "chech") == 2
+    assert "Did you mean czech?" in capsys.readouterr().err

@@ -16,8 +16,8 @@ from clipita.catalogue.reader import CatalogueFile
 from clipita.config import OpenSearchConfig
 from clipita.errors import ConfigError
 from clipita.evaluation.bm25 import Bm25, Bm25Index, field_text, norm_length
-from clipita.evaluation.english import analyze
 from clipita.evaluation.protocol import System, TreeProtocol
+from clipita.evaluation.words import analyze
 
 if TYPE_CHECKING:
     from clipita.opensearch.local.node import NodeStatus

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from clipita.errors import AuthenticationError
-from clipita.evaluation.english import STOP_WORDS, stem
+from clipita.evaluation.words import STOP_WORDS, stem
 from clipita.opensearch.search.fields import mapping_at
 
 log = logging.getLogger("clipita.opensearch")

@@ -1,7 +1,7 @@
-"""The `english` analyzer of OpenSearch, with which the offline baseline reads titles as the index does.
+"""Words of titles for the offline baseline, as the index's analyzer has them.
 
-The chain is that of Lucene's EnglishAnalyzer: standard tokenizer, possessive filter, lower case, stop words, Porter
-stemmer.
+The `english` chain is that of Lucene's EnglishAnalyzer: standard tokenizer, possessive filter, lower case, stop words,
+Porter stemmer.
 
 Reference: https://lucene.apache.org/core/10_3_0/analysis/common/org/apache/lucene/analysis/en/EnglishAnalyzer.html
 """
@@ -11,9 +11,15 @@ from __future__ import annotations
 import itertools
 import re
 import unicodedata
+from collections.abc import Callable
 from functools import lru_cache
 
 import snowballstemmer
+
+from clipita.languages import ENGLISH, language_of
+
+Words = Callable[[str], list[str]]
+"""Terms of a text, in order and with repetitions."""
 
 # fmt: off
 STOP_WORDS = frozenset({
@@ -48,6 +54,71 @@ _LAST_CODE = 0x1FFFF  # letters beyond are ideographs
 _PORTER = snowballstemmer.stemmer("porter")
 _DOUBLED = re.compile(r"(?P<start>.*)(?P<consonant>[^aeiouylszbdfgmnprt])(?P=consonant)(?:ed|ing)s?$")
 _POSSESSIVE = re.compile("['\u2019\uff07][sS]$")
+
+# What ASCII folding changes besides marks on letters, in lower case.
+_LETTERS = str.maketrans(
+    {
+        "ß": "ss",
+        "æ": "ae",
+        "œ": "oe",
+        "ø": "o",
+        "đ": "d",
+        "ð": "d",
+        "þ": "th",
+        "ł": "l",
+        "ı": "i",
+        "ħ": "h",
+        "ŧ": "t",
+        "ŋ": "n",
+        "ĸ": "q",
+    }
+)
+
+
+def words_in(language: str, warn: Callable[[str], None]) -> Words:
+    """What makes terms of a text: the index's own chain for English, for others lower case, stem and ASCII folding.
+
+    Args:
+        language: of `clipita.languages.LANGUAGES`.
+        warn: called once where the language has no stemmer here.
+
+    Raises:
+        ConfigError: an unknown language.
+    """
+    facts = language_of(language)
+    if language == ENGLISH:
+        return analyze
+    name = facts.snowball or language
+    stem: Callable[[str], str] = str
+    if name in snowballstemmer.algorithms():
+        stem = lru_cache(maxsize=65_536)(snowballstemmer.stemmer(name).stemWord)
+    else:
+        warn(f"There is no stemmer for {language} here, so BM25 without a cluster compares whole words.")
+    elided = re.compile(f"^(?:{'|'.join(facts.articles)})['\u2019]") if facts.articles else None
+
+    def words(text: str) -> list[str]:
+        found = (word.lower() for word in tokenize(text))
+        return [fold(stem(elided.sub("", word) if elided else word)) for word in found]
+
+    return words
+
+
+def fold(word: str) -> str:
+    """A word in lower case without marks on its letters.
+
+    >>> fold("nabíječka")
+    'nabijecka'
+    """
+    if word.isascii():
+        return word
+    return "".join(_plain(sign) for sign in word.translate(_LETTERS))
+
+
+@lru_cache(maxsize=4_096)
+def _plain(sign: str) -> str:
+    """A Latin letter without its marks; any other sign as it is."""
+    letters = "".join(part for part in unicodedata.normalize("NFKD", sign) if part.isascii())
+    return letters or sign
 
 
 def analyze(text: str) -> list[str]:
