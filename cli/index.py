@@ -21,6 +21,7 @@ from clipita.cli.common import (
     model_option,
     url_option,
 )
+from clipita.errors import UsageError
 
 if TYPE_CHECKING:
     from opensearchpy import OpenSearch
@@ -41,6 +42,7 @@ def command() -> None:
       clipita index rollback
       clipita index prune --keep 1
       clipita index recall --k 10
+      clipita index synonyms synonyms.txt
       clipita index export products shop/ --title-field name
     """
 
@@ -176,6 +178,42 @@ def recall(
         f"recall@{k} of {alias} over {found.queries} queries: {found.mean:.4f}; the worst is {found.worst:.2f} "
         f"({found.worst_query}).\nMedian time: k-NN {found.knn_ms:.1f} ms, exact {found.exact_ms:.1f} ms."
     )
+
+
+@command.command()
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+@index_option
+@url_option
+@config_option
+def synonyms(file: Path | None, index: str | None, url: str | None, config_file: Path | None) -> None:
+    """Search the index with the synonyms of FILE from now on, in place of those that it had.
+
+    FILE is in Solr's format: `sofa, couch` or `tee => t-shirt`; by default `synonyms` of [ingest] in clipita.toml. No
+    product is written again. Every line is checked first; then the index is closed for a moment, in which searches
+    fail, as OpenSearch changes an analyzer in no other way. A file without rules removes all synonyms.
+
+    \b
+    Example:
+      clipita index synonyms synonyms.txt
+      clipita index synonyms --index products --url https://search.internal:9200
+    """
+    from clipita.opensearch.index.index import require
+    from clipita.opensearch.index.lock import AliasLock
+    from clipita.opensearch.index.synonyms import put_synonyms
+    from clipita.word_files import read_synonyms
+
+    configured = config.load(config_file).ingest.synonyms
+    source = file or configured
+    if source is None:
+        raise UsageError("No file of synonyms is named.", hint="Give FILE, or set synonyms in [ingest].")
+    rules = read_synonyms(source)
+    client, alias = _connected(config_file, url, index)
+    # A closed index refuses the products of an ingest.
+    with AliasLock(client, alias):
+        seconds = put_synonyms(client, require(client, alias).name, rules, source)
+    click.echo(f"{alias} is searched with {len(rules):,} rules; it was closed for {seconds:.1f} seconds.")
+    if configured is None or source.absolute() != configured.absolute():
+        console.note(f'A new index has them too with synonyms = "{source}" under [ingest] of clipita.toml.')
 
 
 @command.command("export")

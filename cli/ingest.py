@@ -69,7 +69,7 @@ def way_options(command: Callable[..., Any]) -> Callable[..., Any]:
 )
 @flags(
     options(config.IngestConfig), "batch_size", "ray_encoders", "precision", "m", "ef_construction", "thumbnails",
-    "rejected", "image_warnings", "swap_limit", ray_encoders="--encoders",
+    "rejected", "image_warnings", "language", "synonyms", "compounds", "swap_limit", ray_encoders="--encoders",
 )  # fmt: skip
 @index_option
 @url_option

@@ -25,7 +25,7 @@ LEVELS = {
     "opensearch.local": 1, "catalogue": 2, "opensearch.cluster": 2, "runtime": 3, "opensearch.index": 4.5,
     "evaluation": 4, "model": 4, "exporters": 5, "training": 5, "opensearch.search": 5, "opensearch.ingest": 5,
     "serve_config": 0.7, "opensearch.quality": 5.5, "opensearch": 6, "api": 7, "categories": 7, "serve": 8, "cli": 9,
-    "languages": 0.7,
+    "languages": 0.7, "word_files": 0.5,
 }  # fmt: skip
 TORCH = {"torch", "torchvision", "open_clip", "transformers", "timm", "onnx", "onnxscript"}
 TORCH_FREE = ("catalogue", "runtime", "evaluation", "opensearch", "serve", "config", "errors")

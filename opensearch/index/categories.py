@@ -19,11 +19,13 @@ from opensearchpy import OpenSearch
 
 from clipita.catalogue.product import SEPARATOR, CategoryPath, CategoryTree, nodes_on, path_text
 from clipita.errors import ClusterError, UsageError
+from clipita.languages import ENGLISH, LanguageConfig
 from clipita.opensearch.cluster.bulk import Document, write_all
 from clipita.opensearch.cluster.errors import guarded
 from clipita.opensearch.cluster.reads import all_shards
 from clipita.opensearch.cluster.retry import Backoff
 from clipita.opensearch.index.aliases import indices_behind, swap_alias
+from clipita.opensearch.index.analysis import analysis, text_field
 from clipita.opensearch.index.mapping import NODES_FIELD
 
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ MAPPING: dict[str, Any] = {
         "id": {"type": "keyword"},
         "path": {"type": "keyword", "ignore_above": 8191},
         "parent": {"type": "keyword", "ignore_above": 8191},
-        "name": {"type": "keyword", "ignore_above": 8191, "fields": {"words": {"type": "text", "analyzer": "english"}}},
+        "name": {"type": "keyword", "ignore_above": 8191, "fields": {"words": text_field(LanguageConfig())}},
         "level": {"type": "integer"},
         "vector": {"type": "float", "index": False, "doc_values": False},
         "added": {"type": "boolean"},
@@ -164,11 +166,13 @@ def publish(
     bundle: Bundle,
     paths: Iterable[CategoryPath],
     backoff: Backoff | None = None,
+    language: str = ENGLISH,
 ) -> int:
     """Write the vectors of categories beside an index, point `<alias>-categories` at them, and return their number.
 
     Every node above the `paths` of products is a category too. Categories of earlier runs stay; those that training saw
     are written too. The vectors of categories that were added by examples stay, whichever copy of the bundle is given.
+    `language` is that of the names.
 
     Raises:
         ClusterError: the cluster refuses, or stays busy or away for too long; or `<alias>-categories` is an index that
@@ -178,7 +182,7 @@ def publish(
 
     backoff = backoff or Backoff()
     target = index + SUFFIX
-    backoff.call(client, lambda: _create(client, target, bundle.fingerprint))
+    backoff.call(client, lambda: _create(client, target, bundle.fingerprint, LanguageConfig(language)))
     new = [CategoryVector.of(one) for one in bundle.amendments.new]
     kept = backoff.call(client, lambda: _added(client, target)) | {entry.path for entry in new}
     categories = [one for one in CategoryTree([*paths, *bundle.categories]).categories if one.path not in kept]
@@ -246,11 +250,18 @@ def node_ids(paths: Iterable[CategoryPath]) -> list[str]:
     return [category_id(node) for node in nodes_on(paths)]
 
 
-def _create(client: OpenSearch, target: str, fingerprint: str) -> None:
+def _create(client: OpenSearch, target: str, fingerprint: str, spoken: LanguageConfig) -> None:
     if not client.indices.exists(index=target):
+        settings = {"number_of_shards": 1, "auto_expand_replicas": "0-1"}
+        words = analysis(spoken)
+        name = {**MAPPING["properties"]["name"], "fields": {"words": text_field(spoken)}}
         body = {
-            "settings": {"index": {"number_of_shards": 1, "auto_expand_replicas": "0-1"}},
-            "mappings": {**MAPPING, "_meta": {"clipita": {"fingerprint": fingerprint}}},
+            "settings": {"index": {**settings, **({"analysis": words} if words else {})}},
+            "mappings": {
+                **MAPPING,
+                "properties": {**MAPPING["properties"], "name": name},
+                "_meta": {"clipita": {"fingerprint": fingerprint}},
+            },
         }
         client.indices.create(index=target, body=body)
 

@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from opensearchpy import OpenSearch
+from opensearchpy import NotFoundError, OpenSearch
 
 from clipita.errors import ClusterError, FingerprintError, IndexMissingError
+from clipita.languages import ENGLISH
 from clipita.opensearch.cluster.errors import guarded
 from clipita.opensearch.index.mapping import ID_FIELD, SCHEMA, VECTOR_FIELD
 
@@ -47,6 +48,11 @@ class ProductIndex:
     def has_nodes(self) -> bool:
         """Whether every document lists the categories on its paths (`mapping.NODES_FIELD`); older runs wrote none."""
         return bool(self.meta.get("nodes"))
+
+    @property
+    def language(self) -> str:
+        """The language of its texts, if clipita made its analyzers."""
+        return str(self.meta.get("language", ENGLISH))
 
     @property
     def on_disk(self) -> bool:
@@ -149,3 +155,12 @@ def remember(client: OpenSearch, name: str, **facts: Any) -> None:
     """Store facts about an index in `_meta.clipita` of its mapping."""
     with guarded(client):
         update_meta(client, name, **facts)
+
+
+def warm_up(client: OpenSearch, name: str) -> None:
+    """Load the index's graphs into memory before the first search needs them."""
+    try:
+        client.transport.perform_request("GET", f"/_plugins/_knn/warmup/{name}")
+    except NotFoundError:
+        # A managed cluster may not offer the k-NN plugin's own API; searching works all the same.
+        return

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from clipita.config import IngestConfig
 from clipita.errors import ClusterVersionError, UsageError
+from clipita.languages import ENGLISH
 from clipita.opensearch.cluster.connection import Capabilities
+from clipita.opensearch.index.analysis import analysis, text_field
 
 if TYPE_CHECKING:
     from clipita.runtime import Bundle
@@ -23,7 +25,6 @@ NODES_FIELD = "clipita.categories"
 MAX_FIELDS = 5_000
 """`index.mapping.total_fields.limit`; the default of 1,000 is low for a catalogue with free attribute names."""
 
-_TEXT = {"type": "text", "analyzer": "english"}
 _KEYWORD = {"type": "keyword", "ignore_above": 8191}
 _STORED_ONLY = {"type": "keyword", "index": False, "doc_values": False}
 
@@ -65,7 +66,12 @@ def mapping_body(bundle: Bundle, engine: str, config: IngestConfig, products: in
 
     Numbers of unmapped columns become `double`: dynamic mapping would make a column whose first value is 80 a `long`,
     and index 80.99 as 80. Dates stay keywords, as one invalid date must not reject a product.
+
+    Raises:
+        ConfigError, UsageError: the language or its list of words cannot be used, see `analysis.analysis`.
     """
+    words, text = analysis(config), text_field(config)
+    spoken = {} if config.language == ENGLISH else {"language": config.language}
     return {
         "settings": {
             "index": {
@@ -73,10 +79,11 @@ def mapping_body(bundle: Bundle, engine: str, config: IngestConfig, products: in
                 "number_of_shards": config.shards,
                 "number_of_replicas": config.replicas,
                 "mapping.total_fields.limit": MAX_FIELDS,
+                **({"analysis": words} if words else {}),
             }
         },
         "mappings": {
-            "_meta": {"clipita": _meta(bundle)},
+            "_meta": {"clipita": {**first_meta(bundle), **spoken}},
             "date_detection": False,
             "dynamic_templates": [
                 {"attributes": {"path_match": "attributes.*", "mapping": _KEYWORD}},
@@ -86,9 +93,9 @@ def mapping_body(bundle: Bundle, engine: str, config: IngestConfig, products: in
             ],
             "properties": {
                 ID_FIELD: {"type": "keyword"},
-                "title": {**_TEXT, "fields": {"keyword": _KEYWORD}},
+                "title": {**text, "fields": {"keyword": _KEYWORD}},
                 "attributes": {"type": "object"},
-                "attributes_text": _TEXT,
+                "attributes_text": text,
                 "category_path": _KEYWORD,
                 "image": _STORED_ONLY,
                 VECTOR_FIELD: vector_field(bundle.dim, engine, config, products),
@@ -110,7 +117,10 @@ def carried_body(
 ) -> dict[str, Any]:
     """Settings and mapping of a copy of the shop's own index, with our fields added."""
     kept = {name: value for name, value in settings.items() if name not in _OF_ONE_INDEX} | {"knn": True}
-    meta = {**mappings.get("_meta", {}), "clipita": {**_meta(bundle), "documents": "kept", "copied_from": copied_from}}
+    meta = {
+        **mappings.get("_meta", {}),
+        "clipita": {**first_meta(bundle), "documents": "kept", "copied_from": copied_from},
+    }
     properties = {**mappings.get("properties", {}), **added_fields(mappings, bundle, engine, config, products)}
     return {"settings": {"index": kept}, "mappings": {**mappings, "_meta": meta, "properties": properties}}
 
@@ -166,7 +176,8 @@ def choose_engine(wanted: Literal["auto", "lucene", "faiss"], capabilities: Capa
     return capabilities.engine if wanted == "auto" else wanted
 
 
-def _meta(bundle: Bundle) -> dict[str, Any]:
+def first_meta(bundle: Bundle) -> dict[str, Any]:
+    """`_meta.clipita` of a new index with vectors of this model."""
     return {
         "schema": SCHEMA,
         "fingerprint": bundle.fingerprint,

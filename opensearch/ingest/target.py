@@ -7,13 +7,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from opensearchpy import NotFoundError, OpenSearch
+from opensearchpy import OpenSearch
 
 from clipita.config import IngestConfig
 from clipita.errors import ClipItaError, ClusterError, IndexMissingError, UsageError
 from clipita.opensearch.cluster.errors import guarded
 from clipita.opensearch.cluster.reads import count
 from clipita.opensearch.cluster.retry import Backoff
+from clipita.opensearch.index.analysis import check_plugin
 from clipita.opensearch.index.index import (
     ProductIndex,
     check_fingerprint,
@@ -21,6 +22,7 @@ from clipita.opensearch.index.index import (
     read,
     resolve,
     update_meta,
+    warm_up,
     write_alias,
 )
 from clipita.opensearch.index.mapping import (
@@ -31,11 +33,14 @@ from clipita.opensearch.index.mapping import (
     VECTOR_FIELD,
     added_fields,
     carried_body,
+    first_meta,
     id_field,
     mapping_body,
 )
+from clipita.opensearch.index.synonyms import put_synonyms
 from clipita.opensearch.ingest.documents import Way
 from clipita.opensearch.ingest.index_source import IndexSource
+from clipita.word_files import read_synonyms
 
 if TYPE_CHECKING:
     from clipita.runtime import Bundle
@@ -77,8 +82,10 @@ class Targets:
 
         Raises:
             FingerprintError: the present index belongs to another model and `new_index` is not set.
+            UsageError: the present index is in another language, or a file of words cannot be used.
             ClusterError: see `index.find`; or the present index holds the shop's own documents.
         """
+        synonyms = read_synonyms(self.config.synonyms) if self.config.synonyms else []
         present = find(self.client, self.alias)
         if present is not None and present.kept:
             raise ClusterError(
@@ -87,16 +94,20 @@ class Targets:
             )
         if present is not None and not new_index:
             check_fingerprint(present, self.bundle, self.alias)
+            self._check_language(present)
             self._complete_mapping(present)
             return Target(present.name, present.name, "replace", not present.complete)
         behind = None if present is None else present.name
         name = self._unfinished(copied_from=None)
         if name is None:
+            check_plugin(self.client, self.config.language)
             body = mapping_body(self.bundle, self.engine, self.config, self.products)
             name = self._create(body, visible=behind is None)
         elif behind is None:
             with guarded(self.client):
                 self.client.indices.put_alias(index=name, name=self.alias)
+        if synonyms:
+            put_synonyms(self.client, name, synonyms, str(self.config.synonyms))
         return Target(name, behind or name, "replace", building=True)
 
     def for_copy(self, source: IndexSource, new_index: bool) -> Target:
@@ -172,9 +183,17 @@ class Targets:
         if present is not None:
             self._complete_mapping(present)
         else:
-            meta = mapping_body(self.bundle, self.engine, self.config)["mappings"]["_meta"]["clipita"]
             # Until the run is over, most documents list no categories.
-            update_meta(self.client, name, **(meta | {"documents": "kept", "state": "complete", "nodes": None}))
+            kept = {"documents": "kept", "state": "complete", "nodes": None}
+            update_meta(self.client, name, **(first_meta(self.bundle) | kept))
+
+    def _check_language(self, index: ProductIndex) -> None:
+        if index.language != self.config.language:
+            raise UsageError(
+                f"The texts of {index.name} are {index.language}, and the language is set to {self.config.language}.",
+                hint="Make an index in that language with --new-index, or set language in [ingest] to "
+                f"{index.language}.",
+            )
 
     def _complete_mapping(self, index: ProductIndex) -> None:
         """Add what an earlier version's mapping of our own fields lacks."""
@@ -192,6 +211,8 @@ class Targets:
         for name in reversed(self._names()):
             candidate = read(self.client, name)
             same = candidate.fingerprint == self.bundle.fingerprint
+            if copied_from is None and candidate.language != self.config.language:
+                continue
             if same and not candidate.complete and candidate.meta.get("copied_from") == copied_from:
                 return name
         return None
@@ -257,7 +278,7 @@ def loading(client: OpenSearch, name: str, engine: str, backoff: Backoff, *, bui
         # Build each shard's graph once, over all of its products.
         timeout = {"request_timeout": 3600}
         backoff.call(client, lambda: client.indices.forcemerge(index=name, max_num_segments=1, params=timeout))
-    backoff.call(client, lambda: _warm_up(client, name))
+    backoff.call(client, lambda: warm_up(client, name))
 
 
 def _begin(client: OpenSearch, name: str, engine: str, building: bool) -> dict[str, Any]:
@@ -279,12 +300,3 @@ def _end(client: OpenSearch, name: str, former: Mapping[str, Any]) -> None:
         update_meta(client, name, settings=None)
     client.indices.delete_alias(index=name, name=write_alias(name), ignore=[404])
     client.indices.refresh(index=name)
-
-
-def _warm_up(client: OpenSearch, name: str) -> None:
-    """Load the graphs into memory before the first search needs them."""
-    try:
-        client.transport.perform_request("GET", f"/_plugins/_knn/warmup/{name}")
-    except NotFoundError:
-        # A managed cluster may not offer the k-NN plugin's own API; searching works all the same.
-        return

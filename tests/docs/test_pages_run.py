@@ -60,6 +60,7 @@ NOT_HERE = {
     "howto/amazon.md": "needs an Amazon domain",
     "howto/gpu.md": "needs a GPU",
     "howto/new-categories.md": "needs ids of a shop: tests/cli/test_categories_command.py, index/test_additions.py",
+    "howto/languages.md": "needs files of the shop: tests/opensearch/index/test_synonyms.py, test_analysis.py",
     "howto/xmarket.md": "needs the real files: tests/benchmarks/test_xmarket.py converts a miniature",
     "paper.md": "needs pretrained towers: benchmarks/paper.py, tests/benchmarks/test_trainings.py",
     "scale.md": "needs a Ray cluster and GPUs: tests/opensearch/ingest/ray/test_stage.py has one of two workers",
