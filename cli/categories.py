@@ -52,6 +52,10 @@ def command() -> None:
     "--from", "file", metavar="FILE", type=click.Path(path_type=Path),
     help="A CSV file with the columns category, text and, if you like, language.",
 )  # fmt: skip
+@click.option(
+    "--synonyms", metavar="FILE", type=click.Path(path_type=Path),
+    help="The shop's synonyms in Solr's format: what stands for a category on a line becomes a name of it.",
+)  # fmt: skip
 @model_option
 @device_option
 @config_option
@@ -60,6 +64,7 @@ def name(
     category: str | None,
     language: str,
     file: Path | None,
+    synonyms: Path | None,
     model: Path | None,
     device: str | None,
     config_file: Path | None,
@@ -75,18 +80,23 @@ def name(
       clipita categories name "Sonnenbrillen" --as "Sunglasses" --language de
       clipita categories name "shades" --as "Accessories > Eyewear > Sunglasses"
       clipita categories name --from names.csv
+      clipita categories name --synonyms synonyms.txt
     """
-    from clipita.categories import name_categories, read_names
+    from clipita.categories import name_categories, names_of_synonyms, read_names
 
-    if (file is None) != (text is not None and category is not None) or (file is not None and (text or category)):
+    ways = (file is not None) + (synonyms is not None) + (text is not None or category is not None)
+    if ways != 1 or (text is None) != (category is None):
         raise UsageError(
-            "Give either TEXT and --as, or --from.",
+            "Give either TEXT and --as, or --from, or --synonyms.",
             hint='For instance: clipita categories name "shades" --as "Sunglasses"',
         )
     settings = config.load(config_file)
-    names = [(category or "", text or "", language)] if file is None else read_names(file)
-    device = device or settings.ingest.device
-    count = name_categories(names, model=model or settings.export.bundle, device=device)
+    bundle = model or settings.export.bundle
+    if synonyms is not None:
+        names = names_of_synonyms(synonyms, model=bundle)
+    else:
+        names = [(category or "", text or "", language)] if file is None else read_names(file)
+    count = name_categories(names, model=bundle, device=device or settings.ingest.device)
     click.echo(f"New names: {count:,}; known before: {len(names) - count:,}.")
     console.note(RESTART)
 

@@ -81,6 +81,36 @@ def read_names(file: str | Path) -> list[tuple[str, str, str]]:
     return [(category, text, language) for _, (category, text, language) in found]
 
 
+def names_of_synonyms(file: str | Path, *, model: str | Path | Bundle = "model") -> list[tuple[str, str, str]]:
+    """Names for `name_categories` from synonyms in Solr's format: the phrases of a line that stand for a category.
+
+    A phrase of the line is a category's name; all others become names of it, except those that are the names of
+    other categories. Of `tee => t-shirt` the left side stands for the right. Lines without a category, and lines with
+    several, are passed over.
+
+    Raises:
+        UsageError: the file cannot be read, or lines of it are no rules.
+        BundleError: the bundle is missing or changed, or its text graph has no gate.
+    """
+    from clipita.catalogue.product import path_text
+    from clipita.runtime.amending import amending
+    from clipita.runtime.amendments import words_of
+    from clipita.word_files import read_synonyms
+
+    rules = read_synonyms(file)
+    found: dict[tuple[str, ...], tuple[str, str, str]] = {}
+    with amending(model) as work:
+        for rule in rules:
+            categories = {path for text in rule.stand_for or rule.phrases if (path := work.named(text))}
+            if len(categories) != 1:
+                continue
+            (path,) = categories
+            for text in rule.phrases:
+                if words_of(text) and work.named(text) is None:
+                    found.setdefault(words_of(text), (path_text(path), text, ""))
+    return list(found.values())
+
+
 def list_categories(model: str | Path | Bundle = "model") -> Amendments:
     """The names and new categories that a bundle was amended by, as its `names` and `new`.
 

@@ -75,3 +75,17 @@ def test_files_that_are_refused(
 def test_arguments_that_do_not_go_together(capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]) -> None:
     assert clipita("categories", *arguments) == 2
     assert "Give either" in capsys.readouterr().err
+
+
+def test_names_from_the_shops_synonyms(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = ["# other names", "kites, drachen, lenkdrachen", "dishes => plates", "kites, plates, things", "sofa, couch"]
+    (tmp_path / "synonyms.txt").write_text("\n".join(lines))
+    assert clipita("categories", "name", "--synonyms", "synonyms.txt") == 0
+    assert capsys.readouterr().out == "New names: 3; known before: 0.\n"
+    assert clipita("categories", "list", "--json") == 0
+    names = {name["text"]: name["category"] for name in json.loads(capsys.readouterr().out)["names"]}
+    assert names == {"drachen": ["Toys", "Kites"], "lenkdrachen": ["Toys", "Kites"], "dishes": ["Home", "Plates"]}
+    (tmp_path / "synonyms.txt").write_text("kites\n")
+    assert clipita("categories", "name", "--synonyms", "synonyms.txt") == 2
+    assert "line 1 has one phrase alone" in capsys.readouterr().err
+    assert clipita("categories", "name", "--synonyms", "synonyms.txt", "--from", "names.csv") == 2
