@@ -98,7 +98,7 @@ def command(
             train_file, valid, model=model, training=training, fields=fields, image_root=settings.catalogue.image_root,
             hold_out=int(hold_out) if hold_out.isdecimal() else Path(hold_out) if hold_out else None, force=force,
             progress=None if bar is None else console.stages(bar), on_epoch=_print_epoch,
-            test=catalogue.test if catalogue.test and catalogue.test.is_file() else None, warn=console.note,
+            warn=console.note,
         )  # fmt: skip
     if outcome is None:
         return 0

@@ -55,7 +55,6 @@ def train(
     force: bool = False,
     progress: Stages | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
-    test: str | Path | None = None,
     warn: Warn | None = None,
 ) -> Outcome | None:
     """Train CLIP-ITA into the folder `training.run`, or go on where an interrupted call stopped.
@@ -79,8 +78,7 @@ def train(
         force: replace what the run folder holds.
         progress: called during long work.
         on_epoch: called after every epoch.
-        test: products to measure on; only compared with the others.
-        warn: called with each id, group or image that products to learn from share with the others.
+        warn: called with each id, group or image that the two files share.
 
     Returns:
         The model and its figures; None in a process that is not the first of several.
@@ -108,8 +106,7 @@ def train(
             from clipita.catalogue.variants.shared import shared_by
 
             tell("Comparing the files", 0, None)
-            files = [CatalogueFile(Path(file), fields, image_root) for file in (train, valid, test) if file is not None]
-            for shared in shared_by(files):
+            for shared in shared_by([CatalogueFile(Path(file), fields, image_root) for file in (train, valid)]):
                 warn(str(shared))
         outcome = run(sources, model, training, tell, on_epoch or (lambda _: None), force=force, ranks=ranks)
     return outcome if ranks.first else None
