@@ -11,7 +11,7 @@ _REMARK = re.compile(r"\([^)]*\)")
 """PrestaShop's "Categories (x;y;z...)"."""
 
 _GENERAL = "product products item items article main primary default"
-_ROLES = {
+ROLES = {
     "id": ("id sku asin gtin ean upc code handle productid itemid", "parent number no shop uniq unique"),
     "title": ("title titles name productname producttitle", "display text short full en"),
     "category_path": (
@@ -55,7 +55,7 @@ def likely_columns(role: str, available: Collection[str], default: str) -> Itera
     """The columns whose names say a role, the likeliest first: the usual name, other names, and whole weak names."""
     if default in available:
         yield default
-    names, beside = (set(words.split()) for words in _ROLES[role])
+    names, beside = (set(words.split()) for words in ROLES[role])
     allowed = names | beside | set(_GENERAL.split())
     # The shop's own categories are finer than those it was asked to choose from by Google.
     for of_google in (False, True):

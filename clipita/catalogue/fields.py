@@ -23,7 +23,7 @@ from clipita.catalogue.cell_values import (
     text,
     without_markup,
 )
-from clipita.catalogue.column_names import likely_column, nearest
+from clipita.catalogue.column_names import ROLES, likely_column, nearest
 from clipita.catalogue.product import ImageSource, Product
 from clipita.catalogue.taxonomy import by_number
 from clipita.config import FieldsConfig
@@ -110,11 +110,7 @@ def check_group(fields: FieldsConfig, available: Sequence[str], file: Path) -> N
         FieldMappingError: the column is missing; the message lists the columns and the nearest name.
     """
     if fields.group and fields.group not in available:
-        near = nearest(fields.group, available)
-        raise FieldMappingError(
-            f"{file} has no column {fields.group!r} for the group. Its columns are: {listed(available)}.",
-            hint=(f"Did you mean {near!r}? " if near else "") + _way_to_set("group", near or "NAME"),
-        )
+        raise _no_column("group", fields.group, available, file)
 
 
 def row_to_product(row: Mapping[str, Any], fields: FieldsConfig, roots: Collection[str] = ()) -> Product:
@@ -284,7 +280,9 @@ def _check_absent(
 
 
 def _no_column(role: str, name: str, available: Sequence[str], file: Path) -> FieldMappingError:
-    near = nearest(name, available) or likely_column(role, available, default_column(role))
+    near = nearest(name, available)
+    if near is None and role in ROLES:
+        near = likely_column(role, available, default_column(role))
     hint = f"Did you mean {near!r}? " if near else ""
     return FieldMappingError(
         f"{file} has no column {name!r} for the {role.replace('_', ' ')}. Its columns are: {listed(available)}.",
@@ -293,6 +291,8 @@ def _no_column(role: str, name: str, available: Sequence[str], file: Path) -> Fi
 
 
 def _way_to_set(role: str, name: str) -> str:
+    if role == "category_columns":
+        return f'Use category_columns = ["{name}"] under [fields] in clipita.toml.'
     quoted = f'["{name}"]' if role == "attributes" else f'"{name}"'
     return f'Use {_flag(role)} "{name}", or {role} = {quoted} under [fields] in clipita.toml.'
 

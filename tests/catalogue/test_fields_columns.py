@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,22 @@ class TestResolveColumns:
     def test_named_column_must_exist(self, fields: FieldsConfig) -> None:
         with pytest.raises(FieldMappingError, match=r"no column 'nmae' for the .*Did you mean 'name'"):
             resolve_columns(fields, [*USUAL, "name"], FILE)
+
+    @pytest.mark.parametrize(
+        ("fields", "said"),
+        [
+            (
+                FieldsConfig(category_columns=("zzz",)),
+                r"'zzz' for the category columns.*category_columns = \[\"NAME\"\]",
+            ),
+            (FieldsConfig(category_columns=("titel",)), r"Did you mean 'title'\? Use category_columns = \[\"title\"\]"),
+            (FieldsConfig(group="zzz"), r"'zzz' for the group.*--group-field"),
+        ],
+    )
+    def test_levels_and_groups_must_exist(self, fields: FieldsConfig, said: str) -> None:
+        with pytest.raises(FieldMappingError) as caught:
+            resolve_columns(fields, USUAL, FILE)
+        assert re.search(said, str(caught.value))
 
     def test_named_attribute_columns_must_all_exist(self) -> None:
         with pytest.raises(FieldMappingError, match="Did you mean 'colour'"):
