@@ -48,6 +48,7 @@ UNTESTED = {
     "clipita/catalogue/formats/csv.py": "tests/catalogue/test_reader_formats.py",
     "clipita/catalogue/images/cache.py": "tests/catalogue/images/test_download.py",
     "clipita/catalogue/formats/jsonl.py": "tests/catalogue/test_reader_formats.py",
+    "clipita/catalogue/formats/objects.py": "tests/catalogue/formats/test_xml.py",
     "clipita/catalogue/formats/parquet.py": "tests/catalogue/test_reader_formats.py",
     "clipita/catalogue/formats/rows.py": "tests/catalogue/test_reader.py",
     "clipita/catalogue/sample/drawing_accessories.py": "tests/catalogue/sample/test_writer.py",

@@ -5,17 +5,15 @@ from __future__ import annotations
 import functools
 import zlib
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
-from contextlib import ExitStack
-from itertools import islice
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 import ijson
 import orjson
 
-from clipita.catalogue.formats.jsonl import SURVEYED_LINES
-from clipita.catalogue.formats.rows import NumberedRow, StoredRow, opened
+from clipita.catalogue.formats.objects import ObjectSource
+from clipita.catalogue.formats.rows import NumberedRow, opened
 from clipita.errors import CatalogueError, ProductError
 
 DEEPEST = 5
@@ -26,7 +24,7 @@ ITEM = "item"
 _BUFFER = 2**18
 
 
-class JsonDocumentSource:
+class JsonDocumentSource(ObjectSource):
     """Rows of one JSON document: the objects of its longest array, numbered from 1.
 
     Objects that hold nothing but `node`, as GraphQL gives them, are what is inside.
@@ -34,17 +32,6 @@ class JsonDocumentSource:
     Raises:
         CatalogueError: no JSON, or no array of objects in it.
     """
-
-    binary_columns: frozenset[str] = frozenset()
-    copied_as = ".jsonl"
-
-    def __init__(self, file: Path) -> None:
-        self._file = file
-        self.columns = list(
-            dict.fromkeys(
-                name for _, row in islice(self.records(), SURVEYED_LINES) if isinstance(row, dict) for name in row
-            )
-        )
 
     @property
     def rows(self) -> int:
@@ -64,18 +51,6 @@ class JsonDocumentSource:
                     yield number, _object(item)
         except _errors() as error:
             raise self._broken(number, error) from error
-
-    def stored(self, column: str) -> Iterator[StoredRow]:
-        """All objects as lines of JSON, see `FileSource.stored`."""
-        for number, row in self.records():
-            if isinstance(row, ProductError):
-                yield number, row, "null\n"
-            else:
-                yield number, row.get(column), orjson.dumps(row).decode() + "\n"
-
-    def sink(self, file: Path, stack: ExitStack) -> Callable[[str], object]:
-        """See `FileSource.sink`; the parts have one object per line."""
-        return stack.enter_context(file.open("w", encoding="utf-8", newline="")).write
 
     @functools.cached_property
     def _place(self) -> tuple[str, int]:

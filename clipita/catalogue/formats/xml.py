@@ -5,18 +5,13 @@ from __future__ import annotations
 import functools
 import zlib
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
-from contextlib import ExitStack
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
-from pathlib import Path
 from typing import Any
 from xml.parsers import expat
 
-import orjson
-
-from clipita.catalogue.formats.jsonl import SURVEYED_LINES
-from clipita.catalogue.formats.rows import MAX_LINE, NumberedRow, StoredRow, unpacked
+from clipita.catalogue.formats.objects import ObjectSource
+from clipita.catalogue.formats.rows import MAX_LINE, NumberedRow, unpacked
 from clipita.errors import CatalogueError, ProductError
 
 NAMES = ("item", "entry", "product", "offer", "shopitem")
@@ -41,7 +36,7 @@ class _Element:
     size: int = 0
 
 
-class XmlSource:
+class XmlSource(ObjectSource):
     """Rows of an XML feed, each with the line on which its element begins.
 
     An element's name without its namespace is a column; of two, Google's wins. Repeated elements are a list, elements
@@ -50,14 +45,6 @@ class XmlSource:
     Raises:
         CatalogueError: no XML, an HTML page, an entity, or no repeated element.
     """
-
-    binary_columns: frozenset[str] = frozenset()
-    copied_as = ".jsonl"
-
-    def __init__(self, file: Path) -> None:
-        self._file = file
-        rows = (row for _, row in islice(self.records(), SURVEYED_LINES) if isinstance(row, dict))
-        self.columns = list(dict.fromkeys(name for row in rows for name in row))
 
     @property
     def rows(self) -> int:
@@ -73,18 +60,6 @@ class XmlSource:
         reader = _Reader(self._place[0])
         for _ in self._parsed(reader.parser):
             yield from reader.taken()
-
-    def stored(self, column: str) -> Iterator[StoredRow]:
-        """All products as lines of JSON, see `FileSource.stored`."""
-        for number, row in self.records():
-            if isinstance(row, ProductError):
-                yield number, row, "null\n"
-            else:
-                yield number, row.get(column), orjson.dumps(row).decode() + "\n"
-
-    def sink(self, file: Path, stack: ExitStack) -> Callable[[str], object]:
-        """See `FileSource.sink`; the parts are JSON Lines."""
-        return stack.enter_context(file.open("w", encoding="utf-8", newline="")).write
 
     @functools.cached_property
     def _place(self) -> tuple[Place, int]:
