@@ -36,7 +36,8 @@ MAX_LOCATION = 4096
 NO_IMAGE = frozenset(("", "-", "n/a", "na", "none", "null", "nan", "no_selection", "no image", "no-image"))
 """Cells that shops write for no image, in lower case."""
 BETWEEN_IMAGES = ("\n", "|", ";", ",", " ")
-_LOCATION = re.compile(r"(?i)(https?:)?//\S+$|\S+\.(jpe?g|png|webp|gif|avif|bmp|tiff?)([?#]\S*)?$")
+IMAGE_SUFFIX = r"\.(jpe?g|png|webp|gif|avif|bmp|tiff?)"
+_LOCATION = re.compile(rf"(?i)(https?:)?//\S+$|\S+{IMAGE_SUFFIX}([?#]\S*)?$")
 
 _DEFAULTS = FieldsConfig()
 _SHOWN_COLUMNS = 30

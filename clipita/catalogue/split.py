@@ -14,11 +14,11 @@ from typing import Any
 from clipita.catalogue.fields import check_group, product_id, require_id
 from clipita.catalogue.formats.rows import FileSource
 from clipita.catalogue.guessing.fields import SAMPLED_ROWS, guess_fields
+from clipita.catalogue.guessing.groups import guess_group
 from clipita.catalogue.ids import IdTable, repeating_id, repeats
 from clipita.catalogue.product import Rejection
 from clipita.catalogue.reader import open_source
 from clipita.catalogue.variants.groups import Groups
-from clipita.catalogue.variants.guess_groups import guess_group
 from clipita.config import FieldsConfig
 from clipita.errors import ProductError, UsageError
 from clipita.files import replacing

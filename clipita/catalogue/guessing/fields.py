@@ -14,11 +14,12 @@ import orjson
 
 from clipita.catalogue import column_names
 from clipita.catalogue.column_names import is_attribute, likely_columns
-from clipita.catalogue.fields import default_column, listed
+from clipita.catalogue.fields import IMAGE_SUFFIX, default_column, listed
 from clipita.catalogue.formats.csv import DelimitedSource
+from clipita.catalogue.guessing.groups import guess_group
 from clipita.catalogue.guessing.paths import are_tags, guess_levels, guess_path, separator_of
+from clipita.catalogue.product import path_text
 from clipita.catalogue.reader import open_source
-from clipita.catalogue.variants.guess_groups import guess_group
 
 SAMPLED_ROWS = 500
 ROLES = ("id", "image", "category_path", "title", "attributes")
@@ -58,15 +59,14 @@ def guess_fields(file: Path) -> FieldsGuess:
     rows = [row for _, row in islice(source.records(), SAMPLED_ROWS) if isinstance(row, Mapping)]
     guess = _Guess(rows, list(source.columns))
     if columns:
-        guess.warnings.append(
-            f"the file has no header line: its first line is {', '.join(str(cell) for cell in rows[0].values())}. "
-            "Name the columns in columns."
-        )
+        first = ", ".join(str(cell) for cell in rows[0].values())
+        warning = f"the file has no header line: its first line is {first}. Name the columns in columns."
+        guess.warnings.append(("", warning))
         guess.fields["columns"] = list(columns)
     guess.run()
     if columns:
         _rename(guess.fields, columns)
-    return FieldsGuess(guess.fields, guess.reasons, tuple(guess.warnings))
+    return FieldsGuess(guess.fields, guess.reasons, tuple(note for _, note in guess.warnings))
 
 
 class _Guess:
@@ -78,7 +78,8 @@ class _Guess:
         self.free = {name: [row[name] for row in rows if row.get(name) not in (None, "")] for name in columns}
         self.fields: dict[str, Any] = {}
         self.reasons: dict[str, str] = {}
-        self.warnings: list[str] = []
+        self.warnings: list[tuple[str, str]] = []
+        """Each with the role that it is about; empty for the file as a whole."""
 
     def run(self) -> None:
         found: dict[str, list[str]] = {}
@@ -98,14 +99,15 @@ class _Guess:
                     break
                 doubts.append(doubt)
             else:
-                self.warnings += [doubt for doubt in doubts if doubt]
+                self.warnings += [(role, doubt) for doubt in doubts if doubt]
         for role in [role for role in ROLES if role not in found]:
             found[role] = columns_by_values(role, self.free, len(self.rows))
             words = role.replace("_", " ")
             if found[role]:
-                self.warnings.append(f"no column is named like the {words}; by its values it is {listed(found[role])}.")
+                warning = f"no column is named like the {words}; by its values it is {listed(found[role])}."
             else:
-                self.warnings.append(f"no column looks like the {words}; the columns are: {listed(self.columns)}.")
+                warning = f"no column looks like the {words}; the columns are: {listed(self.columns)}."
+            self.warnings.append((role, warning))
             for column in found[role]:
                 self._take(role, column, "its values")
         for role in ("id", "title", "category_path", "image"):
@@ -115,7 +117,7 @@ class _Guess:
         self.fields |= group.settings
         self.reasons |= group.reasons
         if "id" in group.settings:
-            self.warnings = [note for note in self.warnings if " id" not in note.partition(":")[0]]
+            self.warnings = [(role, note) for role, note in self.warnings if role != "id"]
             self.reasons["id"] = "the rows of one product share it"
         if not self.fields["id"]:
             del self.fields["id"]
@@ -127,7 +129,7 @@ class _Guess:
     def _take_levels(self, levels: list[str]) -> None:
         self.fields["category_columns"] = levels
         first = next((row for row in self.rows if all(row.get(name) for name in levels)), {})
-        path = " > ".join(str(first.get(name, "")) for name in levels)
+        path = path_text(str(first.get(name, "")) for name in levels)
         self.reasons["category_columns"] = f"each value of a column has one value of the column before: {path}"
         for name in levels:
             del self.free[name]
@@ -158,7 +160,7 @@ FEWEST_VALUES = 4
 LONGEST_ID = 64
 LONGEST_ATTRIBUTE = 40
 
-_IMAGE = re.compile(r"(?i)data:image/|.*\.(jpe?g|png|webp|gif|avif|bmp|tiff?)([?#].*)?$")
+_IMAGE = re.compile(rf"(?i)data:image/|.*{IMAGE_SUFFIX}([?#].*)?$")
 _HTML = re.compile(r"</?[a-zA-Z][^<>]*>")
 _DATA = re.compile(r"://|\s[>»|]\s|^-?\d+([.,]\d+)?$|\.(jpe?g|png|webp)$", re.IGNORECASE)
 """What a column's name never is, but a cell often."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -22,12 +21,11 @@ FEWEST_ROWS = 8
 """Fewer rows do not show which column is below which."""
 MOST = 0.95
 """The share of rows whose deeper value has the parent that it has most often."""
-_LEVEL = re.compile(r"[^\W\d_]+|\d+")
 
 
 @dataclass
-class PathGuess:
-    """Settings of [fields] for category paths, and why."""
+class Guess:
+    """Some settings of [fields], and why."""
 
     settings: dict[str, Any] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
@@ -41,9 +39,9 @@ def separator_of(names: Sequence[str]) -> str | None:
     return None
 
 
-def guess_path(cells: Sequence[Any]) -> PathGuess:
+def guess_path(cells: Sequence[Any]) -> Guess:
     """The separators of a column of paths."""
-    guess = PathGuess()
+    guess = Guess()
     texts = list(_texts(cells))
     separator = separator_of(texts)
     between = _between_paths(texts, separator)

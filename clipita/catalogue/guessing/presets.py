@@ -10,11 +10,11 @@ from types import MappingProxyType
 from typing import Any
 
 from clipita.catalogue.fields import listed
+from clipita.catalogue.formats.rows import Row
 from clipita.config import FieldsConfig
 from clipita.errors import UsageError
 from clipita.option_table import options
 
-Row = Mapping[str, Any]
 _BESIDE = re.compile(r"\([^)]*\)|\*")
 """PrestaShop's "Name *" and "Categories (x,y,z...)", whose marks depend on its version and settings."""
 _BETWEEN = re.compile(r"\(x(.)y")

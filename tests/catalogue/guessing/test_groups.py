@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from clipita.catalogue.variants.guess_groups import guess_group
+from clipita.catalogue.guessing.groups import guess_group
 
 
 def table(header: str, *lines: str) -> list[dict[str, str]]:

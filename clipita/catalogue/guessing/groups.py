@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from clipita.catalogue.cell_values import integer_text
 from clipita.catalogue.formats.rows import Row
+from clipita.catalogue.guessing.paths import Guess
 from clipita.catalogue.variants.groups import Groups, group_of
 from clipita.config import FieldsConfig
 
@@ -27,16 +27,8 @@ _LISTS, _LISTED = "configurable_variations", "sku="
 _SHORTEST_STEM = 3
 
 
-@dataclass
-class GroupGuess:
-    """Settings of [fields] for variants, and why; both empty where no column is shared."""
-
-    settings: dict[str, Any] = field(default_factory=dict)
-    reasons: dict[str, str] = field(default_factory=dict)
-
-
-def guess_group(rows: Sequence[Row], columns: Sequence[str], mapping: Mapping[str, Any]) -> GroupGuess:
-    """The column that rows of one product share.
+def guess_group(rows: Sequence[Row], columns: Sequence[str], mapping: Mapping[str, Any]) -> Guess:
+    """The column that rows of one product share; empty where no column is shared.
 
     In this order: a column in which a value comes again in rows without a title (Shopify's Handle, which is the id
     then); a list of variants (Magento); a column named like a group or a parent whose values come again or name other
@@ -47,7 +39,7 @@ def guess_group(rows: Sequence[Row], columns: Sequence[str], mapping: Mapping[st
         columns: of the file.
         mapping: settings of [fields] as far as they are known: id, title, image, category_path.
     """
-    guess = GroupGuess()
+    guess = Guess()
     if column := _without_titles(rows, columns, mapping):
         guess.settings = {"group": column, "variants": "one"} | ({} if mapping.get("id") == column else {"id": column})
         guess.reasons["group"] = f"rows without a title repeat it: {_example(rows, column)}"
