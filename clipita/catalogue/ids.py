@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from clipita.catalogue.cell_values import integer_text
 from clipita.catalogue.column_names import likely_column
-from clipita.catalogue.fields import default_column
-from clipita.catalogue.formats.rows import NumberedRow
+from clipita.catalogue.fields import default_column, product_id
+from clipita.catalogue.formats.rows import NumberedRow, Row, Source
 from clipita.config import FieldsConfig
 from clipita.errors import FieldMappingError, ProductError
 
@@ -85,6 +86,34 @@ class IdTable:
                 slot = self._slot(key)
                 self._keys[slot] = key
                 self._numbers[slot] = number
+
+
+class IdColumn:
+    """The values of the id column while a file is read: whether they are ids."""
+
+    def __init__(self, file: Path, source: Source, fields: FieldsConfig) -> None:
+        self._file = file
+        self._source = source
+        self._fields = fields
+        self._ids = IdTable()
+        self.rows = 0
+        """Rows so far that have an id."""
+
+    def add(self, number: int, row: Row) -> None:
+        """Look at a row."""
+        with suppress(ProductError):
+            self._ids.setdefault(product_id(row, self._fields), number)
+            self.rows += 1
+
+    def check(self, products: int) -> None:
+        """Refuse a column that cannot be the id of so many products.
+
+        Raises:
+            FieldMappingError: most of its values repeat.
+        """
+        if repeats(len(self._ids), products):
+            columns, records = self._source.columns, self._source.records(self._source.binary_columns)
+            raise repeating_id(self._file, self._fields, len(self._ids), self.rows, columns, records)
 
 
 def repeats(distinct: int, products: int) -> bool:

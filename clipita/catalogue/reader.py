@@ -21,7 +21,7 @@ from clipita.catalogue.formats.jsonl import JsonLinesSource, JsonLinesStream
 from clipita.catalogue.formats.parquet import ParquetSource
 from clipita.catalogue.formats.rows import FileSource, NumberedRow, Row, Source
 from clipita.catalogue.formats.xml import XmlSource
-from clipita.catalogue.ids import IdTable, repeating_id, repeats
+from clipita.catalogue.ids import IdColumn, IdTable
 from clipita.catalogue.product import Product, Rejection
 from clipita.catalogue.variants.groups import GROUP_FIELD, Groups
 from clipita.catalogue.variants.merge import VARIANTS_FIELD, main_row, one_product
@@ -147,7 +147,7 @@ class CatalogueFile:
             return _Scan({}, groups)
         mapped = mapped_columns(self.fields)
         survey = Survey(texts=isinstance(self._source, DelimitedSource))
-        ids, rows = IdTable(), 0
+        ids = IdColumn(self.file, self._source, self.fields)
         unread = {*mapped, *self.dropped_columns} - {self.fields.id, self.fields.group}
         for number, row in self._source.records(unread):
             if isinstance(row, ProductError):
@@ -155,12 +155,8 @@ class CatalogueFile:
             survey.add(row, row.keys() - mapped)
             if groups is not None:
                 groups.add(number, row)
-            if (id_ := _id_of(row, self.fields)) is not None:
-                rows += 1
-                ids.setdefault(id_, number)
-        if repeats(len(ids), groups.count if groups is not None and self.joins_rows else rows):
-            records = self._source.records(self._source.binary_columns)
-            raise repeating_id(self.file, self.fields, len(ids), rows, self.columns, records)
+            ids.add(number, row)
+        ids.check(groups.count if groups is not None and self.joins_rows else ids.rows)
         return _Scan(survey.types(), groups)
 
     @functools.cached_property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -15,7 +15,7 @@ from clipita.catalogue.fields import check_group, product_id, require_id
 from clipita.catalogue.formats.rows import FileSource
 from clipita.catalogue.guessing.fields import SAMPLED_ROWS, guess_fields
 from clipita.catalogue.guessing.groups import guess_group
-from clipita.catalogue.ids import IdTable, repeating_id, repeats
+from clipita.catalogue.ids import IdColumn
 from clipita.catalogue.product import Rejection
 from clipita.catalogue.reader import open_source
 from clipita.catalogue.variants.groups import Groups
@@ -124,18 +124,14 @@ def _surveyed(file: Path, source: FileSource, fields: FieldsConfig) -> Groups | 
     """The groups of all rows; a FieldMappingError where the file lacks the column, or the id column is no id."""
     check_group(fields, source.columns, file)
     groups = Groups(fields, source.columns) if fields.group else None
-    ids, rows = IdTable(), 0
+    ids = IdColumn(file, source, fields)
     for number, row in source.records(set(source.binary_columns) - {fields.id, fields.group}):
         if isinstance(row, ProductError):
             continue
         if groups is not None:
             groups.add(number, row)
-        with suppress(ProductError):
-            ids.setdefault(product_id(row, fields), number)
-            rows += 1
-    if repeats(len(ids), rows if groups is None else groups.count):
-        records = source.records(source.binary_columns)
-        raise repeating_id(file, fields, len(ids), rows, source.columns, records)
+        ids.add(number, row)
+    ids.check(ids.rows if groups is None else groups.count)
     return groups
 
 
