@@ -78,8 +78,9 @@ def read_amount(text: str, decimal: str = ".") -> Amount | None:
 
 def decimals_of(text: str) -> str | None:
     """The only mark that the decimals of a text can have, as 1.299,00 and 9,99 show; None where both could be."""
-    money = any(amount.currency for mark in _GROUPS if (amount := read_amount(text, mark)))
-    fits = [mark for mark in _GROUPS if read_amount(text, mark) and not (money and _three_decimals(text, mark))]
+    found = {mark: amount for mark in _GROUPS if (amount := read_amount(text, mark)) is not None}
+    money = any(amount.currency for amount in found.values())
+    fits = [mark for mark in found if not (money and _three_decimals(text, mark))]
     return fits[0] if len(fits) == 1 else None
 
 

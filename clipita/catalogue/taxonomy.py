@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from clipita.catalogue.formats.rows import numbered_lines
-from clipita.catalogue.product import CategoryPath
+from clipita.catalogue.product import SEPARATOR, CategoryPath
 from clipita.errors import UsageError
 
 _LINE = re.compile(r"\s*(\d+)\s*-\s*(.+?)\s*")
@@ -37,7 +37,7 @@ def read_taxonomy(file: Path) -> Mapping[str, CategoryPath]:
                     f"Line {number} of the taxonomy {file} is not a number with a path: {written.strip()[:60]!r}.",
                     hint="Use the file of the taxonomy that has ids: 166 - Apparel & Accessories.",
                 )
-            found[match[1]] = tuple(name.strip() for name in match[2].split(" > "))
+            found[match[1]] = tuple(name.strip() for name in match[2].split(SEPARATOR))
     except OSError as error:
         raise UsageError(f"The taxonomy {file} cannot be read: {error.strerror}.", hint="Check the path.") from error
     return found

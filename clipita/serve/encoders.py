@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from clipita.runtime import Bundle, ProductEncoder, TextEncoder
     from clipita.runtime.encoders import ProductInput
 
-MANIFEST = "manifest.json"
 DECODERS = 2
 """Images of ordinary size that are decoded at a time; large ones are decoded one by one."""
 MAX_REQUEST_PIXELS = 100 * 10**6
@@ -62,6 +61,8 @@ class Bundles:
 
     def find(self, fingerprint: str) -> Path | None:
         """The folder of the bundle of a model, by its manifest alone; None where there is none."""
+        from clipita.runtime.bundle import MANIFEST
+
         for folder in self.folders:
             for path in (folder, *sorted(folder.glob("*/"))):
                 try:

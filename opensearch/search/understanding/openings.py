@@ -12,8 +12,6 @@ LEAST_TITLES = 5
 SHARE = 0.9
 """Of the titles that have a word, those that have it where an opening does."""
 LONGEST = 3
-MAX_TITLE = 64
-"""Words of a title that are counted."""
 
 Words = tuple[str, ...]
 
@@ -28,7 +26,7 @@ def openings(titles: Sequence[str]) -> list[str]:
     having: Counter[str] = Counter()
     written: dict[Words, Counter[str]] = {}
     for title in titles:
-        words = words_in(title)[:MAX_TITLE]
+        words = words_in(title)
         lower = [word.lower() for word in words]
         having.update(set(lower))
         for length in range(1, min(LONGEST, len(words)) + 1):

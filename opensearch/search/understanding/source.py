@@ -8,7 +8,7 @@ from typing import Any
 
 from clipita.catalogue.category_cells import written_paths
 from clipita.errors import ProductError, UsageError
-from clipita.opensearch.cluster.reads import value_at
+from clipita.opensearch.cluster.reads import shuffled, value_at
 from clipita.opensearch.index.mapping import ID_FIELD
 from clipita.opensearch.search.boosts import NUMBERS
 from clipita.opensearch.search.fields import FieldNames, mapping_at
@@ -121,8 +121,7 @@ def _sizes(search: Search, paths: Collection[str]) -> dict[str, int]:
 
 def _titles(search: Search, path: str) -> list[str]:
     """Titles of random products, the same ones each time."""
-    anyone = {"random_score": {"seed": 0, "field": "_seq_no"}}
-    body = {"size": TITLES, "_source": [path], "query": {"function_score": anyone}, "track_total_hits": False}
+    body = {"size": TITLES, "_source": [path], "query": shuffled({"match_all": {}}), "track_total_hits": False}
     found = (value_at(hit["_source"], path) for hit in search(body)["hits"]["hits"])
     return [title for title in found if isinstance(title, str)]
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from clipita.opensearch.search.understanding.openings import LEAST_TITLES, MAX_TITLE, openings
+from clipita.opensearch.search.understanding.openings import LEAST_TITLES, openings
+from clipita.opensearch.search.understanding.vocabulary import MAX_READ
 
 
 def times(title: str, count: int = LEAST_TITLES) -> list[str]:
@@ -35,4 +36,4 @@ def test_an_opening_goes_on_with_a_word_of_its_own() -> None:
 def test_hostile_titles() -> None:
     assert openings([]) == []
     assert openings(["", "   ", "\u200b", "💥", "\ud800"] * LEAST_TITLES) == []
-    assert openings(["word " * (MAX_TITLE * 100)] * LEAST_TITLES) == ["word", "word word", "word word word"]
+    assert openings(["word " * (MAX_READ * 100)] * LEAST_TITLES) == ["word", "word word", "word word word"]
