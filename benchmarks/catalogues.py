@@ -82,7 +82,7 @@ def _foreign() -> dict[str, Any]:
         rows.append({"file": name, "right": said is None, "what": said})
     right_ones = sum(row["right"] for row in rows)
     target = f"{len(READINGS)} of {len(READINGS)} files read right by init alone"
-    return {"files": rows, "targets": [_target(target, right_ones, right_ones == len(READINGS))]}
+    return {"files": rows, "targets": [record.target(target, right_ones, right_ones == len(READINGS))]}
 
 
 def _groceries() -> dict[str, Any]:
@@ -112,7 +112,7 @@ def _groceries() -> dict[str, Any]:
     return {
         "commands": [" ".join(["clipita", *command]) for command in commands],
         "R-precision": values,
-        "targets": [_target("groceries: default recipe >= BM25 + 20 R-precision", gain, gain >= 20)],
+        "targets": [record.target("groceries: default recipe >= BM25 + 20 R-precision", gain, gain >= 20)],
     }
 
 
@@ -144,7 +144,7 @@ def _names() -> dict[str, Any]:
         "queries": len(queries),
         "R-precision": {kind: round(float(each.mean()), 2) for kind, each in values.items()},
         "difference, 95 %": bootstrap_interval(difference),
-        "targets": [_target("other names within 1 point", mean, abs(mean) <= 1)],
+        "targets": [record.target("other names within 1 point", mean, abs(mean) <= 1)],
     }
 
 
@@ -155,10 +155,6 @@ def _invented(text: str) -> str:
 
 def _clipita() -> Path:
     return Path(sys.executable).parent / "clipita"
-
-
-def _target(name: str, value: Any, reached: bool) -> dict[str, Any]:
-    return {"target": name, "value": value, "reached": bool(reached)}
 
 
 if __name__ == "__main__":

@@ -19,8 +19,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import record
-from ingest_shop import WORK, Shop, difference, first_rows, is_same, settings, target
+from ingest_shop import WORK, Shop, difference, first_rows, is_same, settings
 from opensearchpy import OpenSearch
+from record import target
 
 from clipita.catalogue.reader import CatalogueFile
 from clipita.config import OpenSearchConfig

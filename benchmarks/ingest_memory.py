@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from ingest_shop import WORK, FixedVectors, Shop, settings, target
+from ingest_shop import WORK, FixedVectors, Shop, settings
 from ingest_speed import NO_OP
+from record import target
 
 WORDS = [
     "red",

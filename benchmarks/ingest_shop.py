@@ -118,8 +118,3 @@ def is_same(found: dict[str, Any]) -> bool:
     """Whether nothing is lost, twice or other than it should be."""
     wrong = found["missing"] + found["surplus"] + found["other_fields_differ"]
     return not wrong and found["largest_vector_difference"] <= SAME_VECTOR
-
-
-def target(name: str, value: Any, reached: bool) -> dict[str, Any]:
-    """What must hold, with what was seen."""
-    return {"target": name, "value": value, "reached": bool(reached)}

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from ingest_shop import VECTOR_FIELD, FixedVectors, Shop, first_rows, settings, target
+from ingest_shop import VECTOR_FIELD, FixedVectors, Shop, first_rows, settings
 from onnxruntime import SessionOptions
 from opensearchpy import helpers
 from PIL import Image
+from record import target
 
 from clipita.catalogue.product import Product
 from clipita.catalogue.reader import CatalogueFile

@@ -170,17 +170,13 @@ def _targets(found: dict[str, Any]) -> list[dict[str, Any]]:
     wrong = sum(value for part in sets for name, value in part.items() if "wrong" in name)
     choices = sum(parts["choices"]["wrong"] for name, parts in found.items() if "shards" in name)
     targets = [
-        _target("category pages that are not exactly their products = 0", wrong, wrong == 0),
-        _target("facet choices that show another number = 0", choices, choices == 0),
+        record.target("category pages that are not exactly their products = 0", wrong, wrong == 0),
+        record.target("facet choices that show another number = 0", choices, choices == 0),
     ]
     for kind, row in found["typed"].items():
         value = row["default"]
         if kind in AIMS:
-            targets.append(_target(f"typed, {kind} >= {AIMS[kind]}", value, value >= AIMS[kind]))
+            targets.append(record.target(f"typed, {kind} >= {AIMS[kind]}", value, value >= AIMS[kind]))
         floor = max(row["bm25"], row["one weight"])
-        targets.append(_target(f"typed, {kind}, not below {floor}", value, value >= floor))
+        targets.append(record.target(f"typed, {kind}, not below {floor}", value, value >= floor))
     return targets
-
-
-def _target(name: str, value: Any, reached: bool) -> dict[str, Any]:
-    return {"target": name, "value": value, "reached": bool(reached)}

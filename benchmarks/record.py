@@ -53,6 +53,11 @@ def machine() -> dict[str, Any]:
     }
 
 
+def target(name: str, value: Any, reached: Any) -> dict[str, Any]:
+    """An aim of a result file, what was measured, and whether that reaches it."""
+    return {"target": name, "value": value, "reached": bool(reached)}
+
+
 def write(name: str, content: dict[str, Any]) -> Path:
     """Write benchmarks/results/<name>.json."""
     RESULTS.mkdir(parents=True, exist_ok=True)

@@ -131,27 +131,25 @@ def targets(result: dict[str, Any]) -> list[dict[str, Any]]:
             before = result["latency of the k nearest"]["shapes"][name]
             slower = max(before[mode][percentile] for mode in ("lexical", "vector"))
             ratio = round(shape["hybrid"][percentile] / slower, 3)
-            found.append(_target(f"hybrid {percentile} <= 1.3 x the slower half, {name}", ratio, ratio <= 1.3))
+            found.append(record.target(f"hybrid {percentile} <= 1.3 x the slower half, {name}", ratio, ratio <= 1.3))
     share = result["latency"]["python_ms"]["p50"]
-    found.append(_target("p50 in our Python <= 1 ms", share, share <= 1))
+    found.append(record.target("p50 in our Python <= 1 ms", share, share <= 1))
     text = result["latency"]["free_text"]
-    found.append(_target("free text: forward passes <= 1", text["forward_passes"], text["forward_passes"] <= 1))
-    found.append(_target("a repeated text adds <= 0.2 ms", text["repeated_ms_p50"], text["repeated_ms_p50"] <= 0.2))
+    found.append(record.target("free text: forward passes <= 1", text["forward_passes"], text["forward_passes"] <= 1))
+    found.append(
+        record.target("a repeated text adds <= 0.2 ms", text["repeated_ms_p50"], text["repeated_ms_p50"] <= 0.2)
+    )
     for check in ("pages", "facets", "totals"):
         wrong = [entry for entry in result["exact"][check] if not entry["equal"]]
-        found.append(_target(f"{check} equal in all {len(result['exact'][check])} cases", len(wrong), not wrong))
+        found.append(record.target(f"{check} equal in all {len(result['exact'][check])} cases", len(wrong), not wrong))
     recall = result["exact"]["recall"][0]["recall@10"]
-    found.append(_target("recall@10 of the k-NN field at the defaults >= 0.99", recall, recall >= 0.99))
+    found.append(record.target("recall@10 of the k-NN field at the defaults >= 0.99", recall, recall >= 0.99))
     zero, trained = result["quality"]["zero-shot"], result["quality"]["trained"]
     gain = round(zero["hybrid"]["mAP@10"] - max(zero[mode]["mAP@10"] for mode in ("lexical", "vector")), 2)
-    found.append(_target("zero-shot: hybrid >= better half + 1 mAP@10 (test)", gain, gain >= 1))
+    found.append(record.target("zero-shot: hybrid >= better half + 1 mAP@10 (test)", gain, gain >= 1))
     gain = round(trained["hybrid"]["mAP@10"] - max(trained[mode]["mAP@10"] for mode in ("lexical", "vector")), 2)
-    found.append(_target("trained: hybrid >= better half - 0.2 mAP@10 (test)", gain, gain >= -0.2))
+    found.append(record.target("trained: hybrid >= better half - 0.2 mAP@10 (test)", gain, gain >= -0.2))
     return found
-
-
-def _target(name: str, value: Any, reached: bool) -> dict[str, Any]:
-    return {"target": name, "value": value, "reached": bool(reached)}
 
 
 if __name__ == "__main__":
