@@ -150,7 +150,7 @@ def language_of(name: str) -> Language:
     """The language of this name.
 
     Raises:
-        ConfigError: there is none, with the nearest.
+        ConfigError: no language has this name; the hint offers the nearest.
     """
     if name not in LANGUAGES:
         raise ConfigError(f"There is no language {name!r} for the words half.", hint=nearest(name, LANGUAGES))

@@ -36,7 +36,7 @@ def category_paths(value: Any, fields: FieldsConfig, roots: Collection[str] = ()
 
 
 def without_ancestors(paths: Sequence[CategoryPath]) -> CategoryPaths:
-    """The paths that lead to no other one, each once, in their order; an empty path is none."""
+    """The paths, each once and in order, without empty ones and without those that lead to another one."""
     if len(paths) < 2:
         return tuple(path for path in paths if path)
     above = set(nodes_on(path[:-1] for path in paths))

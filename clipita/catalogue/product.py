@@ -100,7 +100,7 @@ class Product:
 
     @property
     def category_path(self) -> CategoryPath:
-        """The main category path; empty where there is none."""
+        """The main category path; empty for a product without a category."""
         return self.category_paths[0] if self.category_paths else ()
 
     @property

@@ -60,7 +60,7 @@ class Bundles:
     device: str
 
     def find(self, fingerprint: str) -> Path | None:
-        """The folder of the bundle of a model, by its manifest alone; None where there is none."""
+        """The folder that holds a model's bundle, which its manifest tells; None if no folder holds it."""
         from clipita.runtime.bundle import MANIFEST
 
         for folder in self.folders:

@@ -81,9 +81,10 @@ def store(
     by: Literal["ingest", "tune"],
     products: int = 0,
 ) -> None:
-    """Store the thresholds of those `paths` that have a vector beside the index; nothing where there are none.
+    """Store thresholds beside the category vectors.
 
-    `products` is the number of products in the index.
+    `paths` are the categories whose thresholds are stored; without any, nothing is written. `products` is the number of
+    products in the index.
 
     Raises:
         ClusterError: the cluster refuses, or stays busy or away for too long.

@@ -115,7 +115,7 @@ def _other(bundle: Path, folder: Path) -> Path:
 
 @pytest.fixture
 def folder(shops: Shops, tmp_path: Path) -> Path:
-    """A folder with the first two bundles, and a file and a folder that are none."""
+    """A folder with the first two bundles, and beside them a file and a folder that are no bundles."""
     for name in ("wide", "narrow"):
         shutil.copytree(shops.bundles[name], tmp_path / "models" / name)
     (tmp_path / "models" / "notes").mkdir()

@@ -143,7 +143,7 @@ def preset_fields(
 
 
 def _column(names: Sequence[str], columns: Sequence[str], rows: Sequence[Row]) -> str:
-    """The first column of one of the names that has a value, or else the first of them; empty if there is none."""
+    """The column with one of the names: the first that has a value, else the first; empty without such a column."""
     by_key = {_key(column): column for column in reversed(columns)}
     present = [by_key[_key(name)] for name in names if _key(name) in by_key]
     filled = (name for name in present if any(row.get(name) not in (None, "") for row in rows))

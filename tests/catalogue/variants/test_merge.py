@@ -129,7 +129,7 @@ def test_a_variant_that_cannot_be_read_is_rejected_alone(tmp_path: Path) -> None
     fields = FieldsConfig(attributes=(), group="style", variants="one")
     [top] = CatalogueFile(tmp_path / "shop.jsonl", fields).products(rejected.append)
     assert [entry["size"] for entry in top.extra["variants"]] == ["S", "L"]
-    # Without the row that gives the product there is none; none of its rows is dropped in silence.
+    # A rejected main row takes its whole product along, and each of the product's rows is reported.
     assert [(rejection.row, rejection.kind) for rejection in rejected] == [
         (2, "the image has no known form"), (4, "the id is neither text nor a whole number"),
         (5, "the row of its product is rejected"), (6, "the line is not valid JSON"),
