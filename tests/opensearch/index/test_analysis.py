@@ -67,7 +67,7 @@ def test_the_chain_is_that_of_the_built_in_analyzer(client: OpenSearch, alias: s
 
 @pytest.mark.integration
 def test_czech_is_found_in_every_inflection_and_without_accents(
-    titled: Titled, found: Found, ingest: Run, client: OpenSearch, bundle: Bundle, alias: str, tmp_path: Path
+    titled: Titled, found: Found, ingest: Run, client: OpenSearch, bundle: Bundle, alias: str
 ) -> None:
     titles = ["Nabíječka pro notebook 90W", "Baterie pro notebook", "Židle do kuchyně"]
     file = titled(titles)
@@ -95,15 +95,7 @@ def test_czech_is_found_in_every_inflection_and_without_accents(
     ],
 )
 def test_other_languages_find_their_words(
-    titled: Titled,
-    found: Found,
-    ingest: Run,
-    client: OpenSearch,
-    alias: str,
-    tmp_path: Path,
-    language: str,
-    title: str,
-    queries: list[str],
+    titled: Titled, found: Found, ingest: Run, language: str, title: str, queries: list[str]
 ) -> None:
     ingest(titled([title, "42"]), config={"language": language})
     for query in queries:
@@ -111,9 +103,7 @@ def test_other_languages_find_their_words(
 
 
 @pytest.mark.integration
-def test_compounds_are_taken_apart_in_titles_alone(
-    titled: Titled, found: Found, ingest: Run, client: OpenSearch, alias: str, tmp_path: Path
-) -> None:
+def test_compounds_are_taken_apart_in_titles_alone(titled: Titled, found: Found, ingest: Run, tmp_path: Path) -> None:
     words = tmp_path / "words.txt"
     words.write_text("Kinder\nschuhe\nmädchen\n", encoding="utf-8")
     file = titled(["Kinderschuhe rot", "Schuhe", "Mädchenkleid"])
@@ -124,17 +114,13 @@ def test_compounds_are_taken_apart_in_titles_alone(
 
 
 @pytest.mark.integration
-def test_a_language_whose_plugin_the_cluster_lacks_says_which(
-    titled: Titled, ingest: Run, alias: str, tmp_path: Path
-) -> None:
+def test_a_language_whose_plugin_the_cluster_lacks_says_which(titled: Titled, ingest: Run) -> None:
     with pytest.raises(ConfigError, match=r"polish .* plugin analysis-stempel"):
         ingest(titled(["Buty"]), config={"language": "polish"})
 
 
 @pytest.mark.integration
-def test_words_of_queries_have_the_stems_of_the_index(
-    titled: Titled, ingest: Run, client: OpenSearch, alias: str, tmp_path: Path
-) -> None:
+def test_words_of_queries_have_the_stems_of_the_index(titled: Titled, ingest: Run, client: OpenSearch) -> None:
     index = ingest(titled(["Nabíječka"]), config={"language": "czech"}).index
     properties = client.indices.get_mapping(index=index)[index]["mappings"]["properties"]
     stemmer = Stemmer(properties, "title")

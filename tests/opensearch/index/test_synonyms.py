@@ -38,13 +38,7 @@ def synonyms(tmp_path: Path) -> Callable[..., Path]:
 
 
 def test_an_index_is_renewed_without_writing_its_products(
-    titled: Titled,
-    found: Found,
-    ingest: Run,
-    client: OpenSearch,
-    alias: str,
-    synonyms: Callable[..., Path],
-    tmp_path: Path,
+    titled: Titled, found: Found, ingest: Run, client: OpenSearch, synonyms: Callable[..., Path]
 ) -> None:
     catalogue = titled(TITLES)
     index = ingest(catalogue).index
@@ -68,7 +62,7 @@ def test_an_index_is_renewed_without_writing_its_products(
 
 
 def test_bad_rules_are_refused_before_the_index_is_closed(
-    titled: Titled, ingest: Run, client: OpenSearch, alias: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    titled: Titled, ingest: Run, client: OpenSearch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     index = ingest(titled(TITLES)).index
     closed: list[Any] = []
@@ -79,13 +73,7 @@ def test_bad_rules_are_refused_before_the_index_is_closed(
 
 
 def test_the_index_is_open_again_after_a_refusal(
-    titled: Titled,
-    found: Found,
-    ingest: Run,
-    client: OpenSearch,
-    alias: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    titled: Titled, found: Found, ingest: Run, client: OpenSearch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     index = ingest(titled(TITLES)).index
     wrong = {"analyzer": {"clipita_search": {"type": "custom", "tokenizer": "none"}}}
@@ -114,13 +102,7 @@ def test_a_new_index_has_the_synonyms_of_the_settings(
 
 
 def test_compounds_and_synonyms_go_together(
-    titled: Titled,
-    found: Found,
-    ingest: Run,
-    client: OpenSearch,
-    alias: str,
-    synonyms: Callable[..., Path],
-    tmp_path: Path,
+    titled: Titled, found: Found, ingest: Run, client: OpenSearch, synonyms: Callable[..., Path], tmp_path: Path
 ) -> None:
     words = tmp_path / "words.txt"
     words.write_text("kinder\nschuhe\n")
@@ -153,7 +135,7 @@ def test_the_command_says_how_long_the_index_was_closed(titled: Titled, found: F
 
 
 def test_a_copied_index_keeps_its_own_analyzers(
-    ingest: Run, client: OpenSearch, alias: str, synonyms: Callable[..., Path], gated_bundle: Path, tmp_path: Path
+    client: OpenSearch, alias: str, synonyms: Callable[..., Path], gated_bundle: Path, tmp_path: Path
 ) -> None:
     from clipita.config import FieldsConfig, IngestConfig
     from clipita.opensearch.ingest.index_source import IndexSource
