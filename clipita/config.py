@@ -201,7 +201,7 @@ class OpenSearchConfig:
     # Not in the repr: it may hold a user and a password.
     url: str | None = option(
         None,
-        "Address of the cluster; without it, the local node of `clipita opensearch start`.",
+        "Address of the cluster, or of several nodes with commas between; without it, the local node.",
         example="https://search.internal:9200",
         repr=False,
     )

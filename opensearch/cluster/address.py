@@ -28,6 +28,21 @@ class Address:
         return f"{self.scheme}://{host}:{self.port}{self.prefix}"
 
 
+def parse_all(urls: str) -> list[Address]:
+    """The addresses of nodes of one cluster, with commas between them.
+
+    Raises:
+        ConfigError: one is not the address of a server; or they differ in scheme, user or password.
+    """
+    addresses = [parse(url.strip()) for url in urls.split(",")]
+    if len({(each.scheme, each.username, each.password) for each in addresses}) > 1:
+        raise ConfigError(
+            "The nodes in the OpenSearch URL differ in scheme, user or password.",
+            hint="Write all of them with http:// or all with https://, and give the user by username and password.",
+        )
+    return addresses
+
+
 def parse(url: str) -> Address:
     """Parse a URL; a ConfigError where it is not the address of a server."""
     # No error text repeats any of the URL: until it is parsed, any part of it may be the password.

@@ -12,7 +12,7 @@ from opensearchpy import OpenSearch
 
 from clipita.config import OpenSearchConfig
 from clipita.errors import ClusterUnavailableError, ClusterVersionError, MissingExtraError
-from clipita.opensearch.cluster.address import LOOPBACK, Address, check_allowed, parse
+from clipita.opensearch.cluster.address import LOOPBACK, Address, check_allowed, parse_all
 from clipita.opensearch.cluster.credentials import authorization, aws_signer, tls_context
 from clipita.opensearch.cluster.errors import guarded
 from clipita.opensearch.cluster.tracing import TracedConnection, traced_async
@@ -60,7 +60,8 @@ def connect(config: OpenSearchConfig | None = None, url: str | None = None) -> O
     """A client of the configured cluster, or of the local node when no URL is configured.
 
     It does not retry: a slow search should not be sent to a busy cluster three more times, and ingest has its own
-    back-off. Each request has the configured time limit.
+    back-off. Where the URL names several nodes, a request that one of them does not take goes to the next. Each request
+    has the configured time limit.
 
     Example::
 
@@ -77,10 +78,11 @@ def connect(config: OpenSearchConfig | None = None, url: str | None = None) -> O
         ConfigError: the URL, a certificate or the password's source is unusable, or the host is not allowed.
     """
     config = with_url(config, url)
-    address = _address(config)
-    client = OpenSearch(**_client_options(config, address), connection_class=TracedConnection, pool_maxsize=THREADS)
-    with guarded(str(address)):
-        _check_server(client.info(), str(address))
+    addresses = _addresses(config)
+    client = OpenSearch(**_client_options(config, addresses), connection_class=TracedConnection, pool_maxsize=THREADS)
+    where = ", ".join(map(str, addresses))
+    with guarded(where):
+        _check_server(client.info(), where)
     return client
 
 
@@ -98,7 +100,7 @@ def connect_async(config: OpenSearchConfig) -> AsyncOpenSearch:
         raise MissingExtraError("aiohttp", "async") from None
     from opensearchpy import AsyncOpenSearch
 
-    options = _client_options(config, _address(config))
+    options = _client_options(config, _addresses(config))
     traced = traced_async(signed=options["http_auth"] is not None)
     return AsyncOpenSearch(**options, connection_class=traced, pool_maxsize=CONNECTIONS)
 
@@ -124,20 +126,24 @@ def capabilities(client: OpenSearch) -> Capabilities:
     )
 
 
-def _address(config: OpenSearchConfig) -> Address:
-    address = parse(config.url or _local_url(config))
-    check_allowed(address, config.allowed_hosts)
-    return address
+def _addresses(config: OpenSearchConfig) -> list[Address]:
+    addresses = parse_all(config.url or _local_url(config))
+    for address in addresses:
+        check_allowed(address, config.allowed_hosts)
+    return addresses
 
 
-def _client_options(config: OpenSearchConfig, address: Address) -> dict[str, Any]:
+def _client_options(config: OpenSearchConfig, addresses: list[Address]) -> dict[str, Any]:
+    # They have one scheme, user and password; a rule for loopback alone holds where all of them are that.
+    address = next((each for each in addresses if each.host not in LOOPBACK), addresses[0])
     return {
-        "hosts": [{"host": address.host, "port": address.port, "url_prefix": address.prefix.strip("/")}],
+        "hosts": [{"host": each.host, "port": each.port, "url_prefix": each.prefix.strip("/")} for each in addresses],
         **_tls_options(config, address),
         "headers": authorization(config, address),
         "http_auth": aws_signer(config),
         "timeout": config.timeout,
-        "max_retries": 0,
+        # A node that ended, or is still starting (503): the next one is asked, each once.
+        "max_retries": len(addresses) - 1,
         "retry_on_timeout": False,
         # On loopback gzip at Python's level 9 takes longer than the transfer.
         "http_compress": address.host not in LOOPBACK,

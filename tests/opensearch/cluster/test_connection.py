@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import socket
 import threading
@@ -165,6 +166,10 @@ def test_half_credentials(serve: Serve, settings: dict[str, Any]) -> None:
         "http://anna:12/s3cret@host:9200",
         "http://anna:12#s3cret@host:9200",
         "http://[::1",
+        "http://anna:s3cret@host:9200,http://other:9200",
+        "http://anna:12,s3cret@host:9200",
+        "http://host:9200,https://host:9201",
+        "http://host:9200,",
     ],
 )
 def test_unusable_urls(url: str) -> None:
@@ -180,6 +185,22 @@ def test_nothing_listens() -> None:
         with pytest.raises(ClusterUnavailableError, match="Nothing answers at http://127") as caught:
             connect(OpenSearchConfig(url=url))
     assert_secret_kept(caught.value)
+
+
+def test_a_node_that_ended_or_still_starts_is_passed_over(serve: Serve) -> None:
+    starting = serve({"/": (503, {"error": {"type": "cluster_manager_not_discovered_exception"}, "status": 503})})
+    living = serve({"/shop/_count": (200, {"count": 3})})
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        ended = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        for urls in itertools.permutations([starting.url, ended, living.url]):
+            client = connect(OpenSearchConfig(url=" , ".join(urls)))
+            assert {client.count(index="shop")["count"] for _ in range(6)} == {3}
+            client.close()
+        with pytest.raises(ClusterUnavailableError, match="Nothing answers at http"):
+            connect(OpenSearchConfig(url=f"{ended},{ended}"))
+        with pytest.raises(ConfigError, match="not among allowed_hosts"):
+            connect(OpenSearchConfig(url=f"{living.url},http://elsewhere:9200", allowed_hosts=("127.0.0.1",)))
 
 
 def test_slow_server_runs_into_the_time_limit(serve: Serve) -> None:
