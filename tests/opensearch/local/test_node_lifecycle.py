@@ -92,7 +92,9 @@ def test_taken_port_fails_with_the_log(home: Path) -> None:
 
 def begin_start(home: Path) -> tuple[subprocess.Popen[str], process.State]:
     """A start command that has launched the node and waits for its health."""
-    program = "from clipita.cli import main; main()"
+    # A shell starts what it runs in the background with SIGINT ignored, and that is inherited.
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    program = f"{heard}; from clipita.cli import main; main()"
     command = [sys.executable, "-c", program, "opensearch", "start", "--home", str(home)]
     starter = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
