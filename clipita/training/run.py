@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -107,16 +108,17 @@ def fit(
     folder = training.run
 
     def report(epoch: Epoch) -> None:
-        with (folder / "metrics.jsonl").open("a", encoding="utf-8") as stream:
+        with _writing(folder), (folder / "metrics.jsonl").open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(asdict(epoch)) + "\n")
         on_epoch(epoch)
 
     identity = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
     if ranks.first:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "config.json").write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
-        (folder / "rejected.jsonl").write_bytes(b"".join(row.to_json_line() for row in data.rejected))
-        (folder / HELD_OUT).write_text("".join(f"{name}\n" for name in data.held_out), encoding="utf-8")
+        with _writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "config.json").write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
+            (folder / "rejected.jsonl").write_bytes(b"".join(row.to_json_line() for row in data.rejected))
+            (folder / HELD_OUT).write_text("".join(f"{name}\n" for name in data.held_out), encoding="utf-8")
     known = (len(data.variants.owners), len(data.names)) if data.variants is not None else (0, 0)
     network = ClipIta(data.towers, model.modalities, model.dim, model.hidden, model.dropout, model.heads, known)
     pretrained = data.towers.source.pretrained_text
@@ -204,3 +206,14 @@ def _clear_or_refuse(folder: Path, *, force: bool) -> None:
             f"{folder} holds a finished training.",
             hint="Export it with `clipita export-onnx`, train into another folder with --run, or replace it: --force.",
         )
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise CheckpointError(
+            f"The run folder {folder} cannot be written: {error.strerror}.",
+            hint="Free some disk space or correct its owner, then run the same command again.",
+        ) from error

@@ -86,6 +86,27 @@ def test_the_run_folder(sources: Sources, frozen: ModelConfig, short: TrainingCo
     assert (outcome.products, outcome.categories, outcome.rejected) == (120, 11, 0)
 
 
+@pytest.mark.parametrize("name", ["config.json", "metrics.jsonl", "rejected.jsonl"])
+def test_a_full_disk_is_told_and_room_makes_the_run_go_on(
+    name: str, sources: Sources, frozen: ModelConfig, short: TrainingConfig
+) -> None:
+    short.run.mkdir(parents=True)
+    (short.run / name).symlink_to("/dev/full")
+    # A file of no rejected row is empty, and that fits.
+    sources = replace(sources, train=with_a_row_that_is_rejected(sources.train, short.run.parent))
+    with pytest.raises(CheckpointError, match=r"cannot be written: No space left on device\..*Free some disk space"):
+        run(sources, frozen, short)
+    (short.run / name).unlink()
+    assert run(sources, frozen, short).epochs == 3
+
+
+def with_a_row_that_is_rejected(catalogue: Path, folder: Path) -> Path:
+    table = pq.read_table(catalogue)
+    file = folder / "train.parquet"
+    pq.write_table(pa.concat_tables([table, table.slice(0, 1)]), file)
+    return file
+
+
 def test_the_saved_model_is_the_best_epochs(sources: Sources, frozen: ModelConfig, short: TrainingConfig) -> None:
     from clipita.evaluation.measures import r_precision
     from clipita.training.features import name_matrix
