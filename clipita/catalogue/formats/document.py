@@ -99,9 +99,11 @@ def is_document(file: Path) -> bool:
             try:
                 value = orjson.loads(first)
             except orjson.JSONDecodeError:
-                # An object goes on in the next line, or beyond what was read.
+                if len(first) >= _BUFFER:
+                    # It goes on beyond what was read: a document in one line, or a line that is too long for a row.
+                    return ".json" in (suffix.lower() for suffix in file.suffixes)
                 following = stream.readline(_BUFFER).lstrip()
-                return len(first) >= _BUFFER or (bool(following) and not following.startswith(b"{"))
+                return bool(following) and not following.startswith(b"{")
             alone = not stream.read(_BUFFER).strip()
     except _errors():
         return False

@@ -91,3 +91,18 @@ def test_parts_are_json_lines(file: Path) -> None:
     file.write_text(json.dumps(PRODUCTS))
     lines = [line for _, _, line in JsonDocumentSource(file).stored("product_id")]
     assert [json.loads(line) for line in lines] == PRODUCTS
+
+
+@pytest.mark.parametrize("name", ["feed.jsonl", "feed.ndjson", "feed.jsonl.gz"])
+def test_a_first_line_of_any_length_is_a_line(tmp_path: Path, name: str) -> None:
+    """Such as one with its image in it."""
+    rows = [{"product_id": str(n), "title": "shoe", "notes": "x" * 1_000_000} for n in range(3)]
+    content = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    assert [product.id for product in CatalogueFile(tmp_path / name).products()] == ["0", "1", "2"]
+
+
+def test_a_document_in_one_line_of_any_length(tmp_path: Path) -> None:
+    rows = [{"product_id": str(n), "title": "shoe", "notes": "x" * 100_000} for n in range(9)]
+    (tmp_path / "feed.json").write_text(json.dumps({"products": rows}))
+    assert len(list(CatalogueFile(tmp_path / "feed.json").products())) == 9
