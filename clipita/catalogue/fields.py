@@ -14,6 +14,7 @@ from typing import Any
 
 from clipita.catalogue.category_cells import category_paths
 from clipita.catalogue.cell_values import (
+    MAX_DEPTH,
     clean,
     integer_text,
     jsonable,
@@ -32,6 +33,8 @@ from clipita.errors import FieldMappingError, ImageError, ProductError
 MAX_ID_BYTES = 512
 """OpenSearch's limit of an `_id`."""
 MAX_LOCATION = 4096
+MAX_CHARACTERS = 4 * 2**20
+"""Of all texts of a product but its image; many products are held at a time."""
 
 NO_IMAGE = frozenset(("", "-", "n/a", "na", "none", "null", "nan", "no_selection", "no image", "no-image"))
 """Cells that shops write for no image, in lower case."""
@@ -136,6 +139,9 @@ def row_to_product(row: Mapping[str, Any], fields: FieldsConfig, roots: Collecti
         ProductError: the row is not a usable product, or has none of title, image and attributes.
         ImageError: the image column is not valid.
     """
+    length = sum(_characters(value) for name, value in row.items() if name != fields.image)
+    if length > MAX_CHARACTERS:
+        raise ProductError(f"the texts are too long: {length:,} characters, more than {MAX_CHARACTERS:,}")
     mapped = mapped_columns(fields)
     cells = {name: row.get(name) for name in mapped if name}
     product = Product(
@@ -153,6 +159,16 @@ def row_to_product(row: Mapping[str, Any], fields: FieldsConfig, roots: Collecti
     if product.title is None and product.image is None and not product.attributes:
         raise ProductError("the product has no title, no image and no attribute")
     return product
+
+
+def _characters(value: Any, depth: int = 0) -> int:
+    """Of all texts in a value; one that is nested too deeply is refused elsewhere."""
+    if isinstance(value, str):
+        return len(value)
+    if depth > MAX_DEPTH:
+        return 0
+    parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+    return sum(_characters(part, depth + 1) for part in parts)
 
 
 def _category_cell(row: Mapping[str, Any], fields: FieldsConfig) -> Any:

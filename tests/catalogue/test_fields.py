@@ -284,3 +284,11 @@ def test_any_row_gives_a_product_that_json_can_hold_or_a_product_error(row: dict
         assert all(found.category_path)
         assert all(isinstance(text, str) and text for pair in found.attributes.items() for text in pair)
         assert orjson.dumps([found.id, found.title, found.attributes, found.category_path, found.extra])
+
+
+@pytest.mark.parametrize(
+    "columns", [{"title": "x" * 5_000_000}, {"attributes": {"a": ["x" * 3_000_000] * 2}}, {"notes": "x" * 5_000_000}]
+)
+def test_texts_that_are_too_long(columns: dict[str, Any]) -> None:
+    with pytest.raises(ProductError, match="the texts are too long"):
+        row_to_product({"product_id": "1", "title": "shoe", **columns}, FieldsConfig())
