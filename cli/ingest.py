@@ -213,7 +213,7 @@ def _tell_partly(runs: Sequence[Ingest]) -> None:
     if report is not None:
         print_summary(report, to_stderr=True)
         console.note(
-            "The products are written, category vectors or templates are not; the same command adds them."
+            "The products are written, the search templates are not; the same command adds them."
             if report.finished
             else "Not finished: the same command goes on from here."
         )

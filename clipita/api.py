@@ -321,20 +321,24 @@ def ingest(
             catalogues += [CatalogueFile(path, fields, image_root) for path in paths]
     index = index or from_index or OpenSearchConfig.index
     copied = None if from_index is None else IndexSource(client, from_index, fields, image_root)
+    backoff = Backoff(warn, config.patience)
+
+    def beside(name: str) -> Mapping[str, str]:
+        language = backoff.call(client, lambda: read(client, name)).language
+        written = categories.write_vectors(client, name, bundle, run.paths, backoff, language)
+        warn(f"{written:,} categories have their vectors in {index}{categories.SUFFIX}.")
+        fitted = thresholds.refit(client, name, bundle, backoff)
+        if fitted is not None:
+            warn(f"Where a page ends was fitted on {fitted:,} products with a category.")
+        return categories.alias_beside(index, name)
+
     run = Ingest(
         client, bundle, config, alias=index, new_index=new_index, in_place=in_place, prune=prune, force=force,
-        progress=progress, warn=warn,
+        progress=progress, warn=warn, beside=beside,
     )  # fmt: skip
     if started is not None:
         started(run)
     report = run.run(copied or catalogues)
-    backoff = Backoff(warn, config.patience)
-    language = backoff.call(client, lambda: read(client, report.index)).language
-    written = categories.publish(client, index, report.index, bundle, run.paths, backoff, language)
-    warn(f"{written:,} categories have their vectors in {index}{categories.SUFFIX}.")
-    fitted = thresholds.refit(client, report.index, bundle, backoff)
-    if fitted is not None:
-        warn(f"Where a page ends was fitted on {fitted:,} products with a category.")
     try:
         present = backoff.call(client, lambda: require(client, index))
         offered = backoff.call(client, lambda: capabilities(client))

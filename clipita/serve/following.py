@@ -32,9 +32,6 @@ EVERY_SECONDS = 1.0
 RETRY_SECONDS = 5.0
 """Until a bundle that was not found, or could not be loaded, is looked for again."""
 
-PUBLISH_SECONDS = 60.0
-"""How long the former index is searched on while the next one has no categories or thresholds yet."""
-
 Answer = TypeVar("Answer")
 
 log = logging.getLogger("clipita.serve")
@@ -43,8 +40,7 @@ log = logging.getLogger("clipita.serve")
 class Follower:
     """Holds the service in force, and makes another when the alias moves.
 
-    - To an index of the same model: the next service has the same encoders. Until the index has its categories and
-      thresholds, the former one is searched on by its own name.
+    - To an index of the same model: the next service has the same encoders.
     - To an index of another model: its bundle is loaded in a thread. Meanwhile the former index is searched on by its
       own name; once it is deleted, the new one by words and stored category vectors alone.
     - No bundle fits: the new index is searched by words and stored category vectors, and `Service.missing` says why.
@@ -83,7 +79,6 @@ class Follower:
         self._lock = asyncio.Lock()
         self._wanted: str | None = None
         self._retry_at = self._look_at = 0.0
-        self._next, self._next_at = "", 0.0
         self._loading: asyncio.Task[None] | None = None
         self._retiring: set[asyncio.Task[None]] = set()
         self._watching = asyncio.create_task(self._watch())
@@ -133,7 +128,7 @@ class Follower:
         if fits:
             self._wanted = None
         loading = not fits and await self._load(index.fingerprint)
-        if now.missing is None and (loading or await self._early(index.name)) and await self._exists(now.planner):
+        if now.missing is None and loading and await self._exists(now.planner):
             if not now.held:
                 self.current = await self._service(now.planner.index.name, self._encoders, held=True)
         elif fits:
@@ -145,21 +140,6 @@ class Follower:
                 self._retire(encoders)
         elif now.missing is None or now.planner.index.name != index.name:
             self.current = await self._service(index.name, None, missing=_missing(index.fingerprint))
-
-    async def _early(self, index: str) -> bool:
-        """Whether an index still lacks the categories or thresholds that the present one has.
-
-        `clipita ingest` writes them once the alias has moved.
-        """
-        now = self.current.planner
-        if index == now.index.name:
-            return False
-        if index != self._next:
-            self._next, self._next_at = index, time.monotonic()
-        if time.monotonic() - self._next_at > PUBLISH_SECONDS:
-            return False
-        here, there = await asyncio.to_thread(lambda: (now.categories, categories.load(self._sync, index)))
-        return len(here) > 0 and (not len(there) or (bool(here.general) and not there.general))
 
     async def _complete(self) -> None:
         """Read an index again that got its first categories or thresholds since."""

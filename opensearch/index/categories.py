@@ -24,7 +24,7 @@ from clipita.opensearch.cluster.bulk import Document, write_all
 from clipita.opensearch.cluster.errors import guarded
 from clipita.opensearch.cluster.reads import all_shards
 from clipita.opensearch.cluster.retry import Backoff
-from clipita.opensearch.index.aliases import indices_behind, swap_alias
+from clipita.opensearch.index.aliases import point_aliases
 from clipita.opensearch.index.analysis import analysis, text_field
 from clipita.opensearch.index.mapping import NODES_FIELD
 
@@ -168,19 +168,42 @@ def publish(
     backoff: Backoff | None = None,
     language: str = ENGLISH,
 ) -> int:
-    """Write the vectors of categories beside an index, point `<alias>-categories` at them, and return their number.
+    """Do what `write_vectors` does, and point `<alias>-categories` at the result.
+
+    Raises:
+        ClusterError: as of `write_vectors`; or `<alias>-categories` is an index that clipita did not make.
+    """
+    backoff = backoff or Backoff()
+    written = write_vectors(client, index, bundle, paths, backoff, language)
+    backoff.call(client, lambda: point_aliases(client, alias_beside(alias, index)))
+    return written
+
+
+def alias_beside(alias: str, index: str) -> dict[str, str]:
+    """The alias of the categories, with the index that it has to point at once `alias` points at `index`."""
+    # An index that has no alias is searched by its own name.
+    return {} if alias == index else {alias + SUFFIX: index + SUFFIX}
+
+
+def write_vectors(
+    client: OpenSearch,
+    index: str,
+    bundle: Bundle,
+    paths: Iterable[CategoryPath],
+    backoff: Backoff,
+    language: str = ENGLISH,
+) -> int:
+    """Write the vectors of categories beside an index, and return their number.
 
     Every node above the `paths` of products is a category too. Categories of earlier runs stay; those that training saw
     are written too. The vectors of categories that were added by examples stay, whichever copy of the bundle is given.
     `language` is that of the names.
 
     Raises:
-        ClusterError: the cluster refuses, or stays busy or away for too long; or `<alias>-categories` is an index that
-            clipita did not make.
+        ClusterError: the cluster refuses, or stays busy or away for too long.
     """
     from clipita.runtime import TextEncoder
 
-    backoff = backoff or Backoff()
     target = index + SUFFIX
     backoff.call(client, lambda: _create(client, target, bundle.fingerprint, LanguageConfig(language)))
     new = [CategoryVector.of(one) for one in bundle.amendments.new]
@@ -190,10 +213,6 @@ def publish(
     vectors = dict(zip(names, TextEncoder(bundle).encode(names).tolist(), strict=True))
     entries = [CategoryVector(category.path, tuple(vectors[category.name])) for category in categories]
     write(client, index, [*entries, *new], backoff)
-    moved = alias + SUFFIX
-    # An index that has no alias is searched by its own name.
-    if moved != target:
-        backoff.call(client, lambda: swap_alias(client, moved, target, indices_behind(client, moved)))
     return len(entries) + len(kept)
 
 

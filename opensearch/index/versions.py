@@ -10,7 +10,7 @@ from opensearchpy import OpenSearch
 from clipita.errors import ClusterError, IndexMissingError, UsageError
 from clipita.opensearch.cluster.errors import guarded
 from clipita.opensearch.index.aliases import swap_alias
-from clipita.opensearch.index.categories import SUFFIX
+from clipita.opensearch.index.categories import SUFFIX, alias_beside
 from clipita.opensearch.index.index import resolve, write_alias
 from clipita.opensearch.index.lock import AliasLock
 
@@ -89,10 +89,10 @@ def roll_back(client: OpenSearch, alias: str, to: str | None = None) -> tuple[st
             target = _chosen(versions, current, to or before)
             aliases = client.indices.get(index=current.name)[current.name]["aliases"]
             carried = {name: options for name, options in aliases.items() if name != write_alias(current.name)}
-            swap_alias(client, alias, target.name, [current.name], carried)
             # Category vectors belong to the model of the index beside them.
-            if client.indices.exists(index=target.name + SUFFIX):
-                swap_alias(client, alias + SUFFIX, target.name + SUFFIX, [current.name + SUFFIX])
+            there = client.indices.exists(index=target.name + SUFFIX)
+            beside = alias_beside(alias, target.name) if there else {}
+            swap_alias(client, alias, target.name, [current.name], carried, beside)
     return current.name, target.name
 
 

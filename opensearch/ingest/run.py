@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
@@ -21,7 +21,7 @@ from clipita.errors import ClusterError, UsageError
 from clipita.opensearch.cluster.connection import capabilities
 from clipita.opensearch.cluster.reads import count, refresh
 from clipita.opensearch.cluster.retry import Backoff, Warn
-from clipita.opensearch.index.aliases import swap_alias
+from clipita.opensearch.index.aliases import point_aliases, swap_alias
 from clipita.opensearch.index.index import update_meta
 from clipita.opensearch.index.lock import AliasLock
 from clipita.opensearch.index.mapping import choose_engine
@@ -45,9 +45,12 @@ CATCH_UPS = 5
 class Ingest:
     """One run; arguments are those of `clipita.ingest`.
 
+    `beside` is called with the index's name once its products are written and before the alias moves: it writes what
+    belongs to the index, and returns further aliases that move in the same request, each with its index.
+
     Attributes:
         report: what was done; set after an error or Ctrl-C too, once writing has begun.
-        paths: the category paths of the products so far, for `categories.publish`.
+        paths: the category paths of the products so far, for `categories.write_vectors`.
     """
 
     client: OpenSearch
@@ -61,6 +64,7 @@ class Ingest:
     force: bool = False
     progress: Progress | None = None
     warn: Warn = lambda _: None
+    beside: Callable[[str], Mapping[str, str]] = lambda _: {}
     report: IngestReport | None = field(default=None, init=False)
     paths: Collection[CategoryPath] = field(default=(), init=False)
 
@@ -188,7 +192,7 @@ class Ingest:
         return count(self.client, name, self._backoff) == 0
 
     def _finish(self, context: RunContext) -> None:
-        """Point the alias at the index."""
+        """Have written what stands beside the index, and point the aliases at both."""
         ledger, target, original = context.ledger, context.target, context.original
         counts = ledger.counts
         if not counts[Outcome.WRITTEN] + counts[Outcome.UPDATED] + counts[Outcome.UNCHANGED]:
@@ -198,7 +202,9 @@ class Ingest:
             )
         context.lock.check()
         confirm_nodes(self.client, target.name, self._backoff)
+        beside = self.beside(target.name)
         if target.way == "update":
+            self._backoff.call(self.client, lambda: point_aliases(self.client, beside))
             return
         carried: dict[str, Any] = {}
         if original is not None:
@@ -212,8 +218,11 @@ class Ingest:
             check_share(client, self.alias, name, str(behind), read, self._backoff, limit=self.config.swap_limit)
         replaced = behind if behind != name else None
         expected = [] if behind is None else [behind]
+        context.lock.check()
         self._backoff.call(client, lambda: update_meta(client, name, state="complete", replaced=replaced))
-        self._replaced = self._backoff.call(client, lambda: swap_alias(client, self.alias, name, expected, carried))
+        self._replaced = self._backoff.call(
+            client, lambda: swap_alias(client, self.alias, name, expected, carried, beside)
+        )
 
     def _describe(self, context: RunContext, finished: bool) -> IngestReport:
         return IngestReport(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from opensearchpy import OpenSearch
 
+import clipita
 from clipita.catalogue.reader import CatalogueFile
 from clipita.config import IngestConfig, ModelConfig, OpenSearchConfig, TrainingConfig
 from clipita.opensearch.cluster.connection import connect
@@ -271,28 +272,57 @@ def test_a_search_of_the_library_goes_along(shops: Shops, node: NodeStatus) -> N
     asyncio.run(compare())
 
 
+@pytest.mark.parametrize("question", ["/v1/search?q=gift&size=3", "/v1/search?category=Plates&sort=price&size=3"])
+def test_a_cursor_goes_on_after_the_alias_moved(launch: Launch, shops: Shops, folder: Path, question: str) -> None:
+    shops.show("wide")
+    server = launch("--models", str(folder), "--index", ALIAS)
+    cursor = server(question).json["cursor"]
+    shops.show("narrow")
+    until(lambda: index_of(server) == shops.indices["narrow"])
+    answer = server(f"{question}&cursor={cursor}")
+    assert answer.status == 200, answer.body
+    assert answer.json["page"] == 2
+    assert answer.json["hits"]
+
+
 @pytest.mark.parametrize("model", [True, False])
-def test_categories_that_come_after_the_alias_are_waited_for(
+def test_an_ingest_moves_products_and_categories_at_once(
     launch: Launch, shops: Shops, folder: Path, node: NodeStatus, shop: Path, tmp_path: Path, model: bool
 ) -> None:
-    """As `clipita ingest --new-index` does it: the alias moves, then categories and thresholds are written."""
+    """Each answer during an ingest into a new index has the total before or the total after it."""
     shops.show("wide")
     server = launch(*(["--models", str(folder)] if model else ["--no-model"]), "--index", ALIAS)
     questions = [question for question in QUESTIONS if model or "category" in question or "lexical" in question]
+    seen: list[set[int]] = [set() for _ in questions]
+    pairs: set[tuple[str, ...]] = set()
     before = [server(question).json["total"] for question in questions]
-    bundle = Bundle.load(shops.bundles["narrow"])
-    config = IngestConfig(rejected=tmp_path / "rejected.jsonl")
-    ingest = Ingest(shops.client, bundle, config, alias=ALIAS, new_index=True)
-    index = ingest.run([CatalogueFile(shop / f"{part}.parquet") for part in ("train", "valid")]).index
+    run = threading.Thread(
+        target=clipita.ingest,
+        args=([shop / f"{part}.parquet" for part in ("train", "valid")],),
+        kwargs={
+            "index": ALIAS, "cluster": node.url, "model": shops.bundles["narrow"], "new_index": True,
+            "config": IngestConfig(rejected=tmp_path / "rejected.jsonl"),
+        },
+    )  # fmt: skip
+    run.start()
+    index = shops.indices["wide"]
     try:
-        for _ in range(3):
-            answers = [server(question) for question in questions]
-            assert [answer.status for answer in answers] == [200] * len(questions)
-            assert [answer.json["total"] for answer in answers] == before
-            time.sleep(1)
-        categories.publish(shops.client, ALIAS, index, bundle, ingest.paths)
+        while run.is_alive():
+            # A read of both aliases is one look at the cluster's state.
+            pairs.add(tuple(sorted(shops.client.indices.get_alias(name=f"{ALIAS},{ALIAS}-categories"))))
+            for totals, question in zip(seen, questions, strict=True):
+                answer = server(question)
+                assert answer.status == 200
+                totals.add(answer.json["total"])
+        index = next(iter(shops.client.indices.get_alias(name=ALIAS)))
+        assert index not in shops.indices.values()
         until(lambda: index_of(server) == index)
-        assert all(server(question).json["total"] > old for question, old in zip(questions, before, strict=True))
+        after = [server(question).json["total"] for question in questions]
+        assert before != after
+        assert all(totals <= {old, new} for totals, old, new in zip(seen, before, after, strict=True))
+        assert all(categories == f"{products}-categories" for products, categories in pairs)
     finally:
+        run.join()
         shops.show("wide")
-        shops.client.indices.delete(index=f"{index}*")
+        if index not in shops.indices.values():
+            shops.client.indices.delete(index=f"{index}*")

@@ -53,3 +53,19 @@ def test_alias_over_several_indices_leads_to_one_afterwards(client: OpenSearch, 
 def test_index_of_that_name_is_left_alone(client: OpenSearch, alias: str, indices: list[str]) -> None:
     with pytest.raises(ClusterError, match="not an alias that clipita made"):
         swap_alias(client, indices[0], indices[1], [])
+
+
+def test_aliases_beside_move_in_the_same_request(client: OpenSearch, alias: str, indices: list[str]) -> None:
+    client.indices.put_alias(index=indices[0], name=alias)
+    beside = {f"{alias}-beside": indices[2]}
+    assert swap_alias(client, alias, indices[1], indices[:1], beside=beside) == indices[0]
+    assert indices_behind(client, f"{alias}-beside") == indices[2:]
+    assert swap_alias(client, alias, indices[1], indices[1:2], beside={f"{alias}-beside": indices[0]}) is None
+    assert indices_behind(client, f"{alias}-beside") == indices[:1]
+
+
+def test_nothing_moves_where_an_alias_beside_is_an_index(client: OpenSearch, alias: str, indices: list[str]) -> None:
+    client.indices.put_alias(index=indices[0], name=alias)
+    with pytest.raises(ClusterError, match="not an alias that clipita made"):
+        swap_alias(client, alias, indices[1], indices[:1], beside={indices[2]: indices[0]})
+    assert indices_behind(client, alias) == indices[:1]

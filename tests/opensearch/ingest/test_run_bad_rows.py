@@ -196,4 +196,4 @@ def test_what_was_written_is_told_even_where_the_categories_fail(
     _, err = capsys.readouterr()
     assert f"{alias}-categories" in err
     assert "17 products into" in err
-    assert "The products are written" in err
+    assert "Not finished: the same command goes on from here." in err
