@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -255,6 +256,9 @@ WHILE_BUILDING: Mapping[str, Any] = {"refresh_interval": "-1", "number_of_replic
 FAISS_THRESHOLD = "knn.advanced.approximate_threshold"
 """-1 defers building faiss graphs, 0 builds them with each segment."""
 
+COPIES_SECONDS = 10.0
+"""How long nothing is copied until a replica counts as one that has no node."""
+
 
 @contextmanager
 def loading(client: OpenSearch, name: str, engine: str, backoff: Backoff, *, building: bool) -> Iterator[None]:
@@ -274,11 +278,28 @@ def loading(client: OpenSearch, name: str, engine: str, backoff: Backoff, *, bui
             error.add_note(f"The refresh interval and replicas of {name} are still off: {second.message}")
         raise
     backoff.call(client, lambda: _end(client, name, former))
+    if building and int(former.get("number_of_replicas") or 0):
+        _wait_for_copies(client, name, backoff)
     if building and engine == "faiss":
         # Build each shard's graph once, over all of its products.
         timeout = {"request_timeout": 3600}
         backoff.call(client, lambda: client.indices.forcemerge(index=name, max_num_segments=1, params=timeout))
     backoff.call(client, lambda: warm_up(client, name))
+
+
+def _wait_for_copies(client: OpenSearch, name: str, backoff: Backoff) -> None:
+    """Wait until every shard has its copies: with one alone, a node that ends takes products out of the search.
+
+    A cluster of too few nodes never has them; it is waited for `COPIES_SECONDS`.
+    """
+    idle = time.monotonic()
+    while True:
+        health = backoff.call(client, lambda: client.cluster.health(index=name))
+        if health["initializing_shards"]:
+            idle = time.monotonic()
+        elif not health["unassigned_shards"] or time.monotonic() - idle > COPIES_SECONDS:
+            return
+        time.sleep(0.2)
 
 
 def _begin(client: OpenSearch, name: str, engine: str, building: bool) -> dict[str, Any]:

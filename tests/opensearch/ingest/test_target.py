@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from opensearchpy import OpenSearch
 
 from clipita.errors import ClusterError, FingerprintError, UsageError
+from clipita.opensearch.ingest import target
 from clipita.opensearch.ingest.outcomes import IngestReport
 from clipita.runtime import Bundle
 
@@ -88,7 +90,7 @@ def test_alias_of_a_foreign_index_is_left_alone(ingest: Run, catalogue: Path, cl
 
 
 def test_settings_of_a_new_index_are_restored_after_a_failure(
-    ingest: Run, shop: Path, client: OpenSearch, alias: str
+    ingest: Run, shop: Path, client: OpenSearch, alias: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     during: list[str | None] = []
 
@@ -103,7 +105,11 @@ def test_settings_of_a_new_index_are_restored_after_a_failure(
     assert interval(client, alias) is None
     (found,) = client.indices.get_settings(index=alias).values()
     assert found["settings"]["index"]["number_of_replicas"] == "1"
+    # The node is alone: there will never be a second copy, and the run does not wait for one for long.
+    monkeypatch.setattr(target, "COPIES_SECONDS", 0.5)
+    begun = time.monotonic()
     assert ingest(shop / "train.parquet").products == 120
+    assert time.monotonic() - begun > 0.5
 
 
 def test_live_index_keeps_its_settings_while_products_are_added(
