@@ -204,6 +204,8 @@ class ProductSearch:
             changes["nodes"] = self.categories.nodes(category, wanted) if self.index.has_nodes else ()
             # Its values alone make no page beside a category.
             changes["words"] = arguments.searched
+        arguments = dataclasses.replace(arguments, **changes)
+        changes = {"asked": arguments.identity}
         if arguments.mode != "lexical" or arguments.also:
             encoded = self.vectors.encoded(arguments.encoded) if category is None else Encoded(category.vector, 1.0)
             changes |= self._bounds(encoded, category, arguments, given)

@@ -25,7 +25,7 @@ class Cursor:
     Attributes:
         after: sort values of the last hit so far.
         page: number of the page that comes next, 1-based.
-        identity: of the search that it belongs to.
+        identity: `SearchArguments.place` of the search that it belongs to.
         snapshot: id and keep-alive of the point in time that all its pages read, if there is one.
     """
 

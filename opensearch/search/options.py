@@ -156,6 +156,7 @@ class SearchArguments:
         understood: parts of the text that are conditions, each with its field's path.
         words: the text without these parts, empty where nothing is left; the vector has it where it `names_category`.
         index: name of the index whose fields, vectors and thresholds these arguments hold.
+        asked: `identity` of what was asked, before the index's model and thresholds added to it.
     """
 
     text: str
@@ -200,6 +201,7 @@ class SearchArguments:
     names_category: bool = False
     respelled: str | None = None
     index: str = ""
+    asked: str = ""
 
     def __post_init__(self) -> None:
         _check_query(self)
@@ -252,7 +254,12 @@ class SearchArguments:
 
     @cached_property
     def identity(self) -> str:
-        """16 hex digits that two searches share when one can go on where the other stopped."""
+        """16 hex digits that two searches share when one can go on where the other stopped.
+
+        An alias that moved meanwhile changes weight and thresholds, and refuses no visitor the next page.
+        """
+        if self.asked:
+            return self.asked
         kept = [(entry.name, getattr(self, entry.name)) for entry in dataclasses.fields(self)]
         # Filters that find the same products have the same form.
         kept = [
@@ -263,6 +270,11 @@ class SearchArguments:
             if name not in _OF_ONE_PAGE
         ]
         return hashlib.blake2b(repr(kept).encode(), digest_size=8).hexdigest()
+
+    @property
+    def place(self) -> str:
+        """`identity`, and 8 hex digits of the index: both of a cursor must be these for its sort values to hold."""
+        return self.identity + hashlib.blake2b(self.index.encode(), digest_size=4).hexdigest()
 
 
 PLAIN = frozenset(entry.name for entry in dataclasses.fields(SearchArguments)) & SEARCH.keys()
@@ -285,7 +297,7 @@ OF_A_REQUEST = (
 _OF_ONE_PAGE = {"index", "vector", "page", "size", "after", "facets", "facet_size", "also"}
 _OF_ONE_PAGE |= {"variants", "highlight", "explain", "thumbnails", "layout"}
 # These follow from the text.
-_OF_ONE_PAGE |= {"understood", "words", "names_category"}
+_OF_ONE_PAGE |= {"understood", "words", "names_category", "respelled", "asked"}
 
 
 def given_options(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from clipita.opensearch.search.boosts import TYPES, Boost, TypedBoost
 from clipita.opensearch.search.cursor import Cursor
 from clipita.opensearch.search.fields import FieldNames
 from clipita.opensearch.search.fusion import FUSIONS
-from clipita.opensearch.search.options import PLAIN, SCORE, SearchArguments, SortKey
+from clipita.opensearch.search.options import MAX_WINDOW, PLAIN, SCORE, SearchArguments, SortKey
 
 
 def names_in(given: Mapping[str, Any], config: SearchConfig) -> list[str]:
@@ -69,16 +69,21 @@ def resolve(text: str, given: Mapping[str, Any], config: SearchConfig, names: Fi
 
 
 def continued(arguments: SearchArguments, given: Mapping[str, Any]) -> SearchArguments:
-    """The arguments at the place where a given cursor goes on; a UsageError for a cursor of another search."""
+    """The arguments at the place where a given cursor goes on; a UsageError for a cursor of another search.
+
+    Scores of another index say nothing about the place in this one, the number of the page does.
+    """
     if "cursor" not in given:
         return arguments
     cursor = Cursor.decode(given["cursor"])
-    if cursor.identity != arguments.identity:
+    if not cursor.identity.startswith(arguments.identity):
         raise UsageError(
             "This cursor belongs to another search.",
             hint="Repeat query, filters, sort and weights as they were, or start at the first page.",
         )
-    return dataclasses.replace(arguments, after=cursor.after, page=cursor.page)
+    moved = cursor.identity != arguments.place and cursor.snapshot is None
+    after = None if moved and cursor.page * arguments.size <= MAX_WINDOW else cursor.after
+    return dataclasses.replace(arguments, after=after, page=cursor.page)
 
 
 def _sort_keys(sort: str | Sequence[str]) -> list[SortKey]:

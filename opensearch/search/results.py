@@ -226,7 +226,7 @@ def _next(found: list[Mapping[str, Any]], arguments: SearchArguments, snapshot: 
     offered = not arguments.native and arguments.collapse is None
     if not offered or not found or len(found) < arguments.size:
         return None
-    return Cursor(tuple(found[-1]["sort"]), arguments.page + 1, arguments.identity, snapshot).encode()
+    return Cursor(tuple(found[-1]["sort"]), arguments.page + 1, arguments.place, snapshot).encode()
 
 
 def _hit(hit: Mapping[str, Any], arguments: SearchArguments, *, variant: bool = False) -> Hit:
