@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 SOURCES := clipita exporters opensearch cli tests benchmarks docker docs
 
-.PHONY: help demo test test-all test-lowest lint types setup lock audit release fuzz soak docs bench-fashion bench-quality bench-paper bench-new-categories bench-add-category bench-demo bench-runtime bench-search bench-page bench-catalogues bench-serve bench-ingest bench-walk picture clean
+.PHONY: help demo test test-all test-lowest lint types setup lock audit release trust fuzz soak docs bench-fashion bench-quality bench-paper bench-new-categories bench-add-category bench-demo bench-runtime bench-search bench-page bench-catalogues bench-serve bench-ingest bench-walk picture clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -67,11 +67,17 @@ release: setup  ## wheel, source archive, bill of materials and checksums into d
 	$(UV) pip install --quiet --python $(BIN)/python --group release
 	$(BIN)/python docker/release.py
 
-fuzz: setup  ## 100,000 inputs each for readers, pictures, bundles and queries: benchmarks/results/fuzz-*.json
-	for target in readers images bundles queries; do $(BIN)/python benchmarks/fuzz.py --target $$target || exit 1; done
+trust: setup  ## kills, spoilt answers, fuzzed input, memory, half an hour of restarts: benchmarks/results/trust.json
+	$(UV) pip install --quiet --python $(BIN)/python --group bench
+	$(BIN)/python benchmarks/trust.py
 
-soak: setup  ## half an hour of ingest, search, alias swaps and node restarts: benchmarks/results/soak.json
-	$(BIN)/python benchmarks/soak.py
+fuzz: setup  ## its fuzzed input alone
+	$(UV) pip install --quiet --python $(BIN)/python --group bench
+	$(BIN)/python benchmarks/trust.py --only fuzz
+
+soak: setup  ## its half an hour of searches, swaps and node restarts alone
+	$(UV) pip install --quiet --python $(BIN)/python --group bench
+	$(BIN)/python benchmarks/trust.py --only soak
 
 bench-fashion: setup  ## the real catalogue, from raw data to benchmarks/results/fashion.json
 	$(UV) pip install --quiet --python $(BIN)/python --group bench

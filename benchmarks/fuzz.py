@@ -1,4 +1,4 @@
-"""Fuzz the readers, the image loader, the bundle loader and the query builder with inputs that Hypothesis draws.
+"""Fuzz whatever takes input from outside, see fuzz_targets.py and fuzz_outside.py, with inputs that Hypothesis draws.
 
     python benchmarks/fuzz.py --target images --inputs 100000
 

@@ -15,10 +15,7 @@ import argparse
 import asyncio
 import json
 import os
-import re
 import statistics
-import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -105,8 +102,8 @@ def measure(url: str, index: str, node: int, options: argparse.Namespace) -> dic
     asked = [{"category": path, "page": page, **OPTIONS} for path in paths for page in (1, 2)]
     bodies = [json.dumps(search.body(**request)).encode() for request in asked]
     sent = [json.dumps(request).encode() for request in asked]
-    server = Served(url, options.bundle)
-    keeping = Served(url, options.bundle, CLIPITA_SERVE_FRESH_SECONDS="1")
+    words = ["--url", url, "--index", INDEX, "--model", str(options.bundle)]
+    server, keeping = serve_load.Served(*words), serve_load.Served(*words, CLIPITA_SERVE_FRESH_SECONDS="1")
     with server as address, keeping as kept_address:
         same_hits(url, address, bodies[:20], sent[:20])
         ways = {
@@ -164,31 +161,6 @@ def summary(rounds: list[dict[str, Any]]) -> dict[str, Any]:
     }
     ratios = [round(one["serve"]["per_second"] / one["node"]["per_second"], 3) for one in rounds]
     return {"ways": ways, "ratios": ratios, "ratio": statistics.median(ratios), "rounds": rounds}
-
-
-class Served:
-    """`clipita serve` as a process of its own."""
-
-    def __init__(self, url: str, bundle: Path, **environ: str) -> None:
-        words = [sys.executable, "-m", "clipita.cli", "serve", "--port", "0", "--url", url, "--index", INDEX]
-        words += ["--model", str(bundle)]
-        self._process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env={**os.environ, **environ})
-
-    @property
-    def pid(self) -> int:
-        """Of the process."""
-        return self._process.pid
-
-    def __enter__(self) -> str:
-        assert self._process.stderr is not None
-        for line in self._process.stderr:
-            if found := re.search(r"at (http://\S+)", line):
-                return found[1]
-        raise SystemExit("clipita serve did not start.")
-
-    def __exit__(self, *_: object) -> None:
-        self._process.terminate()
-        self._process.wait(60)
 
 
 def same_hits(node: str, address: str, bodies: list[bytes], sent: list[bytes]) -> None:

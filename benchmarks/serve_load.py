@@ -1,10 +1,14 @@
-"""Load: a number of clients, each of which sends its next request when it has the answer to the last."""
+"""The server as a process, and load: clients that each send the next request when they have the answer to the last."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
 import os
+import re
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +17,36 @@ from typing import Any
 import aiohttp
 import numpy as np
 import uvloop
+
+
+class Served:
+    """`clipita serve` as a process of its own."""
+
+    def __init__(self, *flags: str, **environ: str) -> None:
+        words = [sys.executable, "-m", "clipita.cli", "serve", "--port", "0", *flags]
+        self.log: list[str] = []
+        self._process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env={**os.environ, **environ})
+
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid
+
+    def __enter__(self) -> str:
+        stream = self._process.stderr
+        assert stream is not None
+        said = []
+        for line in stream:
+            said.append(line)
+            if found := re.search(r"at (http://\S+)", line):
+                # Or its log fills the pipe, and the server stands still.
+                threading.Thread(target=lambda: self.log.extend(stream), daemon=True).start()
+                return found[1]
+        raise SystemExit(f"clipita serve did not start: {''.join(said)}")
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        self._process.wait(60)
 
 
 def run(address: str, bodies: Sequence[bytes], clients: int, seconds: float) -> dict[str, Any]:

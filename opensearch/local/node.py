@@ -15,9 +15,10 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from clipita.errors import LocalNodeError, UsageError
 from clipita.files import locked
@@ -69,10 +70,12 @@ class LocalNode:
 
     Args:
         home: the folder; `start` creates it.
+        settings: of opensearch.yml, in place of ours; None removes one of ours.
     """
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, settings: Mapping[str, Any] | None = None) -> None:
         self.home = home.absolute()
+        self._settings = settings or {}
 
     @property
     def log_file(self) -> Path:
@@ -168,7 +171,7 @@ class LocalNode:
         java = choose_java()
         server = install(cache_folder(), progress)
         try:
-            write_settings(self.home, server, java, heap, port)
+            write_settings(self.home, server, java, heap, port, self._settings)
             for leftover in (PORTS_NAME, process.CONSOLE_NAME):
                 (self.home / "logs" / leftover).unlink(missing_ok=True)
             for old in (self.home / "tmp").iterdir():

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from clipita.errors import UsageError
 from clipita.opensearch.local.java import VECTOR_MODULE, Java
@@ -50,10 +52,15 @@ def check_heap(heap: str) -> str:
     return match[1] + match[2]
 
 
-def write_settings(home: Path, server: Path, java: Java, heap: str, port: int) -> None:
-    """Write opensearch.yml, jvm.options (the server's own, without what `java` does not know) and log4j2.properties."""
+def write_settings(
+    home: Path, server: Path, java: Java, heap: str, port: int, changes: Mapping[str, Any] | None = None
+) -> None:
+    """Write opensearch.yml with `changes`, log4j2.properties and jvm.options.
+
+    The latter are the server's own, without what `java` does not know.
+    """
     files = {
-        "opensearch.yml": _node_settings(home, port),
+        "opensearch.yml": _node_settings(home, port, changes or {}),
         "jvm.options": _java_options((server / "config" / "jvm.options").read_text(encoding="utf-8"), java, heap),
         "log4j2.properties": LOG_SETTINGS,
     }
@@ -61,7 +68,7 @@ def write_settings(home: Path, server: Path, java: Java, heap: str, port: int) -
         (home / "config" / name).write_text(text, encoding="utf-8")
 
 
-def _node_settings(home: Path, port: int) -> str:
+def _node_settings(home: Path, port: int, changes: Mapping[str, Any]) -> str:
     """opensearch.yml.
 
     Loopback only: this build has no security plugin, so whoever reaches the port may do everything.
@@ -86,7 +93,8 @@ def _node_settings(home: Path, port: int) -> str:
         "cluster.routing.allocation.disk.watermark.high": "1gb",
         "cluster.routing.allocation.disk.watermark.flood_stage": "500mb",
     }
-    return "".join(f"{name}: {json.dumps(value, ensure_ascii=False)}\n" for name, value in settings.items())
+    kept = {name: value for name, value in {**settings, **changes}.items() if value is not None}
+    return "".join(f"{name}: {json.dumps(value, ensure_ascii=False)}\n" for name, value in kept.items())
 
 
 def _java_options(shipped: str, java: Java, heap: str) -> str:
