@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from clipita.catalogue.attribute_names import MAX_MAPPED, AttributeCount
 from clipita.catalogue.guessing.paths import separator_of
 from clipita.catalogue.ids import IdTable
 from clipita.catalogue.images.decode import load_image
@@ -64,7 +65,7 @@ class CheckReport:
         broken_images: None if images were not checked.
         examples: the first rejections and broken images, `EXAMPLES` of each kind.
         missing: title, image, attributes, category -> how many products lack it.
-        attribute_names: attribute to its number of products, most frequent first.
+        attribute_names: attribute to its number of products, most frequent first; `MOST_NAMES` of them.
         products_by_paths: number of category paths to the products that have as many, ascending.
         remarks: what a person should check.
         joined: rows that are variants or images of another row's product.
@@ -150,7 +151,7 @@ class _Tally:
         self.broken = 0
         self.examples: dict[str, list[Rejection]] = {}
         self.missing: Counter[str] = Counter(title=0, image=0, attributes=0, category=0)
-        self.attribute_names: Counter[str] = Counter()
+        self.attributes = AttributeCount()
         self.title_lengths: Counter[int] = Counter()
         self.paths: Counter[CategoryPaths] = Counter()
         self.groups = IdTable()
@@ -175,7 +176,7 @@ class _Tally:
         if (group := product.extra.get(GROUP_FIELD)) is not None:
             self.groups.setdefault(str(group), self.products)
         self.paths[product.category_paths] += 1
-        self.attribute_names.update(product.attributes.keys())
+        self.attributes.add(product.attributes)
         if product.title is not None:
             self.title_lengths[len(product.title)] += 1
         self.missing["title"] += product.title is None
@@ -198,7 +199,7 @@ class _Tally:
             broken_images=self.broken if images else None,
             examples=[rejection for shown in self.examples.values() for rejection in shown],
             missing={name: self._share(count) for name, count in self.missing.items()},
-            attribute_names=dict(self.attribute_names.most_common()),
+            attribute_names=dict(self.attributes.counts.most_common()),
             titles=self._lengths(),
             tree=_summary(tree),
             products_by_paths=dict(sorted(by_paths.items())),
@@ -220,6 +221,14 @@ class _Tally:
     def _warnings(self, catalogue: CatalogueFile, tree: CategoryTree) -> Iterator[str]:
         if catalogue.dropped_columns:
             yield f"Columns of raw bytes are not kept: {', '.join(catalogue.dropped_columns)}."
+        names = self.attributes.counts.most_common()
+        if len(names) > MAX_MAPPED:
+            number = f"{len(names):,}" if self.attributes.complete else f"More than {len(names):,}"
+            yield (
+                f"{number} names of attributes: in an index, the {MAX_MAPPED:,} most frequent have a field each. The "
+                f"others, which at most {names[MAX_MAPPED][1]:,} products have, share one: a search can filter by them "
+                "and count their values, but not sort by them."
+            )
         for name, column in catalogue.types.items():
             if column.others:
                 yield f"{name} is of the type {column.kind}: values that are not are left out, {column.others} in all."

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from clipita.catalogue.attribute_names import AttributeCount, names_in
 from clipita.catalogue.category_cells import category_paths
 from clipita.catalogue.column_types import ColumnType, Survey, typed
 from clipita.catalogue.fields import mapped_columns, product_id, resolve_columns, row_to_product
@@ -57,10 +58,12 @@ class _Scan:
 
     Attributes:
         groups: which rows are one product; None where the catalogue has no groups.
+        attributes: their names.
     """
 
     types: dict[str, ColumnType]
     groups: Groups | None
+    attributes: AttributeCount = dataclasses.field(default_factory=AttributeCount)
 
 
 class CatalogueFile:
@@ -126,6 +129,11 @@ class CatalogueFile:
         """
         return self._scan.types
 
+    @property
+    def attribute_names(self) -> AttributeCount:
+        """The names of attributes with their rows, for which the file is read once; empty for a stream."""
+        return self._scan.attributes
+
     def survey(self) -> None:
         """Read the file once, for what only all of its rows tell; it is read again only for its products.
 
@@ -148,16 +156,18 @@ class CatalogueFile:
         mapped = mapped_columns(self.fields)
         survey = Survey(texts=isinstance(self._source, DelimitedSource))
         ids = IdColumn(self.file, self._source, self.fields)
-        unread = {*mapped, *self.dropped_columns} - {self.fields.id, self.fields.group}
+        attributes = AttributeCount()
+        unread = {*mapped, *self.dropped_columns} - {self.fields.id, self.fields.group, *self.fields.attributes}
         for number, row in self._source.records(unread):
             if isinstance(row, ProductError):
                 continue
             survey.add(row, row.keys() - mapped)
+            attributes.add(names_in(row, self.fields.attributes))
             if groups is not None:
                 groups.add(number, row)
             ids.add(number, row)
         ids.check(groups.count if groups is not None and self.joins_rows else ids.rows)
-        return _Scan(survey.types(), groups)
+        return _Scan(survey.types(), groups, attributes)
 
     @functools.cached_property
     def roots(self) -> frozenset[str]:

@@ -12,15 +12,19 @@ from opensearchpy import AsyncOpenSearch
 from clipita.catalogue.product import CategoryPath
 from clipita.errors import QueryError
 from clipita.opensearch.cluster.errors import address_of, guarded
+from clipita.opensearch.index.attributes import FLAT_NAMES_FIELD
 from clipita.opensearch.index.categories import category_id
 from clipita.opensearch.index.mapping import NODES_FIELD
 from clipita.opensearch.search.boosts import NUMBERS
 from clipita.opensearch.search.client import ProductSearch
 from clipita.opensearch.search.fields import FieldNames
+from clipita.opensearch.search.understanding.source import most_used, usage
 
 KEPT_SECONDS = 60.0
 NODES_AT_ONCE = 10_000
 MAX_FIELDS = 100
+MAX_FLAT = 20
+"""Attributes of the flat field that are listed."""
 MOST_VALUES = 1_000
 """A field with more values is not offered as a facet."""
 LEAST_SHARE = 0.01
@@ -45,7 +49,11 @@ class Shop:
         return await self._once("categories", self._read_categories)
 
     async def fields(self) -> dict[str, Any]:
-        """`{products, facets: [{name, values, share}], ranges: [{name, min, max, share}], sorts}`, widest use first."""
+        """`{products, facets: [{name, values, share}], ranges: [{name, min, max, share}], sorts, flat}`, widest first.
+
+        `flat` is `{names, most: [{name, share}]}`: how many attributes share the flat field, and the most frequent.
+        They can be filters and facets too.
+        """
         return await self._once("fields", self._read_fields)
 
     async def _once(self, name: str, read: Callable[[], Awaitable[Answer]]) -> Answer:
@@ -72,12 +80,18 @@ class Shop:
     async def _read_fields(self) -> dict[str, Any]:
         names = self._search.names
         texts, numbers = offered(names)
+        if len(texts) + len(numbers) > MAX_FIELDS:
+            both = {**texts, **numbers}
+            kept = most_used(both, await self._ask(usage(both)["aggs"]), MAX_FIELDS)
+            texts, numbers = ({name: path for name, path in some.items() if name in kept} for some in (texts, numbers))
         # Aggregations are numbered: a field may have a name that an aggregation must not have.
         answer = await self._ask(
             {
                 **{f"values{n}": {"cardinality": {"field": path}} for n, path in enumerate(texts.values())},
                 **{f"count{n}": {"filter": {"exists": {"field": path}}} for n, path in enumerate(texts.values())},
                 **{f"stats{n}": {"stats": {"field": path}} for n, path in enumerate(numbers.values())},
+                "flat": {"terms": {"field": FLAT_NAMES_FIELD, "size": MAX_FLAT}},
+                "flat_names": {"cardinality": {"field": FLAT_NAMES_FIELD}},
             }
         )
         products = answer["hits"]["total"]["value"]
@@ -103,6 +117,13 @@ class Shop:
             "facets": sorted(facets, key=_widest),
             "ranges": [entry for entry in ranges if entry["min"] < entry["max"]],
             "sorts": [entry["name"] for entry in ranges],
+            "flat": {
+                "names": found["flat_names"]["value"],
+                "most": [
+                    {"name": bucket["key"], "share": bucket["doc_count"] / products}
+                    for bucket in found["flat"]["buckets"]
+                ],
+            },
         }
 
     async def _ask(self, aggregations: Mapping[str, Any]) -> Any:
@@ -124,12 +145,12 @@ def nested(totals: Mapping[CategoryPath, int]) -> list[dict[str, Any]]:
 
 
 def offered(names: FieldNames) -> tuple[dict[str, str], dict[str, str]]:
-    """The shop's names of keyword fields and of number fields, each to its path; together at most `MAX_FIELDS`."""
+    """The shop's names of keyword fields and of number fields, each to its path."""
     texts: dict[str, str] = {}
     numbers: dict[str, str] = {}
     for path, kind in names.types.items():
         name = path.removeprefix("attributes.")
-        if path in NOT_OFFERED or path.endswith(".keyword") or len(texts) + len(numbers) >= MAX_FIELDS:
+        if path in NOT_OFFERED or path.endswith(".keyword"):
             continue
         # A short name that two fields share means the first one.
         name = name if names.exact(name) == path else path

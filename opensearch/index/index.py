@@ -15,7 +15,7 @@ from opensearchpy import NotFoundError, OpenSearch
 from clipita.errors import ClusterError, FingerprintError, IndexMissingError
 from clipita.languages import ENGLISH
 from clipita.opensearch.cluster.errors import guarded
-from clipita.opensearch.index.mapping import ID_FIELD, SCHEMA, VECTOR_FIELD
+from clipita.opensearch.index.mapping import CLIPITA_FIELD, ID_FIELD, SCHEMA, VECTOR_FIELD
 
 if TYPE_CHECKING:
     from clipita.runtime import Bundle
@@ -65,9 +65,10 @@ class ProductIndex:
         return self.fields.get("id", ID_FIELD)
 
     @property
-    def has_id_field(self) -> bool:
-        """Whether the mapping has `mapping.OWN_ID_FIELD`, which earlier versions lack."""
-        return "id" in self.properties.get("clipita", {}).get("properties", {})
+    def has_own_fields(self) -> bool:
+        """Whether the mapping has all of `mapping.CLIPITA_FIELD`; those of earlier versions lack some."""
+        known = self.properties.get("clipita", {}).get("properties", {})
+        return set(CLIPITA_FIELD["properties"]) <= set(known)
 
     @property
     def fields(self) -> Mapping[str, str]:

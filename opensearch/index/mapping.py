@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Literal
 
 from clipita.config import IngestConfig
@@ -11,6 +12,7 @@ from clipita.errors import ClusterVersionError, UsageError
 from clipita.languages import ENGLISH
 from clipita.opensearch.cluster.connection import Capabilities
 from clipita.opensearch.index.analysis import analysis, text_field
+from clipita.opensearch.index.attributes import DEFAULT_LIMIT, KEYWORD, attributes_field, chosen, field_count
 
 if TYPE_CHECKING:
     from clipita.runtime import Bundle
@@ -23,9 +25,8 @@ OWN_ID_FIELD = "clipita.id"
 NODES_FIELD = "clipita.categories"
 """Ids of all categories on a product's path (`categories.category_id`), which make a category page an exact filter."""
 MAX_FIELDS = 5_000
-"""`index.mapping.total_fields.limit`; the default of 1,000 is low for a catalogue with free attribute names."""
+"""`index.mapping.total_fields.limit`; the default of 1,000 is low for a catalogue with many attributes and columns."""
 
-_KEYWORD = {"type": "keyword", "ignore_above": 8191}
 _STORED_ONLY = {"type": "keyword", "index": False, "doc_values": False}
 
 CLIPITA_FIELD: Mapping[str, Any] = {
@@ -38,6 +39,8 @@ CLIPITA_FIELD: Mapping[str, Any] = {
         "fingerprint": {"type": "keyword"},
         "categories": {"type": "keyword"},
         "thumbnail": {"type": "binary"},
+        "flat": KEYWORD,
+        "flat_names": KEYWORD,
     },
 }
 _OF_ONE_INDEX = {"uuid", "creation_date", "provided_name", "version", "resize", "routing", "replication", "blocks"}
@@ -61,8 +64,10 @@ https://docs.opensearch.org/latest/vector-search/optimizing-storage/
 """
 
 
-def mapping_body(bundle: Bundle, engine: str, config: IngestConfig, products: int | None = None) -> dict[str, Any]:
-    """Settings and mapping of a new index for `products` products.
+def mapping_body(
+    bundle: Bundle, engine: str, config: IngestConfig, products: int | None = None, attributes: Iterable[str] = ()
+) -> dict[str, Any]:
+    """Settings and mapping of a new index for `products` products with these `attributes`, the most frequent first.
 
     Numbers of unmapped columns become `double`: dynamic mapping would make a column whose first value is 80 a `long`,
     and index 80.99 as 80. Dates stay keywords, as one invalid date must not reject a product.
@@ -86,17 +91,16 @@ def mapping_body(bundle: Bundle, engine: str, config: IngestConfig, products: in
             "_meta": {"clipita": {**first_meta(bundle), **spoken}},
             "date_detection": False,
             "dynamic_templates": [
-                {"attributes": {"path_match": "attributes.*", "mapping": _KEYWORD}},
                 {"whole_numbers": {"match_mapping_type": "long", "mapping": {"type": "double"}}},
                 {"numbers": {"match_mapping_type": "double", "mapping": {"type": "double"}}},
-                {"strings": {"match_mapping_type": "string", "mapping": _KEYWORD}},
+                {"strings": {"match_mapping_type": "string", "mapping": KEYWORD}},
             ],
             "properties": {
                 ID_FIELD: {"type": "keyword"},
-                "title": {**text, "fields": {"keyword": _KEYWORD}},
-                "attributes": {"type": "object"},
+                "title": {**text, "fields": {"keyword": KEYWORD}},
+                "attributes": attributes_field(chosen(attributes)),
                 "attributes_text": text,
-                "category_path": _KEYWORD,
+                "category_path": KEYWORD,
                 "image": _STORED_ONLY,
                 VECTOR_FIELD: vector_field(bundle.dim, engine, config, products),
                 "clipita": CLIPITA_FIELD,
@@ -121,8 +125,18 @@ def carried_body(
         **mappings.get("_meta", {}),
         "clipita": {**first_meta(bundle), "documents": "kept", "copied_from": copied_from},
     }
-    properties = {**mappings.get("properties", {}), **added_fields(mappings, bundle, engine, config, products)}
+    added = added_fields(mappings, bundle, engine, config, products)
+    properties = {**mappings.get("properties", {}), **added}
+    limit = fields_limit(settings)
+    if field_count(properties) > limit:
+        kept["mapping"] = deepcopy(kept.get("mapping", {}))
+        kept["mapping"].setdefault("total_fields", {})["limit"] = limit + field_count(added)
     return {"settings": {"index": kept}, "mappings": {**mappings, "_meta": meta, "properties": properties}}
+
+
+def fields_limit(settings: Mapping[str, Any]) -> int:
+    """How many fields an index may have, by its `settings.index`."""
+    return int(settings.get("mapping", {}).get("total_fields", {}).get("limit", DEFAULT_LIMIT))
 
 
 def id_field(mappings: Mapping[str, Any]) -> str:
@@ -187,8 +201,3 @@ def first_meta(bundle: Bundle) -> dict[str, Any]:
         "state": "building",
         "nodes": True,
     }
-
-
-def attribute_key(name: str) -> str:
-    """An attribute's name as a field name, without dots, which OpenSearch reads as steps into objects."""
-    return name.replace(".", "_").strip() or "_"

@@ -21,7 +21,8 @@ from clipita.opensearch.ingest.stages import CHUNK, BatchStage, WriteStage
 
 Drafting = Sequence[tuple[Sequence[Item], "Future[list[Draft | ProductError]]"]]
 """Products whose drafts are being made, by task."""
-MARKS = f"{ID_FIELD},clipita.id,clipita.content_hash,clipita.document_hash,clipita.text_hash,clipita.categories"
+_MARKS = ("id", "content_hash", "document_hash", "text_hash", "categories", "flat")
+MARKS = ",".join([ID_FIELD, *(f"clipita.{name}" for name in _MARKS)])
 
 
 @dataclass
@@ -42,6 +43,8 @@ class Comparison:
 
     def begin(self, batch: Sequence[Item]) -> Drafting:
         """Begin to read, fetch and hash a batch of products; `take` waits for them."""
+        if self.context.source.total is None:
+            self._map_new(batch)
         tasks: list[tuple[Sequence[Item], Future[list[Draft | ProductError]]]] = []
         for remote, group in itertools.groupby(batch, lambda item: self.context.images and is_url(item.product)):
             items = list(group)
@@ -82,6 +85,14 @@ class Comparison:
         self._refresh(refreshed)
         self._keep(broken)
 
+    def _map_new(self, batch: Sequence[Item]) -> None:
+        """Of a stream, attributes are known as they come: the first ones get a field."""
+        context = self.context
+        names = dict.fromkeys(name for item in batch for name in item.product.attributes)
+        self.backoff.call(
+            context.client, lambda: context.target.attributes.extend(context.client, context.target.name, names)
+        )
+
     def _decodes(self, draft: Draft) -> bool:
         """Whether the product's image is decoded, for its vector or for the thumbnail."""
         image = draft.product.image
@@ -108,7 +119,8 @@ class Comparison:
         if self.context.replacing:
             return bool(marks.get("document_hash") == draft.document_hash)
         same_id = value_at(source, id_field) == draft.product.id
-        return same_id and bool(marks.get("categories", []) == node_ids(draft.product.category_paths))
+        same_flat = marks.get("flat", []) == draft.flat.get("flat", [])
+        return same_id and same_flat and bool(marks.get("categories", []) == node_ids(draft.product.category_paths))
 
     def _marked(self, items: Sequence[Item]) -> dict[str, dict[str, Any]]:
         """Stored hashes; a document that was read from this index has them already."""
@@ -135,7 +147,10 @@ class Comparison:
         context = self.context
         fingerprint, thumbnails = context.bundle.fingerprint, context.config.thumbnails
         try:
-            return make_draft(item.product, fingerprint, thumbnails, stored, context.images, context.target.id_field)
+            return make_draft(
+                item.product, fingerprint, thumbnails, stored, context.images, context.target.id_field,
+                context.target.attributes,
+            )  # fmt: skip
         except ProductError as error:
             return error
 

@@ -21,8 +21,9 @@ from clipita.catalogue.images.files import read_file
 from clipita.catalogue.product import ImageSource, Product, Rejection
 from clipita.errors import ImageError, ProductError
 from clipita.opensearch.cluster.bulk import Document
+from clipita.opensearch.index.attributes import AttributeFields, attribute_key
 from clipita.opensearch.index.categories import node_ids
-from clipita.opensearch.index.mapping import ID_FIELD, OWN_ID_FIELD, VECTOR_FIELD, attribute_key
+from clipita.opensearch.index.mapping import ID_FIELD, OWN_ID_FIELD, VECTOR_FIELD
 
 OnReject = Callable[[Rejection], None]
 Vector = npt.NDArray[np.float32] | Sequence[float]
@@ -82,6 +83,7 @@ class Draft:
         document_hash: of the whole document, 64 hex digits.
         text_hash: what the content hash is without the image.
         problem: why the image cannot be used.
+        flat: its attributes without a field of their own; see `AttributeFields.flat`.
     """
 
     product: Product = field(repr=False)
@@ -90,6 +92,7 @@ class Draft:
     document_hash: str
     text_hash: str = ""
     problem: str | None = None
+    flat: Mapping[str, list[str]] = field(default_factory=dict, repr=False)
 
     def without_image(self, problem: str) -> Draft:
         """The draft of a product whose image cannot be used."""
@@ -111,12 +114,14 @@ def make_draft(
     stored: Mapping[str, Any] | None = None,
     images: bool = True,
     id_field: str = ID_FIELD,
+    attributes: AttributeFields | None = None,
 ) -> Draft:
     """Read or fetch the image's bytes, make the document and hash both.
 
     An image by URL is hashed by its bytes too; a cached one costs one short request for its validator. Where the model
     reads no images (`images`), none is fetched, and a URL is hashed by its text. With `stored`, the shop's own document
-    is kept instead of one made from the product; `id_field` is where the id to sort by will be.
+    is kept instead of one made from the product; `id_field` is where the id to sort by will be. `attributes` are those
+    with a field of their own; None: all.
 
     Raises:
         ProductError: the product is empty, or a field cannot be in a document.
@@ -132,8 +137,10 @@ def make_draft(
     content = _content_hash(product, product.image, fingerprint)
     nodes = orjson.dumps(product.category_cell)
     version = f"{DOCUMENT_VERSION} {thumbnails}" + (f" {id_field}" if id_field != ID_FIELD else "")
-    document_hash = _digest(source, content.encode(), nodes, version.encode())
-    return Draft(product, source, content, document_hash, _content_hash(product, None, fingerprint), problem)
+    flat = {} if attributes is None else attributes.flat(product)
+    more = [orjson.dumps(flat)] if flat else []
+    document_hash = _digest(source, content.encode(), nodes, version.encode(), *more)
+    return Draft(product, source, content, document_hash, _content_hash(product, None, fingerprint), problem, flat)
 
 
 def is_url(product: Product) -> bool:
@@ -153,6 +160,7 @@ def our_marks(draft: Draft, fingerprint: str, thumbnail: str | None) -> dict[str
         "content_hash": draft.content_hash,
         "document_hash": draft.document_hash,
         "fingerprint": fingerprint,
+        **draft.flat,
     }
     if draft.text_hash != draft.content_hash:
         marks["text_hash"] = draft.text_hash

@@ -91,6 +91,11 @@ class IndexSource:
         return found
 
     @property
+    def attribute_columns(self) -> tuple[str, ...]:
+        """The fields of attributes."""
+        return self._fields.attributes
+
+    @property
     def total(self) -> int:
         """The number of documents in the index."""
         return count(self._client, self.name, self._backoff)

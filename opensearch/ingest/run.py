@@ -9,7 +9,7 @@ import math
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import Any
 
 from opensearchpy import OpenSearch
@@ -141,6 +141,8 @@ class Ingest:
 
     def _target(self, products: CatalogueSource | IndexSource, engine: str) -> Target:
         targets = Targets(self.client, self.alias, self.bundle, engine, self.config, products.total)
+        if isinstance(products, CatalogueSource):
+            targets = replace(targets, attributes=products.attribute_names, variants=products.joins_rows)
         if self.in_place:
             target = targets.in_place(products if isinstance(products, IndexSource) else None)
         elif isinstance(products, IndexSource):

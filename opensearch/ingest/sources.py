@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -42,6 +43,19 @@ class CatalogueSource:
                 )
             # Before anything is written.
             file.survey()
+
+    @property
+    def attribute_names(self) -> list[str]:
+        """The names of attributes, the most frequent first; none of a stream."""
+        counts: Counter[str] = Counter()
+        for file in self._files:
+            counts.update(file.attribute_names.counts)
+        return [name for name, _ in counts.most_common()]
+
+    @property
+    def joins_rows(self) -> bool:
+        """Whether rows of a file are joined to products with variants."""
+        return any(file.joins_rows for file in self._files)
 
     @property
     def total(self) -> int | None:

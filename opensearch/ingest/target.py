@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from opensearchpy import OpenSearch
@@ -16,6 +16,7 @@ from clipita.opensearch.cluster.errors import guarded
 from clipita.opensearch.cluster.reads import count
 from clipita.opensearch.cluster.retry import Backoff
 from clipita.opensearch.index.analysis import check_plugin
+from clipita.opensearch.index.attributes import AttributeFields, field_count
 from clipita.opensearch.index.index import (
     ProductIndex,
     check_fingerprint,
@@ -34,6 +35,7 @@ from clipita.opensearch.index.mapping import (
     VECTOR_FIELD,
     added_fields,
     carried_body,
+    fields_limit,
     first_meta,
     id_field,
     mapping_body,
@@ -55,6 +57,7 @@ class Target:
         behind: the index that the alias points at when the run begins, or None.
         building: no run was completed there.
         id_field: the field of a document that holds its id, to sort by.
+        attributes: those that have a field of their own.
     """
 
     name: str
@@ -62,11 +65,15 @@ class Target:
     way: Way
     building: bool
     id_field: str = ID_FIELD
+    attributes: AttributeFields = field(default_factory=AttributeFields)
 
 
 @dataclass(frozen=True)
 class Targets:
-    """Finds or creates the index of a run over `products` products."""
+    """Finds or creates the index of a run over `products` products with `attributes`, the most frequent first.
+
+    `variants` says that rows are joined to products with variants.
+    """
 
     client: OpenSearch
     alias: str
@@ -74,6 +81,8 @@ class Targets:
     engine: str
     config: IngestConfig
     products: int | None
+    attributes: Sequence[str] = ()
+    variants: bool = False
 
     def for_catalogue(self, new_index: bool) -> Target:
         """The index for the products of a catalogue.
@@ -97,19 +106,20 @@ class Targets:
             check_fingerprint(present, self.bundle, self.alias)
             self._check_language(present)
             self._complete_mapping(present)
-            return Target(present.name, present.name, "replace", not present.complete)
+            attributes = self._attributes(present.name)
+            return Target(present.name, present.name, "replace", not present.complete, attributes=attributes)
         behind = None if present is None else present.name
         name = self._unfinished(copied_from=None)
         if name is None:
             check_plugin(self.client, self.config.language)
-            body = mapping_body(self.bundle, self.engine, self.config, self.products)
+            body = mapping_body(self.bundle, self.engine, self.config, self.products, self.attributes)
             name = self._create(body, visible=behind is None)
         elif behind is None:
             with guarded(self.client):
                 self.client.indices.put_alias(index=name, name=self.alias)
         if synonyms:
             put_synonyms(self.client, name, synonyms, str(self.config.synonyms))
-        return Target(name, behind or name, "replace", building=True)
+        return Target(name, behind or name, "replace", building=True, attributes=self._attributes(name))
 
     def for_copy(self, source: IndexSource, new_index: bool) -> Target:
         """The index for a copy of the shop's own index; a ClusterError where the alias is the name of an index."""
@@ -121,12 +131,14 @@ class Targets:
                 "index itself with --in-place.",
             )
         present = None if behind is None else self._ours(behind)
+        attributes = AttributeFields.of_shop(source.mappings.get("properties", {}), source.attribute_columns)
         if present is not None and not new_index and present.fingerprint == self.bundle.fingerprint:
             if behind == source.name:
                 return self.in_place(source)
             if present.meta.get("copied_from") == source.name:
                 self._complete_mapping(present)
-                return Target(present.name, behind, "replace", not present.complete, id_field(source.mappings))
+                building = not present.complete
+                return Target(present.name, behind, "replace", building, id_field(source.mappings), attributes)
         name = self._unfinished(copied_from=source.name)
         if name is None:
             body = carried_body(
@@ -134,7 +146,7 @@ class Targets:
                 products=source.total, copied_from=source.name,
             )  # fmt: skip
             name = self._create(body, visible=False)
-        return Target(name, behind, "replace", True, id_field(source.mappings))
+        return Target(name, behind, "replace", True, id_field(source.mappings), attributes)
 
     def in_place(self, source: IndexSource | None) -> Target:
         """The shop's own index, with our fields added to its mapping; `source` where its documents are read too.
@@ -166,9 +178,11 @@ class Targets:
             field = id_field(index["mappings"]) if present is None else present.fields.get("id", OWN_ID_FIELD)
             if present is not None:
                 check_fingerprint(present, self.bundle, self.alias)
-            self._add_fields(name, index["mappings"], present)
+            self._add_fields(name, index, present)
             self.keep_fields(name, {} if present is None else present.fields, field)
-        return Target(name, name, "update", False, field)
+        columns = ("attributes",) if source is None else source.attribute_columns
+        attributes = AttributeFields.of_shop(index["mappings"].get("properties", {}), columns)
+        return Target(name, name, "update", False, field, attributes)
 
     def keep_fields(self, name: str, fields: Mapping[str, str], id_field: str) -> None:
         """Store in the index which of the shop's fields is the title and so on, see `ProductIndex.fields`."""
@@ -177,9 +191,16 @@ class Targets:
             if read(self.client, name).fields != wanted:
                 update_meta(self.client, name, fields=wanted)
 
-    def _add_fields(self, name: str, mappings: dict[str, Any], present: ProductIndex | None) -> None:
-        if VECTOR_FIELD not in mappings.get("properties", {}):
-            fields = added_fields(mappings, self.bundle, self.engine, self.config, self.products)
+    def _add_fields(self, name: str, index: dict[str, Any], present: ProductIndex | None) -> None:
+        properties, limit = index["mappings"].get("properties", {}), fields_limit(index["settings"]["index"])
+        fields = added_fields(index["mappings"], self.bundle, self.engine, self.config, self.products)
+        needed = field_count({**properties, **fields})
+        if needed > limit:
+            raise UsageError(
+                f"The index {name} may have {limit:,} fields; with those of clipita it has {needed:,}.",
+                hint=f'Raise the limit: PUT {name}/_settings {{"index.mapping.total_fields.limit": {needed + 100}}}',
+            )
+        if VECTOR_FIELD not in properties:
             self.client.indices.put_mapping(index=name, body={"properties": fields})
         if present is not None:
             self._complete_mapping(present)
@@ -187,6 +208,15 @@ class Targets:
             # Until the run is over, most documents list no categories.
             kept = {"documents": "kept", "state": "complete", "nodes": None}
             update_meta(self.client, name, **(first_meta(self.bundle) | kept))
+
+    def _attributes(self, name: str) -> AttributeFields:
+        """The attributes with a field in an index of clipita's documents, those of this catalogue added."""
+        with guarded(self.client):
+            index = self.client.indices.get(index=name)[name]
+        limit = fields_limit(index["settings"]["index"])
+        found = AttributeFields.of_documents(index["mappings"].get("properties", {}), limit)
+        found.extend(self.client, name, self.attributes, variants=self.variants)
+        return found
 
     def _check_language(self, index: ProductIndex) -> None:
         if index.language != self.config.language:
@@ -198,7 +228,7 @@ class Targets:
 
     def _complete_mapping(self, index: ProductIndex) -> None:
         """Add what an earlier version's mapping of our own fields lacks."""
-        if not (index.has_nodes and index.has_id_field):
+        if not (index.has_nodes and index.has_own_fields):
             with guarded(self.client):
                 self.client.indices.put_mapping(index=index.name, body={"properties": {"clipita": CLIPITA_FIELD}})
 

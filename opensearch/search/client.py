@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
@@ -21,6 +22,7 @@ from clipita.opensearch.cluster.calls import Call, Result, Steps, resume, sent, 
 from clipita.opensearch.cluster.connection import Capabilities, capabilities, connect
 from clipita.opensearch.index import categories as category_store
 from clipita.opensearch.index import index as indices
+from clipita.opensearch.index.attributes import keys_in_flat
 from clipita.opensearch.index.categories import Categories, CategoryVector
 from clipita.opensearch.search.clauses.query import clause_alone, lexical_clause
 from clipita.opensearch.search.clauses.refusal import blaming
@@ -362,6 +364,7 @@ class ProductSearch:
         if not all(self.names.has(name) for name in names_in(given, self.config)):
             # New products may have brought new fields.
             self.refresh()
+            self.names.learn(names_in(given, self.config), partial(keys_in_flat, self.client, self.index.name))
         arguments = resolve(text, given, self.config, self.names)
         return self._reader.understood(arguments) if read and arguments.understand else arguments
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, cast
 
 from clipita.config import FieldsConfig
 from clipita.errors import UsageError
-from clipita.opensearch.index.mapping import VECTOR_FIELD, attribute_key
+from clipita.opensearch.index.attributes import attribute_key, flat_key, flat_path, key_of
+from clipita.opensearch.index.mapping import VECTOR_FIELD
 from clipita.opensearch.search.boosts import NUMBERS
 from clipita.opensearch.search.options import FilterValue
 from clipita.opensearch.search.understanding.quantities import whole
@@ -47,10 +48,11 @@ class FieldNames:
     def exact(self, name: str) -> str:
         """The path to filter or count by whole values; a UsageError for an unknown field, or one of words.
 
-        A name is tried as it is, then as an attribute's; a text field gives its `keyword` sub-field.
+        A name is tried as it is, then as an attribute's; a text field gives its `keyword` sub-field. An attribute of
+        the flat field (`learn`) has a path that filters and facets alone understand, see `attributes.flat_path`.
         """
         path = self._find(name)
-        if self.types[path] != "text":
+        if self.kind(path) != "text":
             return path
         keyword = f"{path}.keyword"
         if keyword not in self.types:
@@ -59,6 +61,35 @@ class FieldNames:
                 hint=f"Use one of: {self._listed()}.",
             )
         return keyword
+
+    def own(self, name: str, use: str) -> str:
+        """As `exact`, for a use that needs a field of the attribute's own."""
+        path = self.exact(name)
+        if key_of(path) is not None:
+            raise UsageError(
+                f"{name} cannot be used to {use}: few products have this attribute, so it shares a field with others.",
+                hint="It can be a filter (a value, a list of values, or exists) and a facet.",
+            )
+        return path
+
+    def kind(self, path: str) -> str:
+        """The type of a path's field; `flat` for an attribute of the flat field."""
+        return "flat" if key_of(path) is not None else self.types[path]
+
+    def learn(self, names: Iterable[str], held: Callable[[Collection[str]], Collection[str]]) -> None:
+        """Find names that the mapping lacks among the attributes of the flat field.
+
+        Args:
+            names: as users give them.
+            held: of some names of attributes, the `flat_key` of those that products have in the flat field.
+        """
+        # An attribute may be given with the path of the object that it is in.
+        unknown = [name for name in names if not self.has(name)]
+        ways = {name: [name, *(name[at + 1 :] for at, mark in enumerate(name) if mark == ".")] for name in unknown}
+        found = held([way for some in ways.values() for way in some]) if ways else ()
+        for name, some in ways.items():
+            if way := next((way for way in some if flat_key(way) in found), None):
+                self._found[name] = flat_path(way)
 
     def path(self, name: str, value: FilterValue) -> str:
         """The path of a filter's field: of its words for `{"match": …}`, else of its whole values, see `exact`."""
@@ -72,10 +103,10 @@ class FieldNames:
             if mark and not _is_positive(boost):
                 raise UsageError(f"The search field {name} has no positive boost.", hint="Write it as title^3.")
             path = self._find(bare)
-            if self.types[path] not in WORDS:
+            if self.kind(path) not in WORDS:
                 texts = sorted(name for name, kind in self.types.items() if kind == "text")
                 raise UsageError(
-                    f"The search field {bare} is of type {self.types[path]}, which holds no words.",
+                    f"The search field {bare} is of type {self.kind(path)}, which holds no words.",
                     hint=f"Use some of: {', '.join(texts)}.",
                 )
             paths.append(path + mark + boost)
@@ -89,7 +120,7 @@ class FieldNames:
         """
         if is_match(value):
             return value
-        kind = self.types[self.exact(name)]
+        kind = self.kind(self.exact(name))
         if kind == "boolean":
             convert: Callable[[Any], FilterValue] = _truth
         elif kind in NUMBERS:

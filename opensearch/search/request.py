@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from clipita.opensearch.index.attributes import FLAT_FIELD, key_of, values_of
 from clipita.opensearch.index.mapping import NODES_FIELD, VECTOR_FIELD
 from clipita.opensearch.search.boosts import factor_script
 from clipita.opensearch.search.clauses.filters import all_filters, all_of, filter_clauses, lifted
@@ -177,6 +178,8 @@ def _order(arguments: SearchArguments) -> list[dict[str, Any]]:
 
 
 def _terms(path: str, size: int) -> dict[str, Any]:
+    if (key := key_of(path)) is not None:
+        return {"terms": {"field": FLAT_FIELD, "include": values_of(key), "size": size}}
     return {"terms": {"field": path, "size": size}}
 
 
@@ -213,4 +216,5 @@ def _content(arguments: SearchArguments) -> dict[str, Any]:
 
 
 def _excluded(thumbnails: bool) -> list[str]:
-    return [VECTOR_FIELD, *(["clipita.*_hash", "clipita.fingerprint", NODES_FIELD] if thumbnails else ["clipita"])]
+    ours = ["clipita.*_hash", "clipita.fingerprint", "clipita.flat*", NODES_FIELD]
+    return [VECTOR_FIELD, *(ours if thumbnails else ["clipita"])]

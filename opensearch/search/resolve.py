@@ -51,7 +51,8 @@ def resolve(text: str, given: Mapping[str, Any], config: SearchConfig, names: Fi
     fields = names.searchable(settings["fields"])
     marked = given.get("highlight") or ()
     highlight = tuple(name.partition("^")[0] for name in fields) if marked is True else names.searchable(marked)
-    sort = [(name if name == SCORE else names.exact(name), way) for name, way in _sort_keys(given.get("sort", ()))]
+    keys = _sort_keys(given.get("sort", ()))
+    sort = [(name if name == SCORE else names.own(name, "sort"), way) for name, way in keys]
     settings |= {
         "facets": facets,
         "filters": {path: value for path, value in filters.items() if path not in choices},
@@ -61,7 +62,7 @@ def resolve(text: str, given: Mapping[str, Any], config: SearchConfig, names: Fi
         "sort": tuple(sort),
         "boosts": tuple(_typed(boost, names) for boost in _boosts(settings["boosts"])),
         "highlight": highlight,
-        "collapse": names.exact(given["collapse"]) if "collapse" in given else None,
+        "collapse": names.own(given["collapse"], "collapse") if "collapse" in given else None,
     }
     if "cursor" in given and "page" in given:
         raise UsageError("Both a page and a cursor are given.", hint="Leave one out.")
@@ -99,7 +100,7 @@ def _boosts(boosts: Collection[Boost | str]) -> list[Boost]:
 
 
 def _typed(boost: Boost, names: FieldNames) -> TypedBoost:
-    path = names.exact(boost.field)
+    path = names.own(boost.field, "boost")
     kind = names.types[path]
     if kind not in TYPES[boost.kind]:
         raise UsageError(

@@ -11,6 +11,7 @@ from clipita.catalogue.category_cells import path_parts, without_ancestors
 from clipita.catalogue.product import CategoryPaths
 from clipita.errors import ClusterVersionError, ProductError, QueryError
 from clipita.opensearch.cluster.reads import value_at
+from clipita.opensearch.index.attributes import key_of
 from clipita.opensearch.index.index import ProductIndex
 from clipita.opensearch.search.clauses.query import LEXICAL, VECTOR, bonus_names, words
 from clipita.opensearch.search.cursor import Cursor
@@ -299,7 +300,9 @@ def _facet(aggregation: Mapping[str, Any], path: str, arguments: SearchArguments
     choice = arguments.choices.get(path, arguments.filters.get(path))
     chosen = {str(value) for value in (choice if isinstance(choice, list | tuple | set) else [choice])}
     buckets = aggregation.get(VALUES, aggregation)["buckets"]
-    values = [(_value(bucket), bucket["doc_count"]) for bucket in buckets]
+    name = key_of(path)
+    start = 0 if name is None else len(name) + 1
+    values = [(_value(bucket)[start:] if start else _value(bucket), bucket["doc_count"]) for bucket in buckets]
     return [FacetValue(value, count, str(value) in chosen) for value, count in values]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from clipita.errors import UsageError
+from clipita.opensearch.index.attributes import FLAT_FIELD, FLAT_NAMES_FIELD, key_of
 from clipita.opensearch.search.options import FilterValue, SearchArguments
 
 RANGE_KEYS = ("gt", "gte", "lt", "lte")
@@ -48,6 +49,9 @@ def understood_filters(arguments: SearchArguments, *, strict: bool) -> Iterator[
 
 def filter_clause(path: str, value: FilterValue) -> dict[str, Any]:
     """One filter as a clause; a UsageError for a malformed one."""
+    key = key_of(path)
+    if key is not None:
+        return _flat(key, value)
     if isinstance(value, Mapping):
         return _condition(path, value)
     if isinstance(value, (str, int, float)):
@@ -62,6 +66,21 @@ def filter_clause(path: str, value: FilterValue) -> dict[str, Any]:
         f"The filter on {path} is {value!r}.",
         hint='Use a value, a list of values, {"gte": …, "lte": …}, {"exists": true} or {"match": "words"}.',
     )
+
+
+def _flat(key: str, value: FilterValue) -> dict[str, Any]:
+    """A filter on an attribute of the flat field."""
+    if isinstance(value, Mapping):
+        if set(value) != {"exists"}:
+            raise UsageError(
+                f"The filter on {key} is {dict(value)!r}, but few products have this attribute: it shares a field with "
+                "others, as text.",
+                hint="Use a value, a list of values, or exists.",
+            )
+        has = {"term": {FLAT_NAMES_FIELD: key}}
+        return has if value["exists"] else {"bool": {"must_not": [has]}}
+    values = [value] if isinstance(value, (str, int, float)) else value
+    return filter_clause(FLAT_FIELD, [f"{key}={str(one).lower() if isinstance(one, bool) else one}" for one in values])
 
 
 def _condition(path: str, value: Mapping[str, Any]) -> dict[str, Any]:

@@ -53,6 +53,8 @@ def read_vocabulary(
         categories: texts that name categories, besides the names on the products' paths.
     """
     fields = value_fields(properties, names)
+    if len(fields) > MAX_FIELDS:
+        fields = most_used(fields, search(usage(fields)), MAX_FIELDS)
     labels = None
     with suppress(UsageError):
         labels = names.exact(names.layout.category_path)
@@ -100,7 +102,21 @@ def value_fields(properties: Mapping[str, Any], names: FieldNames) -> dict[str, 
         readable = mapping.get("doc_values", True) and mapping.get("index", True)
         if kind == "keyword" and readable and path.removesuffix(".keyword") not in not_values:
             found.setdefault(names.short(path), path)
-    return dict(list(found.items())[:MAX_FIELDS])
+    return found
+
+
+def usage(fields: Mapping[str, str]) -> dict[str, Any]:
+    """The body of a search that counts the products with a value in each of some fields, for `most_used`."""
+    counts = {f"count{n}": {"filter": {"exists": {"field": path}}} for n, path in enumerate(fields.values())}
+    return {"size": 0, "track_total_hits": False, "aggs": counts}
+
+
+def most_used(fields: Mapping[str, str], answer: Mapping[str, Any], most: int) -> dict[str, str]:
+    """Those of the fields that most products have, in their order."""
+    counts = answer["aggregations"]
+    numbers = sorted(range(len(fields)), key=lambda number: -counts[f"count{number}"]["doc_count"])
+    kept = set(numbers[:most])
+    return {name: path for number, (name, path) in enumerate(fields.items()) if number in kept}
 
 
 def _sizes(search: Search, paths: Collection[str]) -> dict[str, int]:
