@@ -230,6 +230,8 @@ class _Tally:
                 "and count their values, but not sort by them."
             )
         for name, column in catalogue.types.items():
+            if column.why_text:
+                yield f"{name} is of the type text: {column.why_text}. A search offers no range and no sort of it."
             if column.others:
                 yield f"{name} is of the type {column.kind}: values that are not are left out, {column.others} in all."
         if self.products and self.missing["category"] == self.products:

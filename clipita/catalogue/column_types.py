@@ -15,7 +15,10 @@ Kind = Literal["number", "text", "boolean", "object"]
 
 MOST = 0.9
 """The share of a column's values that must be numbers for the others to be left out; half of them for prices."""
-_PRICES = re.compile(r"price|cost|amount|msrp|preis|prix|prezzo|precio|cena|prijs", re.IGNORECASE)
+PRICES = re.compile(r"price|cost|amount|msrp|preis|prix|prezzo|precio|cena|prijs", re.IGNORECASE)
+"""Names of columns with prices."""
+SHOWN = 40
+"""Characters of a value in a report."""
 CURRENCY, HIGHEST = "_currency", "_max"
 """What stands behind a column's name for the currency of its numbers, and for the upper end of a range."""
 
@@ -30,6 +33,7 @@ class _Seen:
         money: values with a currency.
         ranges: values that are ranges of numbers without a currency.
         broken: numbers that are not whole.
+        words: the first text that is no number.
     """
 
     kinds: Counter[str] = field(default_factory=Counter)
@@ -37,6 +41,7 @@ class _Seen:
     money: int = 0
     ranges: int = 0
     broken: int = 0
+    words: str = ""
 
 
 @dataclass(frozen=True)
@@ -48,12 +53,14 @@ class ColumnType:
         decimal: the mark before decimals in its texts.
         others: values that are left out, as they are of another kind.
         whole: whether all its numbers are whole.
+        why_text: of prices and the like that stay text, why they do.
     """
 
     kind: Kind
     decimal: str = "."
     others: int = 0
     whole: bool = True
+    why_text: str = ""
 
 
 class Survey:
@@ -90,6 +97,7 @@ class Survey:
         amount = read_amount(text) or read_amount(text, ",")
         if amount is None:
             seen.kinds["text"] += 1
+            seen.words = seen.words or text.strip()[:SHOWN]
             return
         seen.kinds["written"] += 1
         seen.money += bool(amount.currency)
@@ -101,7 +109,7 @@ class Survey:
     def _type(self, name: str, seen: _Seen) -> ColumnType:
         kinds = seen.kinds
         total = kinds.total()
-        price = bool(seen.money) or _PRICES.search(name) is not None
+        price = bool(seen.money) or PRICES.search(name) is not None
         written = kinds["written"] if self._texts or price or kinds["number"] else 0
         numbers = kinds["number"] + written - (0 if price else seen.ranges)
         if numbers and (numbers >= MOST * total or (price and 2 * numbers > total)):
@@ -111,7 +119,10 @@ class Survey:
             return ColumnType("object", others=total - kinds["object"])
         if kinds["boolean"] == total and total:
             return ColumnType("boolean")
-        return ColumnType("text", others=kinds["object"])
+        why = ""
+        if numbers and (price or (seen.broken and 2 * numbers >= total)):
+            why = f"{total - numbers:,} of {total:,} values are no numbers, such as {seen.words!r}"
+        return ColumnType("text", others=kinds["object"], why_text=why)
 
 
 def typed(row: Mapping[str, Any], types: Mapping[str, ColumnType], columns: Collection[str]) -> dict[str, Any]:

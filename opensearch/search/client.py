@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
@@ -22,7 +21,6 @@ from clipita.opensearch.cluster.calls import Call, Result, Steps, resume, sent, 
 from clipita.opensearch.cluster.connection import Capabilities, capabilities, connect
 from clipita.opensearch.index import categories as category_store
 from clipita.opensearch.index import index as indices
-from clipita.opensearch.index.attributes import keys_in_flat
 from clipita.opensearch.index.categories import Categories, CategoryVector
 from clipita.opensearch.search.clauses.query import clause_alone, lexical_clause
 from clipita.opensearch.search.clauses.refusal import blaming
@@ -31,7 +29,7 @@ from clipita.opensearch.search.defaults import settings_for
 from clipita.opensearch.search.fields import FieldNames
 from clipita.opensearch.search.options import MAX_WINDOW, SearchArguments, SearchOptions, given_options
 from clipita.opensearch.search.request import also_body, ranking_body, search_body, search_params, union_body
-from clipita.opensearch.search.resolve import check_depth, continued, names_in, resolve
+from clipita.opensearch.search.resolve import check_depth, continued, is_known, look_up, names_in, resolve
 from clipita.opensearch.search.results import SearchPage, read_page, remarks_on
 from clipita.opensearch.search.understanding.reader import QueryReader
 from clipita.opensearch.search.vectors import Encoded, QueryVectors
@@ -344,7 +342,7 @@ class ProductSearch:
 
     def understands(self, query: str | None, given: Mapping[str, Any]) -> bool:
         """Whether fields and words of a search are known, so that its query can be read without the cluster."""
-        known = all(self.names.has(name) for name in names_in(given, self.config))
+        known = is_known(given, self.config, self.names)
         plain = query is None or not given.get("understand", self.config.understand)
         return known and (plain or self._reader.is_ready(query or ""))
 
@@ -364,7 +362,7 @@ class ProductSearch:
         if not all(self.names.has(name) for name in names_in(given, self.config)):
             # New products may have brought new fields.
             self.refresh()
-            self.names.learn(names_in(given, self.config), partial(keys_in_flat, self.client, self.index.name))
+        look_up(given, self.config, self.names, self.client, self.index.name)
         arguments = resolve(text, given, self.config, self.names)
         return self._reader.understood(arguments) if read and arguments.understand else arguments
 

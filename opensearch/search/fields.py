@@ -13,6 +13,7 @@ from clipita.errors import UsageError
 from clipita.opensearch.index.attributes import attribute_key, flat_key, flat_path, key_of
 from clipita.opensearch.index.mapping import VECTOR_FIELD
 from clipita.opensearch.search.boosts import NUMBERS
+from clipita.opensearch.search.clauses.texts import TEXTS, asks_for_numbers, is_misordered, no_order
 from clipita.opensearch.search.options import FilterValue
 from clipita.opensearch.search.understanding.quantities import whole
 
@@ -33,6 +34,7 @@ class FieldNames:
 
     Attributes:
         types: every searchable field's full path to its type, sub-fields (`title.keyword`) included.
+        samples: of fields of text that a search wants to order, some values by path; see `texts.sample`.
         layout: where title, image and category path are in the documents.
     """
 
@@ -40,6 +42,7 @@ class FieldNames:
         self._own: dict[str, Any] = dict(own or {})
         self.layout = FieldsConfig(**self._own)
         self.types: dict[str, str] = {}
+        self.samples: dict[str, list[str]] = {}
         self._found: dict[str, str] = {}
         for name, mapping in properties.items():
             if name not in HIDDEN:
@@ -63,14 +66,24 @@ class FieldNames:
         return keyword
 
     def own(self, name: str, use: str) -> str:
-        """As `exact`, for a use that needs a field of the attribute's own."""
+        """As `exact`, for a use that needs a field of the attribute's own; no sort of prices that are text."""
         path = self.exact(name)
         if key_of(path) is not None:
             raise UsageError(
                 f"{name} cannot be used to {use}: few products have this attribute, so it shares a field with others.",
                 hint="It can be a filter (a value, a list of values, or exists) and a facet.",
             )
+        values = self.samples.get(path, [])
+        if use == "sort" and self.kind(path) in TEXTS and path != self.layout.id and is_misordered(name, values):
+            raise no_order(name, values, "a sort", attribute=path.startswith("attributes."))
         return path
+
+    def ordered(self, name: str) -> str | None:
+        """The path by which a field is ordered, if that goes by the alphabet."""
+        with suppress(UsageError):
+            path = self.exact(name)
+            return path if self.kind(path) in TEXTS else None
+        return None
 
     def kind(self, path: str) -> str:
         """The type of a path's field; `flat` for an attribute of the flat field."""
@@ -120,7 +133,11 @@ class FieldNames:
         """
         if is_match(value):
             return value
-        kind = self.kind(self.exact(name))
+        path = self.exact(name)
+        kind = self.kind(path)
+        if kind in TEXTS and asks_for_numbers(value):
+            values = self.samples.get(path, [])
+            raise no_order(name, values, "a range of numbers", attribute=path.startswith("attributes."))
         if kind == "boolean":
             convert: Callable[[Any], FilterValue] = _truth
         elif kind in NUMBERS:
@@ -169,7 +186,8 @@ class FieldNames:
 
     def _lookup(self, name: str) -> str | None:
         if name not in self._found:
-            candidates = (name, self._own.get(name), f"attributes.{name}", f"attributes.{attribute_key(name)}")
+            key = attribute_key(name)
+            candidates = (name, self._own.get(name), f"attributes.{name}", f"attributes.{key}")
             found = next((path for path in candidates if path in self.types), None)
             if found is None:
                 return None

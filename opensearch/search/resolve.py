@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from typing import Any
+
+from opensearchpy import OpenSearch
 
 from clipita.config import SearchConfig
 from clipita.errors import UsageError
+from clipita.opensearch.index.attributes import keys_in_flat
 from clipita.opensearch.search.boosts import TYPES, Boost, TypedBoost
+from clipita.opensearch.search.clauses.texts import asks_for_numbers, sample
 from clipita.opensearch.search.cursor import Cursor
 from clipita.opensearch.search.fields import FieldNames
 from clipita.opensearch.search.fusion import FUSIONS
@@ -27,6 +32,28 @@ def names_in(given: Mapping[str, Any], config: SearchConfig) -> list[str]:
         *((given["collapse"],) if "collapse" in given else ()),
         *(boost.field for boost in _boosts(given.get("boosts", config.boosts))),
     ]
+
+
+def is_known(given: Mapping[str, Any], config: SearchConfig, names: FieldNames) -> bool:
+    """Whether nothing has to be looked up in the index before `resolve`."""
+    return all(names.has(name) for name in names_in(given, config)) and not _unseen(given, names)
+
+
+def look_up(given: Mapping[str, Any], config: SearchConfig, names: FieldNames, client: OpenSearch, index: str) -> None:
+    """Look up what `resolve` must know of the index besides its mapping: rare attributes, values of texts to order."""
+    unknown = [name for name in names_in(given, config) if not names.has(name)]
+    if unknown:
+        names.learn(unknown, partial(keys_in_flat, client, index))
+    if texts := _unseen(given, names):
+        names.samples |= sample(client, index, texts)
+
+
+def _unseen(given: Mapping[str, Any], names: FieldNames) -> list[str]:
+    """The fields of text by whose order a search goes, as far as none of their values is known."""
+    ordered = [name for name, _ in _sort_keys(given.get("sort", ()))]
+    ordered += [name for name, value in given.get("filters", {}).items() if asks_for_numbers(value)]
+    paths = [path for name in ordered if name != SCORE and (path := names.ordered(name)) is not None]
+    return [path for path in dict.fromkeys(paths) if path not in names.samples]
 
 
 def resolve(text: str, given: Mapping[str, Any], config: SearchConfig, names: FieldNames) -> SearchArguments:

@@ -156,6 +156,7 @@ def test_the_index_tells_its_facets_and_ranges(server: Server, shop: Path) -> No
         (query(q="plate") + "&filter[nothing]=1", "no field nothing"),
         (query(q="plate") + "&filter[price][lte]=cheap", "holds numbers"),
         (query(q="plate") + "&filter[price][below]=1", "no condition"),
+        (query(q="plate") + "&filter[size][gte]=10", "size is text in this index"),
         (query(q="plate", weight="nan"), "weight is 'nan'"),
         (query(q="plate", pivot="nan"), "pivot is 'nan'"),
         (query(q="plate", min_score="nan"), "min_score is 'nan'"),
