@@ -20,7 +20,7 @@ from clipita.config import (
     TrainingConfig,
     override,
 )
-from clipita.errors import AuthenticationError, MissingExtraError, UsageError
+from clipita.errors import AuthenticationError, BundleError, MissingExtraError, UsageError
 from clipita.languages import ENGLISH
 
 if TYPE_CHECKING:
@@ -327,6 +327,8 @@ def ingest(
         language = backoff.call(client, lambda: read(client, name)).language
         written = categories.write_vectors(client, name, bundle, run.paths, backoff, language)
         warn(f"{written:,} categories have their vectors in {index}{categories.SUFFIX}.")
+        if config.synonyms is not None:
+            _name_categories(config.synonyms, bundle, config.device, warn)
         fitted = thresholds.refit(client, name, bundle, backoff)
         if fitted is not None:
             warn(f"Where a page ends was fitted on {fitted:,} products with a category.")
@@ -347,3 +349,17 @@ def ingest(
         # Templates are for other languages, and need a permission and a text field, which an index of images may lack.
         warn(f"The search templates were not stored: {error}")
     return report
+
+
+def _name_categories(synonyms: Path, bundle: Bundle, device: str, warn: Warn) -> None:
+    """Give the categories of a bundle the names that the shop's synonyms have for them."""
+    from clipita.categories import name_categories, names_of_synonyms
+
+    try:
+        new = name_categories(names_of_synonyms(synonyms, model=bundle), model=bundle, device=device)
+    except BundleError as error:
+        # A bundle may be read-only, or of a recipe without a gate; the words half has the synonyms all the same.
+        warn(f"The synonyms name no categories: {error}")
+        return
+    if new:
+        warn(f"New names of categories from {synonyms}: {new:,}. Searches and servers know them from their next start.")

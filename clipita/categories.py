@@ -84,9 +84,9 @@ def read_names(file: str | Path) -> list[tuple[str, str, str]]:
 def names_of_synonyms(file: str | Path, *, model: str | Path | Bundle = "model") -> list[tuple[str, str, str]]:
     """Names for `name_categories` from synonyms in Solr's format: the phrases of a line that stand for a category.
 
-    A phrase of the line is a category's name; all others become names of it, except those that are the names of
-    other categories. Of `tee => t-shirt` the left side stands for the right. Lines without a category, and lines with
-    several, are passed over.
+    A phrase of the line is a category's name; all others become names of it, except those that are, or were given as,
+    names of other categories. Of `tee => t-shirt` the left side stands for the right. Lines without a category, and
+    lines with several, are passed over.
 
     Raises:
         UsageError: the file cannot be read, or lines of it are no rules.
@@ -100,13 +100,14 @@ def names_of_synonyms(file: str | Path, *, model: str | Path | Bundle = "model")
     rules = read_synonyms(file)
     found: dict[tuple[str, ...], tuple[str, str, str]] = {}
     with amending(model) as work:
+        given = {words_of(name.text): name.category for name in work.before.names}
         for rule in rules:
             categories = {path for text in rule.stand_for or rule.phrases if (path := work.named(text))}
             if len(categories) != 1:
                 continue
             (path,) = categories
             for text in rule.phrases:
-                if words_of(text) and work.named(text) is None:
+                if words_of(text) and work.named(text) is None and given.get(words_of(text), path)[-1] == path[-1]:
                     found.setdefault(words_of(text), (path_text(path), text, ""))
     return list(found.values())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import uuid
 from pathlib import Path
 from typing import Any
@@ -69,3 +70,35 @@ def test_without_a_model_bm25_alone_is_measured(shop: Path) -> None:
     assert [row["system"] for row in measured.as_json()["rows"]] == ["bm25"]
     with pytest.raises(UsageError, match="there is none"):
         clipita.evaluate(shop / "test.parquet", subset="unseen")
+
+
+@pytest.mark.integration
+def test_the_shops_synonyms_name_categories_at_ingest(
+    shop: Path, gated_bundle: Path, node: NodeStatus, tmp_path: Path
+) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(gated_bundle, model)
+    (tmp_path / "synonyms.txt").write_text("kites, drachen\nsofa, couch\n")
+    alias, client = f"api-{uuid.uuid4().hex[:8]}", connect(url=node.url)
+    config = IngestConfig(rejected=tmp_path / "rejected.jsonl", synonyms=tmp_path / "synonyms.txt")
+
+    def ingest() -> list[str]:
+        said: list[str] = []
+        clipita.ingest(shop / "test.parquet", cluster=client, index=alias, model=model, config=config, warn=said.append)
+        return [text for text in said if "synonyms" in text]
+
+    try:
+        (said,) = ingest()
+        assert said.startswith("New names of categories from ")
+        assert [name.text for name in clipita.list_categories(model).names] == ["drachen"]
+        assert ProductSearch(client, alias, model)(category="Drachen", mode="lexical").query == "Kites"
+        assert ingest() == []
+        # A bundle that cannot be amended is told, and the products are in the index.
+        (model / "categories.json").unlink()
+        (model / ".categories.lock").unlink()
+        (model / ".categories.lock").mkdir()
+        (said,) = ingest()
+        assert "name no categories" in said
+        assert "cannot be written" in said
+    finally:
+        client.indices.delete(index=f"{alias}*", params={"expand_wildcards": "all"})

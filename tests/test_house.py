@@ -24,7 +24,7 @@ LEVELS = {
     "": 0, "errors": 0, "files": 0, "markup": 0, "option_table": 0.5, "config": 1, "logs": 1, "opensearch.dialect": 1,
     "opensearch.local": 1, "catalogue": 2, "opensearch.cluster": 2, "runtime": 3, "opensearch.index": 4.5,
     "evaluation": 4, "model": 4, "exporters": 5, "training": 5, "opensearch.search": 5, "opensearch.ingest": 5,
-    "serve_config": 0.7, "opensearch.quality": 5.5, "opensearch": 6, "api": 7, "categories": 7, "serve": 8, "cli": 9,
+    "serve_config": 0.7, "opensearch.quality": 5.5, "opensearch": 6, "api": 7, "categories": 6.5, "serve": 8, "cli": 9,
     "languages": 0.7, "word_files": 0.5,
 }  # fmt: skip
 TORCH = {"torch", "torchvision", "open_clip", "transformers", "timm", "onnx", "onnxscript"}

@@ -85,6 +85,10 @@ def test_names_from_the_shops_synonyms(model: Path, tmp_path: Path, capsys: pyte
     assert clipita("categories", "list", "--json") == 0
     names = {name["text"]: name["category"] for name in json.loads(capsys.readouterr().out)["names"]}
     assert names == {"drachen": ["Toys", "Kites"], "lenkdrachen": ["Toys", "Kites"], "dishes": ["Home", "Plates"]}
+    # What was given to another category stays there, and the rest of the file is taken.
+    (tmp_path / "synonyms.txt").write_text("plates, drachen, crockery\n")
+    assert clipita("categories", "name", "--synonyms", "synonyms.txt") == 0
+    assert capsys.readouterr().out == "New names: 1; known before: 0.\n"
     (tmp_path / "synonyms.txt").write_text("kites\n")
     assert clipita("categories", "name", "--synonyms", "synonyms.txt") == 2
     assert "line 1 has one phrase alone" in capsys.readouterr().err
