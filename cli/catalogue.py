@@ -195,7 +195,9 @@ def _print(report: CheckReport) -> None:
         rows.append(("joined", f"{report.joined:,}  rows that are variants or images of other rows' products"))
     if report.groups is not None:
         rows.append(("groups", f"{report.groups:,}"))
-    rows.append(("broken images", "not checked" if report.broken_images is None else f"{report.broken_images:,}"))
+    troubles = "".join(f"\n{count:,}  {kind}" for kind, count in report.image_troubles.items())
+    checked = report.broken_images is not None
+    rows.append(("broken images", f"{report.broken_images:,}{troubles}" if checked else "not checked"))
     rows += [(f"without {name}", f"{lack.count:,}  ({lack.percent} %)") for name, lack in report.missing.items()]
     if (titles := report.titles) is not None:
         length = f"{titles.shortest} to {titles.longest:,} characters, median {titles.median:g}"
@@ -208,7 +210,10 @@ def _print(report: CheckReport) -> None:
     rows.append(("products by paths", ", ".join(counts) or "none"))
     for name, leaves in (("largest leaves", tree.largest), ("smallest leaves", tree.smallest)):
         rows.append((name, "\n".join(f"{count:,}  {category}" for category, count in leaves) or "none"))
-    rows.append(("kept as they are", ", ".join(report.extra_columns) or "no other column"))
+    kept = (f"{name} ({report.column_types.get(name, 'no value')})" for name in report.extra_columns)
+    rows.append(("other columns", ", ".join(kept) or "none"))
+    if report.dropped_columns:
+        rows.append(("not kept", ", ".join(report.dropped_columns)))
     console.table(("", ""), rows, str(report.file), show_header=False)
     for warning in report.remarks:
         console.out().print(f"Note: {warning}", markup=False)

@@ -17,6 +17,7 @@ from clipita.catalogue.ids import IdTable
 from clipita.catalogue.images.decode import load_image
 from clipita.catalogue.product import CategoryPaths, CategoryTree, Product, Rejection
 from clipita.catalogue.reader import CatalogueFile
+from clipita.catalogue.taxonomy import read_taxonomy
 from clipita.catalogue.variants.groups import GROUP_FIELD
 from clipita.catalogue.variants.shared import Shared, shared_by
 from clipita.errors import ImageError
@@ -63,10 +64,12 @@ class CheckReport:
         rejected: kind of rejection to its count; broken images are counted separately.
         duplicates: rejected rows with the id of an earlier row.
         broken_images: None if images were not checked.
+        image_troubles: what is wrong with images to their count, most frequent first.
         examples: the first rejections and broken images, `EXAMPLES` of each kind.
         missing: title, image, attributes, category -> how many products lack it.
         attribute_names: attribute to its number of products, most frequent first; `MOST_NAMES` of them.
         products_by_paths: number of category paths to the products that have as many, ascending.
+        column_types: of the extra columns with values: number, text, boolean or object.
         remarks: what a person should check.
         joined: rows that are variants or images of another row's product.
         groups: how many groups the products are in; None where the catalogue has none.
@@ -79,6 +82,7 @@ class CheckReport:
     rejected: dict[str, int]
     duplicates: int
     broken_images: int | None
+    image_troubles: dict[str, int]
     examples: list[Rejection]
     missing: dict[str, Missing]
     attribute_names: dict[str, int]
@@ -86,6 +90,7 @@ class CheckReport:
     tree: TreeSummary
     products_by_paths: dict[int, int]
     extra_columns: list[str]
+    column_types: dict[str, str]
     dropped_columns: list[str]
     remarks: list[str]
     joined: int = 0
@@ -134,8 +139,9 @@ def check_catalogue(
                 errors = threads.map(_image_error, (product for _, product in chunk))
                 for (row, product), error in zip(chunk, errors, strict=True):
                     if error is not None:
-                        tally.broken += 1
-                        tally.note("broken image", catalogue.rejection(row, product.id, error))
+                        trouble = catalogue.rejection(row, product.id, error)
+                        tally.broken[trouble.kind] += 1
+                        tally.note(trouble.kind, trouble)
             if on_rows is not None:
                 on_rows(tally.rows)
     return tally.report(catalogue, images, shared_by([*others, catalogue]) if others else [])
@@ -148,7 +154,7 @@ class _Tally:
         self._on_reject = on_reject
         self.products = 0
         self.rejected: Counter[str] = Counter()
-        self.broken = 0
+        self.broken: Counter[str] = Counter()
         self.examples: dict[str, list[Rejection]] = {}
         self.missing: Counter[str] = Counter(title=0, image=0, attributes=0, category=0)
         self.attributes = AttributeCount()
@@ -193,10 +199,11 @@ class _Tally:
         return CheckReport(
             file=str(catalogue.file),
             rows=self.rows + joined,
-            usable=self.products - self.broken,
+            usable=self.products - self.broken.total(),
             rejected=dict(self.rejected.most_common()),
             duplicates=self.rejected["the id occurs twice"],
-            broken_images=self.broken if images else None,
+            broken_images=self.broken.total() if images else None,
+            image_troubles=dict(self.broken.most_common()),
             examples=[rejection for shown in self.examples.values() for rejection in shown],
             missing={name: self._share(count) for name, count in self.missing.items()},
             attribute_names=dict(self.attributes.counts.most_common()),
@@ -204,6 +211,7 @@ class _Tally:
             tree=_summary(tree),
             products_by_paths=dict(sorted(by_paths.items())),
             extra_columns=list(catalogue.extra_columns),
+            column_types={name: column.kind for name, column in catalogue.types.items()},
             dropped_columns=list(catalogue.dropped_columns),
             remarks=[*self._warnings(catalogue, tree), *map(str, shared)],
             joined=joined,
@@ -238,11 +246,31 @@ class _Tally:
             yield "No product has a category: training needs categories."
         elif len(tree) == 1:
             yield "All products are in one category: training needs at least two."
+        yield from _taxonomy_warnings(catalogue, tree)
         separator = separator_of([category.name for category in tree.categories])
         if separator and set(tree.by_level()) == {1}:
             yield (
                 f"Every category path has one level, and most names contain {separator!r}: "
                 f'try --category-separator "{separator}".'
+            )
+
+
+def _taxonomy_warnings(catalogue: CatalogueFile, tree: CategoryTree) -> Iterator[str]:
+    """Numbers that are names of categories, and names that the taxonomy does not have."""
+    roots = [category.name for category in tree.categories if category.level == 1]
+    numbers = [name for name in roots if name.isdigit()]
+    if numbers:
+        yield (
+            f"Categories are called by numbers, such as {numbers[0]}: name the file of their taxonomy, or another "
+            "column of categories."
+        )
+    if catalogue.fields.taxonomy is not None:
+        known = {path[0] for path in read_taxonomy(catalogue.fields.taxonomy).values()}
+        others = [name for name in roots if name not in known]
+        if others and len(others) < len(roots):
+            yield (
+                f"The taxonomy does not have the root {others[0]!r}, and others are its own: it may be in another "
+                "language than the catalogue."
             )
 
 

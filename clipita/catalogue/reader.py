@@ -20,7 +20,7 @@ from clipita.catalogue.formats.document import JsonDocumentSource, is_document
 from clipita.catalogue.formats.excel import ExcelSource
 from clipita.catalogue.formats.jsonl import JsonLinesSource, JsonLinesStream
 from clipita.catalogue.formats.parquet import ParquetSource
-from clipita.catalogue.formats.rows import FileSource, NumberedRow, Row, Source
+from clipita.catalogue.formats.rows import FileSource, NumberedRow, Row, Source, html_page, is_html
 from clipita.catalogue.formats.xml import XmlSource
 from clipita.catalogue.ids import IdColumn, IdTable
 from clipita.catalogue.product import Product, Rejection
@@ -287,7 +287,7 @@ def open_source(file: Path, columns: Sequence[str] = ()) -> FileSource:
     if opener is None:
         raise CatalogueError(f"{file} is not of a known catalogue format.", hint=_known())
     source = opener(file) if not columns or opener is not DelimitedSource else DelimitedSource(file, columns)
-    if source.rows == 0:
+    if source.rows == 0 or not source.columns:
         raise CatalogueError(f"{file} holds no product.", hint="Give a file with at least one row.")
     return source
 
@@ -317,16 +317,19 @@ def _check_readable(file: Path) -> None:
         if not stat.S_ISREG(status.st_mode):
             raise CatalogueError(f"{file} is not a regular file.")
         with file.open("rb") as stream:
-            start = stream.read(4)
+            start = stream.read(512)
     except FileNotFoundError:
         raise CatalogueError(f"There is no catalogue file {file}.", hint="Check the path.") from None
     except OSError as error:
         raise CatalogueError(f"{file} cannot be opened: {error.strerror}.", hint="Check its permissions.") from error
     if status.st_size == 0:
         raise CatalogueError(f"{file} is empty.", hint="Give a file with at least one row.")
-    if start in _ARCHIVES and file.suffix.lower() not in _PACKED:
+    if is_html(start):
+        raise html_page(file)
+    archive = _ARCHIVES.get(start[:4])
+    if archive and file.suffix.lower() not in _PACKED:
         raise CatalogueError(
-            f"{file} is {_ARCHIVES[start]}, whatever its name says.",
+            f"{file} is {archive}, whatever its name says.",
             hint="Unpack it, or name a spreadsheet .xlsx and a file packed by gzip .gz.",
         )
 

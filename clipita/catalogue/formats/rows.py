@@ -89,6 +89,16 @@ _UTF8_BOM = b"\xef\xbb\xbf"
 _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 
 
+def is_html(start: bytes) -> bool:
+    """Whether a file that begins so is an HTML page, as servers send in place of a feed."""
+    return start.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith((b"<!doctype html", b"<html"))
+
+
+def html_page(file: Path) -> CatalogueError:
+    """The error for it."""
+    return CatalogueError(f"{file} is an HTML page, not a catalogue.", hint="Open it: a server may have sent an error.")
+
+
 def numbered_lines(file: Path, limit: int = MAX_LINE) -> Iterator[tuple[int, bytes | None]]:
     """Lines with their numbers, from 1, line ends included; None in place of a line longer than `limit` bytes.
 

@@ -7,11 +7,12 @@ import zlib
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from xml.parsers import expat
 
 from clipita.catalogue.formats.objects import ObjectSource
-from clipita.catalogue.formats.rows import MAX_LINE, NumberedRow, unpacked
+from clipita.catalogue.formats.rows import MAX_LINE, NumberedRow, html_page, is_html, unpacked
 from clipita.errors import CatalogueError, ProductError
 
 NAMES = ("item", "entry", "product", "offer", "shopitem")
@@ -57,7 +58,7 @@ class XmlSource(ObjectSource):
         Raises:
             CatalogueError: the file breaks off or is damaged; it says where.
         """
-        reader = _Reader(self._place[0])
+        reader = _Reader(self._file, self._place[0])
         for _ in self._parsed(reader.parser):
             yield from reader.taken()
 
@@ -66,7 +67,7 @@ class XmlSource(ObjectSource):
         """Where the products are, and how many."""
         counts: Counter[Place] = Counter()
         path: list[str] = []
-        parser = _parser()
+        parser = _parser(self._file)
 
         def start(name: str, _: Any) -> None:
             path.append(_local(name))
@@ -92,9 +93,8 @@ class XmlSource(ObjectSource):
             with unpacked(self._file) as stream:
                 first = True
                 while chunk := stream.read(_CHUNK):
-                    if first and chunk.lstrip()[:14].lower().startswith((b"<!doctype html", b"<html")):
-                        hint = "Open it: a server may have sent an error."
-                        raise CatalogueError(f"{self._file} is an HTML page, not a feed.", hint=hint)
+                    if first and is_html(chunk):
+                        raise html_page(self._file)
                     first = False
                     parser.Parse(chunk, False)
                     yield
@@ -110,13 +110,13 @@ class XmlSource(ObjectSource):
 class _Reader:
     """Collects the products while a parser runs."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, file: Path, place: Place) -> None:
         self._place = place
         self._path: list[str] = []
         self._open: list[_Element] = []
         self._line = 0
         self._done: list[NumberedRow] = []
-        self.parser = _parser()
+        self.parser = _parser(file)
         self.parser.StartElementHandler = self._start
         self.parser.EndElementHandler = self._end
         self.parser.CharacterDataHandler = self._text
@@ -181,14 +181,14 @@ def _local(name: str) -> str:
     return name.rpartition(" ")[2]
 
 
-def _parser() -> Any:
+def _parser(file: Path) -> Any:
     parser = expat.ParserCreate(namespace_separator=" ")
     parser.buffer_text = True
     parser.SetParamEntityParsing(expat.XML_PARAM_ENTITY_PARSING_NEVER)
 
     def refuse(*_: Any) -> Any:
         raise CatalogueError(
-            "The file declares entities, which can make a feed endless or read other files.", hint="Export it without."
+            f"{file} declares entities, which can make a feed endless or read other files.", hint="Export it without."
         )
 
     parser.EntityDeclHandler = refuse

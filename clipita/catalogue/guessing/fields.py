@@ -14,6 +14,7 @@ import orjson
 
 from clipita.catalogue import column_names
 from clipita.catalogue.column_names import is_attribute, likely_columns
+from clipita.catalogue.column_types import PRICES
 from clipita.catalogue.fields import IMAGE_SUFFIX, default_column, listed
 from clipita.catalogue.formats.csv import DelimitedSource
 from clipita.catalogue.guessing.groups import guess_group
@@ -185,6 +186,8 @@ def columns_by_values(role: str, columns: Mapping[str, Sequence[Any]], rows: int
             len(values) >= FEWEST_VALUES
             and fits(values)
             and not (role == "category_path" and column_names.are_tags(name))
+            # Prices that are text, as some are "call us", describe no product.
+            and not (role == "attributes" and PRICES.search(name))
         )
         or (role == "attributes" and is_attribute(name) and values and _are_texts(values))
     ]
