@@ -18,6 +18,12 @@ from clipita.errors import ProductError
 MAX_DEPTH = 20
 """Nesting of an extra field; OpenSearch's index.mapping.depth.limit is 20 too."""
 
+METADATA = frozenset((
+    "_data_stream_timestamp", "_doc_count", "_field_names", "_id", "_ignored", "_index", "_nested_path",
+    "_primary_term", "_routing", "_seq_no", "_source", "_tier", "_type", "_version",
+))  # fmt: skip
+"""Names that no document of an index may have; https://docs.opensearch.org/latest/mappings/metadata-fields/index/"""
+
 _EXACT_INTEGERS = 2**53  # of a float
 _LONGEST_INTEGER = 2**63
 _TAG = re.compile(
@@ -33,6 +39,14 @@ def clean(value: str) -> str:
     if "\0" in value:
         value = value.replace("\0", " ")
     return value if value.isascii() else _SURROGATES.sub("\ufffd", value)
+
+
+def field_name(name: str) -> str:
+    """A name as that of a field in an index: OpenSearch keeps some for itself, and reads dots as steps into objects."""
+    name = clean(name)
+    if name in METADATA:
+        return f"{name}_"
+    return name if all(part.strip() for part in name.split(".")) else name.replace(".", "_").strip() or "_"
 
 
 def without_markup(value: str | None) -> str | None:
@@ -159,9 +173,9 @@ def jsonable(value: Any, column: str, depth: int = 0) -> Any:
             return str(value)
         case [*items] if items and all(isinstance(item, tuple) and len(item) == 2 for item in items):
             # Arrow returns a map as a list of 2-tuples, and tuples for nothing else.
-            return {clean(str(key)): jsonable(part, column, depth + 1) for key, part in items}
+            return {field_name(str(key)): jsonable(part, column, depth + 1) for key, part in items}
         case Mapping():
-            return {clean(str(key)): jsonable(part, column, depth + 1) for key, part in value.items()}
+            return {field_name(str(key)): jsonable(part, column, depth + 1) for key, part in value.items()}
         case list() | tuple():
             return [jsonable(item, column, depth + 1) for item in value]
     raise ProductError(f"a field has no JSON form: {column} holds {_describe(value)}")

@@ -229,6 +229,9 @@ class _Tally:
     def _warnings(self, catalogue: CatalogueFile, tree: CategoryTree) -> Iterator[str]:
         if catalogue.dropped_columns:
             yield f"Columns of raw bytes are not kept: {', '.join(catalogue.dropped_columns)}."
+        if catalogue.renamed:
+            others = ", ".join(f"{name} is {new}" for name, new in catalogue.renamed.items())
+            yield f"Names of columns that a field cannot have: in an index, {others}."
         names = self.attributes.counts.most_common()
         if len(names) > MAX_MAPPED:
             number = f"{len(names):,}" if self.attributes.complete else f"More than {len(names):,}"

@@ -16,6 +16,7 @@ from clipita.catalogue.category_cells import category_paths
 from clipita.catalogue.cell_values import (
     MAX_DEPTH,
     clean,
+    field_name,
     integer_text,
     jsonable,
     pairs,
@@ -127,8 +128,8 @@ def row_to_product(row: Mapping[str, Any], fields: FieldsConfig, roots: Collecti
     - attributes: see `cell_values.pairs`. Blank names and values are dropped; values of one name are joined with ", ".
     - image: bytes, {"bytes", "path"} (Hugging Face datasets), a path, an http(s) URL, a base64 data: URI, or a list of
       these or several in one text, of which the first is used. Null and `NO_IMAGE` are no image.
-    - other columns go to `extra` as `cell_values.jsonable` returns them. Raw bytes (JSON cannot hold them) and columns
-      without a name (OpenSearch refuses them) are dropped.
+    - other columns go to `extra` as `cell_values.jsonable` returns them, by the name of `cell_values.field_name`. Raw
+      bytes (JSON cannot hold them) and columns without a name (OpenSearch refuses them) are dropped.
 
     Args:
         row: column name to value.
@@ -151,7 +152,7 @@ def row_to_product(row: Mapping[str, Any], fields: FieldsConfig, roots: Collecti
         category_paths=category_paths(_category_cell(row, fields), fields, roots),
         image=image_source(cells.get(fields.image), fields.image),
         extra={
-            clean(name): jsonable(value, name)
+            field_name(name): jsonable(value, name)
             for name, value in row.items()
             if name and name not in mapped and not isinstance(value, bytes)
         },

@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 from clipita.catalogue.attribute_names import AttributeCount, names_in
 from clipita.catalogue.category_cells import category_paths
+from clipita.catalogue.cell_values import field_name
 from clipita.catalogue.column_types import ColumnType, Survey, typed
 from clipita.catalogue.fields import mapped_columns, product_id, resolve_columns, row_to_product
 from clipita.catalogue.formats.csv import DelimitedSource
@@ -170,6 +171,21 @@ class CatalogueFile:
         return _Scan(survey.types(), groups, attributes)
 
     @functools.cached_property
+    def renamed(self) -> dict[str, str]:
+        """The extra columns whose name no field can have, each with the name that it has in an index.
+
+        Of `size` and `size.eu` the latter would be a part of the former, unless that is an object.
+        """
+        plain = {name for name in self.extra_columns if (kind := self.types.get(name)) and kind.kind != "object"}
+        inside = {
+            name: name.replace(".", "_")
+            for name in self.extra_columns
+            if any(name[:at] in plain for at, mark in enumerate(name) if mark == ".")
+        }
+        names = {name: inside.get(name, field_name(name)) for name in self.extra_columns}
+        return {name: new for name, new in names.items() if new != name}
+
+    @functools.cached_property
     def roots(self) -> frozenset[str]:
         """The names that begin category paths, for which the file is read once; empty where nobody needs them.
 
@@ -252,6 +268,8 @@ class CatalogueFile:
 
     def _product(self, row: Row) -> Product:
         row = typed(row, self._scan.types, self.columns)
+        if any(name in row for name in self.renamed):
+            row = {self.renamed.get(name, name): value for name, value in row.items()}
         product = row_to_product(row, self.fields, self.roots).located(self._image_root)
         if self._scan.groups is None or (group := self._scan.groups.of(row)) is None:
             return product

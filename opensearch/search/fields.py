@@ -187,7 +187,7 @@ class FieldNames:
     def _lookup(self, name: str) -> str | None:
         if name not in self._found:
             key = attribute_key(name)
-            candidates = (name, self._own.get(name), f"attributes.{name}", f"attributes.{key}")
+            candidates = (name, self._own.get(name), f"attributes.{name}", f"attributes.{key}", key)
             found = next((path for path in candidates if path in self.types), None)
             if found is None:
                 return None
