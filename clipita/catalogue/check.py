@@ -12,6 +12,7 @@ from itertools import islice
 from typing import Any
 
 from clipita.catalogue.attribute_names import MAX_MAPPED, AttributeCount
+from clipita.catalogue.column_types import MAX_COLUMNS, MAX_INNER, unsearched
 from clipita.catalogue.guessing.paths import separator_of
 from clipita.catalogue.ids import IdTable
 from clipita.catalogue.images.decode import load_image
@@ -240,6 +241,18 @@ class _Tally:
                 f"others, which at most {names[MAX_MAPPED][1]:,} products have, share one: a search can filter by them "
                 "and count their values, but not sort by them."
             )
+        if left := unsearched(catalogue.types):
+            bulky = [name for name in left if catalogue.types[name].names > MAX_INNER]
+            for name in bulky:
+                yield (
+                    f"{name} holds more than {MAX_INNER} names, so an index only keeps it. As attributes, its values "
+                    f"can be filters and facets: --attribute-field {name}."
+                )
+            if more := len(left) - len(bulky):
+                yield (
+                    f"Of {len(catalogue.types):,} other columns an index searches those that most rows have, for up to "
+                    f"{MAX_COLUMNS:,} fields; it only keeps {more:,}."
+                )
         for name, column in catalogue.types.items():
             if column.why_text:
                 yield f"{name} is of the type text: {column.why_text}. A search offers no range and no sort of it."

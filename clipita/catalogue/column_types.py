@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -17,6 +18,9 @@ MOST = 0.9
 """The share of a column's values that must be numbers for the others to be left out; half of them for prices."""
 PRICES = re.compile(r"price|cost|amount|msrp|preis|prix|prezzo|precio|cena|prijs", re.IGNORECASE)
 """Names of columns with prices."""
+MAX_COLUMNS = 1_200
+MAX_INNER = 500
+"""Fields of columns in an index, and of one column's objects; see `attribute_names.MAX_MAPPED`."""
 SHOWN = 40
 """Characters of a value in a report."""
 CURRENCY, HIGHEST = "_currency", "_max"
@@ -34,6 +38,7 @@ class _Seen:
         ranges: values that are ranges of numbers without a currency.
         broken: numbers that are not whole.
         words: the first text that is no number.
+        names: inside objects, `MAX_INNER` and one more at most.
     """
 
     kinds: Counter[str] = field(default_factory=Counter)
@@ -42,6 +47,7 @@ class _Seen:
     ranges: int = 0
     broken: int = 0
     words: str = ""
+    names: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,8 @@ class ColumnType:
         others: values that are left out, as they are of another kind.
         whole: whether all its numbers are whole.
         why_text: of prices and the like that stay text, why they do.
+        rows: how many have a value.
+        names: inside its objects, counted to `MAX_INNER` and one more.
     """
 
     kind: Kind
@@ -61,6 +69,8 @@ class ColumnType:
     others: int = 0
     whole: bool = True
     why_text: str = ""
+    rows: int = field(default=0, compare=False)
+    names: int = field(default=0, compare=False)
 
 
 class Survey:
@@ -83,13 +93,18 @@ class Survey:
 
     def types(self) -> dict[str, ColumnType]:
         """The type of each column that has values."""
-        return {name: self._type(name, seen) for name, seen in self._columns.items()}
+        return {
+            name: replace(self._type(name, seen), rows=seen.kinds.total(), names=min(len(seen.names), MAX_INNER + 1))
+            for name, seen in self._columns.items()
+        }
 
     def _add(self, seen: _Seen, value: Any) -> None:
         kind = kind_of(value)
         if kind != "text" or isinstance(value, list | tuple):
             seen.kinds[kind] += 1
             seen.broken += isinstance(value, float)
+            if kind == "object" and len(seen.names) <= MAX_INNER:
+                seen.names.update(itertools.islice(_names(value), MAX_INNER + 1))
             return
         text = str(value)
         if text.strip().lower() in NOTHING:
@@ -125,6 +140,20 @@ class Survey:
         return ColumnType("text", others=kinds["object"], why_text=why)
 
 
+def unsearched(types: Mapping[str, ColumnType]) -> list[str]:
+    """The columns that an index only keeps, as fields for all would be more than it can have.
+
+    These are objects with more than `MAX_INNER` names, and of the others those that the fewest rows have.
+    """
+    found, room = [], MAX_COLUMNS
+    for name in sorted(types, key=lambda name: -types[name].rows):
+        names = types[name].names
+        room -= 0 if names > MAX_INNER else max(1, names)
+        if names > MAX_INNER or room < 0:
+            found.append(name)
+    return found
+
+
 def typed(row: Mapping[str, Any], types: Mapping[str, ColumnType], columns: Collection[str]) -> dict[str, Any]:
     """A row with the values of its columns as their types say.
 
@@ -158,6 +187,18 @@ def kind_of(value: Any) -> str:
     if isinstance(value, int | float | Decimal):
         return "number"
     return "object" if isinstance(value, Mapping) else "text"
+
+
+def _names(value: Any, path: str = "") -> Iterator[str]:
+    """The paths of all values inside objects."""
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _names(inner, f"{path}.{name}")
+    elif isinstance(value, list | tuple) and any(isinstance(item, Mapping) for item in value):
+        for item in value:
+            yield from _names(item, path)
+    else:
+        yield path
 
 
 def _amount(value: Any, decimal: str) -> Amount | None:

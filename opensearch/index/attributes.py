@@ -1,5 +1,7 @@
 """Attributes in an index: the frequent ones have a field each, all others share one flat field as "name=value".
 
+Of thousands of other columns, those that the fewest products have get no field, and are kept with the product.
+
 A field for each of thousands of names is thousands of updates of a mapping that every node holds in memory, and then
 products that the index refuses. The flat field is a list of keywords, which every engine has.
 """
@@ -13,7 +15,9 @@ from typing import Any
 from opensearchpy import OpenSearch
 
 from clipita.catalogue.attribute_names import MAX_MAPPED
+from clipita.catalogue.column_types import MAX_INNER, ColumnType, unsearched
 from clipita.catalogue.product import Product
+from clipita.catalogue.variants.groups import GROUP_FIELD
 from clipita.catalogue.variants.merge import VARIANTS_FIELD
 from clipita.opensearch.cluster.errors import guarded
 
@@ -27,6 +31,11 @@ RESERVE = 500
 DEFAULT_LIMIT = 1_000
 """`index.mapping.total_fields.limit` where an index does not set it."""
 
+_CLOSED: Mapping[str, Any] = {"type": "object", "dynamic": False}
+_OF_KIND: Mapping[str, Mapping[str, Any]] = {
+    "number": {"type": "double"}, "boolean": {"type": "boolean"}, "text": KEYWORD,
+    "object": {"type": "object", "dynamic": True},
+}  # fmt: skip
 _SPECIAL = re.compile(r"([^\w ]|_)", re.ASCII)
 
 
@@ -98,6 +107,31 @@ class AttributeFields:
 
     def _has(self, name: str) -> bool:
         return name in self.mapped or attribute_key(name) in self.mapped
+
+
+def column_fields(columns: Mapping[str, ColumnType], present: Mapping[str, Any], room: int) -> dict[str, Any]:
+    """What the mapping of an index must say so that columns are no more fields than it can have; else empty.
+
+    Args:
+        columns: of the catalogue, by their names in the index.
+        present: the properties that the mapping has.
+        room: how many fields may be added.
+    """
+    left = unsearched(columns)
+    bulky = [name for name in left if columns[name].names > MAX_INNER]
+    # A field that is a text stays one, whatever its column holds now.
+    fields: dict[str, Any] = {name: _CLOSED for name in bulky if name not in present or "properties" in present[name]}
+    if len(bulky) == len(left):
+        return {"properties": fields} if fields else {}
+    searched = sorted((name for name in columns if name not in left), key=lambda name: -columns[name].rows)
+    fields |= {VARIANTS_FIELD: _CLOSED, GROUP_FIELD: KEYWORD}
+    fields |= {name: _OF_KIND[columns[name].kind] for name in searched if not _is_inside(name, columns)}
+    new = {name: mapping for name, mapping in fields.items() if name not in present or name in bulky}
+    return {"dynamic": False, "properties": dict(list(new.items())[: max(0, room)])}
+
+
+def _is_inside(name: str, columns: Mapping[str, ColumnType]) -> bool:
+    return any(name[:at] in columns for at, mark in enumerate(name) if mark == ".")
 
 
 def attributes_field(names: Iterable[str]) -> dict[str, Any]:

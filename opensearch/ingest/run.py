@@ -142,7 +142,8 @@ class Ingest:
     def _target(self, products: CatalogueSource | IndexSource, engine: str) -> Target:
         targets = Targets(self.client, self.alias, self.bundle, engine, self.config, products.total)
         if isinstance(products, CatalogueSource):
-            targets = replace(targets, attributes=products.attribute_names, variants=products.joins_rows)
+            names, types = products.attribute_names, products.column_types
+            targets = replace(targets, attributes=names, variants=products.joins_rows, columns=types)
         if self.in_place:
             target = targets.in_place(products if isinstance(products, IndexSource) else None)
         elif isinstance(products, IndexSource):

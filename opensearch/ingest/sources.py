@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from clipita.catalogue.column_types import ColumnType
 from clipita.catalogue.ids import IdTable
 from clipita.catalogue.product import CategoryPath, Rejection
 from clipita.catalogue.reader import CatalogueFile, files_in
@@ -51,6 +52,11 @@ class CatalogueSource:
         for file in self._files:
             counts.update(file.attribute_names.counts)
         return [name for name, _ in counts.most_common()]
+
+    @property
+    def column_types(self) -> dict[str, ColumnType]:
+        """The types of the other columns, by their names in an index; none of a stream."""
+        return {file.renamed.get(name, name): kind for file in self._files for name, kind in file.types.items()}
 
     @property
     def joins_rows(self) -> bool:

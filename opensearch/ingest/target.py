@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from opensearchpy import OpenSearch
 
+from clipita.catalogue.attribute_names import MAX_MAPPED
+from clipita.catalogue.column_types import ColumnType
 from clipita.config import IngestConfig
 from clipita.errors import ClipItaError, ClusterError, IndexMissingError, UsageError
 from clipita.opensearch.cluster.errors import guarded
 from clipita.opensearch.cluster.reads import count
 from clipita.opensearch.cluster.retry import Backoff
 from clipita.opensearch.index.analysis import check_plugin
-from clipita.opensearch.index.attributes import AttributeFields, field_count
+from clipita.opensearch.index.attributes import RESERVE, AttributeFields, column_fields, field_count
 from clipita.opensearch.index.index import (
     ProductIndex,
     check_fingerprint,
@@ -72,7 +74,7 @@ class Target:
 class Targets:
     """Finds or creates the index of a run over `products` products with `attributes`, the most frequent first.
 
-    `variants` says that rows are joined to products with variants.
+    `variants` says that rows are joined to products with variants; `columns` are the catalogue's others.
     """
 
     client: OpenSearch
@@ -83,6 +85,7 @@ class Targets:
     products: int | None
     attributes: Sequence[str] = ()
     variants: bool = False
+    columns: Mapping[str, ColumnType] = field(default_factory=dict)
 
     def for_catalogue(self, new_index: bool) -> Target:
         """The index for the products of a catalogue.
@@ -210,12 +213,20 @@ class Targets:
             update_meta(self.client, name, **(first_meta(self.bundle) | kept))
 
     def _attributes(self, name: str) -> AttributeFields:
-        """The attributes with a field in an index of clipita's documents, those of this catalogue added."""
+        """The attributes with a field in an index of clipita's documents, those of this catalogue added.
+
+        Where the catalogue has too many other columns, the rarest are kept from becoming fields.
+        """
         with guarded(self.client):
             index = self.client.indices.get(index=name)[name]
         limit = fields_limit(index["settings"]["index"])
-        found = AttributeFields.of_documents(index["mappings"].get("properties", {}), limit)
+        properties = index["mappings"].get("properties", {})
+        found = AttributeFields.of_documents(properties, limit)
         found.extend(self.client, name, self.attributes, variants=self.variants)
+        room = limit - RESERVE - field_count(properties) - MAX_MAPPED
+        if body := column_fields(self.columns, properties, room):
+            with guarded(self.client):
+                self.client.indices.put_mapping(index=name, body=body)
         return found
 
     def _check_language(self, index: ProductIndex) -> None:

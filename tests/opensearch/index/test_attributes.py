@@ -15,6 +15,7 @@ from opensearchpy import OpenSearch
 
 import clipita
 from clipita.catalogue.attribute_names import MAX_MAPPED
+from clipita.catalogue.check import check_catalogue
 from clipita.catalogue.product import Product
 from clipita.catalogue.reader import CatalogueFile
 from clipita.catalogue.variants.merge import VARIANTS_FIELD
@@ -308,3 +309,42 @@ def test_a_shops_index_at_its_limit_of_fields(
         assert "index.mapping.total_fields.limit" in str(caught.value.hint)
         client.indices.put_settings(index=f"{alias}-shop", body={"index.mapping.total_fields.limit": 1_050})
     assert counts(run()) == {Outcome.WRITTEN: 3}
+
+
+def columns_of(count: int, rows: int = 300) -> list[dict[str, Any]]:
+    """Products with a price and some of many columns, of which `Column 0` has no second row."""
+    found = []
+    for number in range(rows):
+        row: dict[str, Any] = {"product_id": str(number), "title": f"plate {number}", "price": number + 0.5}
+        each = count // rows
+        row |= {f"Column {n}": f"v{n}" for n in range(number * each, (number + 1) * each)}
+        row["bulk"] = {"names": {f"Name {number * 20 + n}": n for n in range(20)}}
+        found.append(row)
+    return found
+
+
+@pytest.mark.integration
+def test_thousands_of_other_columns(
+    client: OpenSearch, ingest: Run, alias: str, tmp_path: Path, bundle: Bundle
+) -> None:
+    file = write(tmp_path / "products.jsonl", columns_of(6_000))
+    # The index is there already, and would take each new column.
+    ingest(write(tmp_path / "first.jsonl", [{"product_id": "0", "title": "plate", "late": "x", "price": 1.5}]))
+    report = ingest(file)
+    assert counts(report) == {Outcome.WRITTEN: 300}
+    assert updates(client, report.index) < 20
+    properties = mapping_of(client, alias)
+    assert field_count(properties) < 1_300
+    assert properties["bulk"] == {"type": "object", "dynamic": "false"}
+    search = ProductSearch(client, alias, bundle)
+    assert found_by(search, "Column 0", "v0") == {"0"}
+    assert search("plate", mode="lexical", sort="-price", size=1).hits[0].id == "299"
+    with pytest.raises(UsageError, match="no field Column 5999"):
+        search("plate", mode="lexical", filters={"Column 5999": "v5999"})
+    # All of it is with the product.
+    source = search("plate", mode="lexical", sort="-price", size=1).hits[0].source
+    assert source["Column 5999"] == "v5999"
+    assert source["bulk"]["names"]["Name 5999"] == 19
+    remarks = check_catalogue(CatalogueFile(file)).remarks
+    assert any(one.startswith("bulk holds more than 500 names, so an index only keeps it.") for one in remarks)
+    assert any(one.startswith("Of 6,002 other columns") and one.endswith("it only keeps 4,801.") for one in remarks)
