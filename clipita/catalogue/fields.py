@@ -238,11 +238,11 @@ def _source_from_text(location: str, column: str) -> ImageSource | None:
     if location[:5].lower() == "data:":
         head, comma, body = location.partition(",")
         if not comma or not head.lower().endswith(";base64"):
-            raise ImageError(f"the image is a data: URI without base64: {column} is {location[:40]!r}")
+            raise ImageError(f"the image is a data URI without base64: {column} is {location[:40]!r}")
         try:
             return ImageSource(data=base64.b64decode(re.sub(r"\s+", "", body), validate=True))
         except (binascii.Error, ValueError) as error:
-            raise ImageError(f"the image's data: URI is not valid base64: {column}, {error}") from None
+            raise ImageError(f"the image's data URI is not valid base64: {column}, {error}") from None
     if len(location) > MAX_LOCATION:
         raise ImageError(
             f"the image location is longer than {MAX_LOCATION} characters: {column} is {location[:40]!r}…; "

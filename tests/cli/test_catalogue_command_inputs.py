@@ -173,7 +173,7 @@ def test_pictures_by_kind_of_trouble(run: Callable[..., Any], tmp_path: Path) ->
     (tmp_path / "empty.jpg").touch()
     Image.new("1", (70_000, 10)).save(tmp_path / "long.png")
     cells = ["good.png", "cut.png", "page.jpg", "empty.jpg", "long.png", "none.jpg", "gone.jpg", "../../etc/shadow",
-             "ftp://shop.test/a.jpg", "http://127.0.0.1/a.jpg", "N/A"]  # fmt: skip
+             "ftp://shop.test/a.jpg", "http://127.0.0.1/a.jpg", "N/A", '"data:image/png,abc"']  # fmt: skip
     rows = [f"{n},plate {n},A > B,{cell},{n}\n" for n, cell in enumerate(cells)]
     (tmp_path / "a.csv").write_text(HEAD + "".join(rows))
     assert run("init", "--catalogue", "a.csv")[0] == 0
@@ -183,6 +183,7 @@ def test_pictures_by_kind_of_trouble(run: Callable[..., Any], tmp_path: Path) ->
     assert report["broken_images"] == sum(report["image_troubles"].values()) == 9
     assert report["image_troubles"]["the image file does not exist"] == 2
     assert len(report["image_troubles"]) == 8
+    assert report["rejected"] == {"the image is a data URI without base64": 1}
     _, out = run("catalogue", "check", "a.csv")
     assert "2  the image file does not exist" in out
     assert "price (number)" in out
