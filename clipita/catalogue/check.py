@@ -13,6 +13,7 @@ from typing import Any
 
 from clipita.catalogue.attribute_names import MAX_MAPPED, AttributeCount
 from clipita.catalogue.column_types import MAX_COLUMNS, MAX_INNER, unsearched
+from clipita.catalogue.fields import clashing_column
 from clipita.catalogue.guessing.paths import separator_of
 from clipita.catalogue.ids import IdTable
 from clipita.catalogue.images.decode import load_image
@@ -230,6 +231,11 @@ class _Tally:
     def _warnings(self, catalogue: CatalogueFile, tree: CategoryTree) -> Iterator[str]:
         if catalogue.dropped_columns:
             yield f"Columns of raw bytes are not kept: {', '.join(catalogue.dropped_columns)}."
+        if (clashing := clashing_column(catalogue.extra_columns)) is not None:
+            yield (
+                f"An index is not made of this catalogue: its column {clashing!r} has a name that clipita writes "
+                "itself. Rename it, or map it under [fields]."
+            )
         if catalogue.renamed:
             others = ", ".join(f"{name} is {new}" for name, new in catalogue.renamed.items())
             yield f"Names of columns that a field cannot have: in an index, {others}."

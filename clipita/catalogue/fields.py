@@ -8,7 +8,7 @@ import dataclasses
 import functools
 import itertools
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,10 @@ from clipita.errors import FieldMappingError, ImageError, ProductError
 MAX_ID_BYTES = 512
 """OpenSearch's limit of an `_id`."""
 MAX_LOCATION = 4096
+OURS = (
+    "attributes", "attributes_text", "category_path", "clipita", "image", "product_id", "product_vector", "title"
+)  # fmt: skip
+"""Fields of an index that clipita writes itself."""
 MAX_CHARACTERS = 4 * 2**20
 """Of all texts of a product but its image; many products are held at a time."""
 
@@ -317,6 +321,11 @@ def _way_to_set(role: str, name: str) -> str:
 
 def _flag(role: str) -> str:
     return f"--{role.removesuffix('_path').removesuffix('s')}-field"
+
+
+def clashing_column(names: Iterable[str]) -> str | None:
+    """The first column with a name that clipita writes itself; OpenSearch reads `clipita.x` as our object."""
+    return next((name for name in names if name.split(".")[0] in OURS), None)
 
 
 def listed(columns: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ import dataclasses
 import hashlib
 import io
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
+from clipita.catalogue.fields import clashing_column
 from clipita.catalogue.images.decode import MAX_BYTES, opened_image
 from clipita.catalogue.images.download import download
 from clipita.catalogue.images.files import read_file
@@ -64,7 +65,6 @@ class Item:
 
 DOCUMENT_VERSION = 2
 """Part of the document hash; a new number makes the next run rewrite all documents."""
-OURS = ("attributes", "attributes_text", "category_path", "clipita", "image", ID_FIELD, VECTOR_FIELD, "title")
 THUMBNAIL_SIZE = 160
 THUMBNAIL_QUALITY = 80
 
@@ -147,11 +147,6 @@ def is_url(product: Product) -> bool:
     """Whether the product's image has to be fetched from a server."""
     image = product.image
     return image is not None and image.data is None and bool(image.location and _URL.match(image.location))
-
-
-def clashing_column(names: Iterable[str]) -> str | None:
-    """The first column with a name that clipita writes itself; OpenSearch reads `clipita.x` as our object."""
-    return next((name for name in names if name.split(".")[0] in OURS), None)
 
 
 def our_marks(draft: Draft, fingerprint: str, thumbnail: str | None) -> dict[str, Any]:

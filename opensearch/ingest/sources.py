@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from clipita.catalogue.column_types import ColumnType
+from clipita.catalogue.fields import OURS, clashing_column
 from clipita.catalogue.ids import IdTable
 from clipita.catalogue.product import CategoryPath, Rejection
 from clipita.catalogue.reader import CatalogueFile, files_in
 from clipita.errors import CatalogueError, FieldMappingError
-from clipita.opensearch.ingest.documents import OURS, Item, OnReject, clashing_column
+from clipita.opensearch.ingest.documents import Item, OnReject
 
 
 class CatalogueSource:

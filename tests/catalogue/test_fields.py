@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clipita.catalogue import ImageSource, Product
-from clipita.catalogue.fields import image_source, row_to_product
+from clipita.catalogue.fields import clashing_column, image_source, row_to_product
 from clipita.config import FieldsConfig
 from clipita.errors import ImageError, ProductError
 
@@ -292,3 +292,8 @@ def test_any_row_gives_a_product_that_json_can_hold_or_a_product_error(row: dict
 def test_texts_that_are_too_long(columns: dict[str, Any]) -> None:
     with pytest.raises(ProductError, match="the texts are too long"):
         row_to_product({"product_id": "1", "title": "shoe", **columns}, FieldsConfig())
+
+
+def test_clashing_columns() -> None:
+    assert clashing_column(["brand", "titles", "clipita_x"]) is None
+    assert clashing_column(["brand", "attributes.colour"]) == "attributes.colour"

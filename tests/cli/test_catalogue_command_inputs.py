@@ -187,3 +187,11 @@ def test_pictures_by_kind_of_trouble(run: Callable[..., Any], tmp_path: Path) ->
     _, out = run("catalogue", "check", "a.csv")
     assert "2  the image file does not exist" in out
     assert "price (number)" in out
+
+
+def test_a_column_that_ingest_refuses(run: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(
+        "sku,name,title,category_path\n" + "".join(f"{n},lamp {n},<b>{n}</b>,A > B\n" for n in range(9))
+    )
+    _, out = run("catalogue", "check", "a.csv", "--id-field", "sku", "--title-field", "name")
+    assert "its column 'title' has a name that clipita writes itself" in out

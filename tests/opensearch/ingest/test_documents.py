@@ -12,9 +12,11 @@ import orjson
 import pytest
 from PIL import Image
 
+from clipita.catalogue.fields import OURS
 from clipita.catalogue.product import ImageSource, Product
 from clipita.errors import ProductError
-from clipita.opensearch.ingest.documents import Item, Layout, clashing_column, make_draft, make_thumbnail, our_marks
+from clipita.opensearch.index.mapping import ID_FIELD, VECTOR_FIELD
+from clipita.opensearch.ingest.documents import Item, Layout, make_draft, make_thumbnail, our_marks
 
 MODEL = "a" * 64
 
@@ -154,6 +156,6 @@ def test_thumbnail() -> None:
     assert make_thumbnail(replace(PRODUCT, image=ImageSource(location="https://example.org/p.jpg"))) is None
 
 
-def test_clashing_columns() -> None:
-    assert clashing_column(["brand", "titles", "clipita_x"]) is None
-    assert clashing_column(["brand", "attributes.colour"]) == "attributes.colour"
+def test_names_that_documents_have_are_those_that_columns_may_not_have() -> None:
+    assert {ID_FIELD, VECTOR_FIELD, "clipita"} <= set(OURS)
+    assert set(orjson.loads(make_draft(PRODUCT, MODEL, True).source)) - set(PRODUCT.extra) <= set(OURS)
