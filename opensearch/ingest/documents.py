@@ -291,6 +291,9 @@ class Layout:
 
     def _document(self, item: Item, draft: Draft, marks: dict[str, Any], vector: Vector | None) -> Document:
         id_ = item.product.id
+        if self._way == "update":
+            # An update leaves what it does not name: what a product has lost must be said.
+            marks = {"categories": [], "flat": [], "flat_names": [], **marks}
         ours: dict[str, Any] = {} if vector is None else {VECTOR_FIELD: vector}
         if self._id_field == OWN_ID_FIELD:
             marks = {"id": id_, **marks}

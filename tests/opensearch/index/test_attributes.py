@@ -291,6 +291,32 @@ def test_attributes_of_a_shops_own_index(
 
 @pytest.mark.integration
 @pytest.mark.parametrize("in_place", [False, True], ids=["copy", "in place"])
+def test_what_a_product_has_lost_is_not_found(
+    client: OpenSearch, bundle: Bundle, settings: IngestConfig, alias: str, in_place: bool
+) -> None:
+    products = rows(5)
+    shop_index(client, f"{alias}-shop", products, SPECS["not parsed"])
+    target = f"{alias}-shop" if in_place else alias
+
+    def run() -> IngestReport:
+        return clipita.ingest(
+            cluster=client, from_index=f"{alias}-shop", index=target, in_place=in_place, model=bundle, fields=FIELDS,
+            config=settings,
+        )  # fmt: skip
+
+    run()
+    value = products[0]["attributes"]["colour"]
+    assert "0" in found_by(ProductSearch(client, target, bundle), "colour", value)
+    client.update(index=f"{alias}-shop", id="0", body={"doc": {"specs": None, "shelf": None}}, refresh=True)
+    assert counts(run())[Outcome.WRITTEN] == 1
+    search = ProductSearch(client, target, bundle)
+    assert "0" not in found_by(search, "colour", {"exists": True})
+    assert search(category="Plates", members="labelled", mode="lexical").total == 4
+    assert counts(run()) == {Outcome.UNCHANGED: 5}
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("in_place", [False, True], ids=["copy", "in place"])
 def test_a_shops_index_at_its_limit_of_fields(
     client: OpenSearch, bundle: Bundle, settings: IngestConfig, alias: str, in_place: bool
 ) -> None:
