@@ -70,17 +70,17 @@ def filter_clause(path: str, value: FilterValue) -> dict[str, Any]:
 
 def _flat(key: str, value: FilterValue) -> dict[str, Any]:
     """A filter on an attribute of the flat field."""
-    if isinstance(value, Mapping):
-        if set(value) != {"exists"}:
-            raise UsageError(
-                f"The filter on {key} is {dict(value)!r}, but few products have this attribute: it shares a field with "
-                "others, as text.",
-                hint="Use a value, a list of values, or exists.",
-            )
+    if isinstance(value, Mapping) and set(value) == {"exists"} and isinstance(value["exists"], bool):
         has = {"term": {FLAT_NAMES_FIELD: key}}
         return has if value["exists"] else {"bool": {"must_not": [has]}}
-    values = [value] if isinstance(value, (str, int, float)) else value
-    return filter_clause(FLAT_FIELD, [f"{key}={str(one).lower() if isinstance(one, bool) else one}" for one in values])
+    values = list(value) if isinstance(value, list | tuple | set | frozenset) else [value]
+    if not values or not all(isinstance(one, str | int | float) for one in values):
+        raise UsageError(
+            f"The filter on {key} is {value!r}, but few products have this attribute: it shares a field with others, "
+            "as text.",
+            hint='Use a value, a list of values or {"exists": true}.',
+        )
+    return {"terms": {FLAT_FIELD: [f"{key}={str(one).lower() if isinstance(one, bool) else one}" for one in values]}}
 
 
 def _condition(path: str, value: Mapping[str, Any]) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from clipita.opensearch.index.attributes import AttributeFields, chosen, field_c
 from clipita.opensearch.index.index import require
 from clipita.opensearch.ingest.outcomes import IngestReport, Outcome
 from clipita.opensearch.ingest.run import Ingest
+from clipita.opensearch.search.clauses.filters import filter_clause
 from clipita.runtime import Bundle
 from clipita.serve.storefront import Shop
 
@@ -125,6 +126,19 @@ def test_a_path_stands_for_one_attribute() -> None:
     assert key_of(flat_path("a.b=c")) == "a_b_c"
     assert key_of("clipita.flat") is None
     assert values_of("Width [mm]") == r"Width \[mm\]=.*"
+
+
+def test_filters_on_the_flat_field() -> None:
+    path = flat_path("Width [mm]")
+    assert filter_clause(path, [80, True, "x"]) == {
+        "terms": {"clipita.flat": ["Width [mm]=80", "Width [mm]=true", "Width [mm]=x"]}
+    }
+    assert filter_clause(path, {"exists": False}) == {
+        "bool": {"must_not": [{"term": {"clipita.flat_names": "Width [mm]"}}]}
+    }
+    for value in ({"gte": 3}, {"match": "x"}, {"exists": "yes"}, [], [None], None, {}):
+        with pytest.raises(UsageError, match=r"The filter on Width \[mm\] is .*few products have this attribute"):
+            filter_clause(path, value)  # type: ignore[arg-type]
 
 
 @pytest.mark.integration
