@@ -362,8 +362,10 @@ class ProductSearch:
         if not all(self.names.has(name) for name in names_in(given, self.config)):
             # New products may have brought new fields.
             self.refresh()
-        look_up(given, self.config, self.names, self.client, self.index.name)
-        arguments = resolve(text, given, self.config, self.names)
+        # Another thread may replace them meanwhile.
+        names = self.names
+        look_up(given, self.config, names, self.client, self.index.name)
+        arguments = resolve(text, given, self.config, names)
         return self._reader.understood(arguments) if read and arguments.understand else arguments
 
     def _category(self, wanted: str | Sequence[str]) -> CategoryVector:
