@@ -29,7 +29,7 @@ from clipita.opensearch.search.defaults import settings_for
 from clipita.opensearch.search.fields import FieldNames
 from clipita.opensearch.search.options import MAX_WINDOW, SearchArguments, SearchOptions, given_options
 from clipita.opensearch.search.request import also_body, ranking_body, search_body, search_params, union_body
-from clipita.opensearch.search.resolve import check_depth, continued, is_known, look_up, names_in, resolve
+from clipita.opensearch.search.resolve import check_depth, continued, is_known, look_up, resolve
 from clipita.opensearch.search.results import SearchPage, read_page, remarks_on
 from clipita.opensearch.search.understanding.reader import QueryReader
 from clipita.opensearch.search.vectors import Encoded, QueryVectors
@@ -359,12 +359,12 @@ class ProductSearch:
 
     def _resolved(self, text: str, given: Mapping[str, Any], *, read: bool) -> SearchArguments:
         """Checked arguments without a vector, with what the text says about fields if it is to be `read`."""
-        if not all(self.names.has(name) for name in names_in(given, self.config)):
+        names = self.names  # Another thread may replace them.
+        if not look_up(given, self.config, names, self.client, self.target):
             # New products may have brought new fields.
             self.refresh()
-        # Another thread may replace them meanwhile.
-        names = self.names
-        look_up(given, self.config, names, self.client, self.index.name)
+            names = self.names
+            look_up(given, self.config, names, self.client, self.target)
         arguments = resolve(text, given, self.config, names)
         return self._reader.understood(arguments) if read and arguments.understand else arguments
 

@@ -39,13 +39,18 @@ def is_known(given: Mapping[str, Any], config: SearchConfig, names: FieldNames) 
     return all(names.has(name) for name in names_in(given, config)) and not _unseen(given, names)
 
 
-def look_up(given: Mapping[str, Any], config: SearchConfig, names: FieldNames, client: OpenSearch, index: str) -> None:
-    """Look up what `resolve` must know of the index besides its mapping: rare attributes, values of texts to order."""
+def look_up(given: Mapping[str, Any], config: SearchConfig, names: FieldNames, client: OpenSearch, index: str) -> bool:
+    """Look up what `resolve` must know of the index besides its mapping: rare attributes, values of texts to order.
+
+    Returns:
+        Whether the index has all fields that a search uses.
+    """
     unknown = [name for name in names_in(given, config) if not names.has(name)]
     if unknown:
         names.learn(unknown, partial(keys_in_flat, client, index))
     if texts := _unseen(given, names):
         names.samples |= sample(client, index, texts)
+    return all(names.has(name) for name in unknown)
 
 
 def _unseen(given: Mapping[str, Any], names: FieldNames) -> list[str]:

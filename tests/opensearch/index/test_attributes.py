@@ -24,7 +24,15 @@ from clipita.errors import UsageError
 from clipita.opensearch import ProductSearch
 from clipita.opensearch.cluster.connection import connect_async
 from clipita.opensearch.cluster.errors import address_of
-from clipita.opensearch.index.attributes import AttributeFields, chosen, field_count, flat_path, key_of, values_of
+from clipita.opensearch.index.attributes import (
+    AttributeFields,
+    chosen,
+    field_count,
+    flat_path,
+    key_of,
+    keys_in_flat,
+    values_of,
+)
 from clipita.opensearch.index.index import require
 from clipita.opensearch.ingest.outcomes import IngestReport, Outcome
 from clipita.opensearch.ingest.run import Ingest
@@ -159,6 +167,11 @@ def test_thousands_of_names_in_a_catalogue(
     assert len(rare) > COUNT / 2
     finds_all(search, rare[:5] + products[:5])
 
+    # Each name is looked up once, and nothing else is read anew.
+    names = search.names
+    finds_all(search, rare[:5])
+    assert search.names is names
+
     name = next(name for name in rare[0]["attributes"] if name != "colour")
     assert rare[0]["product_id"] in found_by(search, name, {"exists": True})
     assert found_by(search, name, [rare[0]["attributes"][name], "none"]) == found_by(
@@ -240,6 +253,13 @@ def test_a_name_that_other_products_have_in_the_flat_field_stays_there(
     fields.extend(client, index.name, [rare, "brand new"])
     assert fields.mapped - set(mapped) == {"brand new"}
     assert rare not in mapping_of(client, alias)["attributes"]["properties"]
+
+
+@pytest.mark.integration
+def test_an_index_of_an_earlier_version_has_no_flat_field(client: OpenSearch, alias: str) -> None:
+    client.indices.create(index=alias, body={"mappings": {"properties": {"title": {"type": "text"}}}})
+    client.index(index=alias, body={"title": "plate"}, refresh=True)
+    assert keys_in_flat(client, alias, ["colour", "Width [mm]"]) == set()
 
 
 @pytest.mark.integration
