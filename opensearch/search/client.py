@@ -37,7 +37,6 @@ from clipita.opensearch.search.vectors import Encoded, QueryVectors
 if TYPE_CHECKING:
     from clipita.runtime import Bundle
 
-
 SAME = 0.999
 """Cosine from which on a query's vector is that of a category."""
 RECOGNISED = 0.5
@@ -342,9 +341,8 @@ class ProductSearch:
 
     def understands(self, query: str | None, given: Mapping[str, Any]) -> bool:
         """Whether fields and words of a search are known, so that its query can be read without the cluster."""
-        known = is_known(given, self.config, self.names)
         plain = query is None or not given.get("understand", self.config.understand)
-        return known and (plain or self._reader.is_ready(query or ""))
+        return is_known(given, self.config, self.names) and (plain or self._reader.is_ready(query or ""))
 
     def text_to_encode(self, query: str, given: Mapping[str, Any]) -> str | None:
         """What of a query the model must encode, see `SearchArguments.encoded`; None if its vector is kept.
