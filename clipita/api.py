@@ -357,8 +357,9 @@ def _name_categories(synonyms: Path, bundle: Bundle, device: str, warn: Warn) ->
 
     try:
         new = name_categories(names_of_synonyms(synonyms, model=bundle), model=bundle, device=device)
-    except BundleError as error:
-        # A bundle may be read-only, or of a recipe without a gate; the words half has the synonyms all the same.
+    except (BundleError, UsageError) as error:
+        # A bundle may be read-only, or of a recipe without a gate. Where the words half takes the synonyms, it has read
+        # them before the first product.
         warn(f"The synonyms name no categories: {error}")
         return
     if new:
