@@ -111,9 +111,10 @@ def search_files(url: str | None, bundle: Path | None) -> tuple[list[str] | None
         work = Path(temporary)
         home = None
         if url is None:
-            from clipita.opensearch.local.install import VERSION, cache_folder
+            from clipita.opensearch.local.install import cache_folder
+            from clipita.opensearch.local.releases import find_release
 
-            if not (cache_folder() / f"opensearch-{VERSION}").is_dir():
+            if not (cache_folder() / find_release().folder).is_dir():
                 return None, "OpenSearch is not installed; `clipita opensearch start` installs it, or give --url"
             home = work / "node"
             url = str(json.loads(clipita(work, "opensearch", "start", "--home", str(home), "--json"))["url"])

