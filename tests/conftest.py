@@ -6,6 +6,7 @@ import io
 import json
 import os
 import random
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -38,8 +39,24 @@ WORDS = ["fine", "classic", "family", "gift", "new", "Acme", "Globex", "summer"]
 
 
 @pytest.fixture(scope="session")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodeStatus]:
-    """A node of this test run alone, with empty data; `.url` is where it answers.
+def node(request: pytest.FixtureRequest) -> NodeStatus:
+    """The node that integration tests use; `.url` is where it answers.
+
+    It is `own_node`, or the one that runs at CLIPITA_TEST_URL: any version, a cluster behind a proxy.
+    """
+    url = os.environ.get("CLIPITA_TEST_URL")
+    if url is None:
+        status: NodeStatus = request.getfixturevalue("own_node")
+        return status
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        version = str(json.load(answer)["version"]["number"])
+    nothing = Path(os.devnull)
+    return NodeStatus(url, 0, nothing, nothing, "", "", version)
+
+
+@pytest.fixture(scope="session")
+def own_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodeStatus]:
+    """A node of this test run alone, with empty data, for tests of the node itself and of its log.
 
     A start that fails is an error of every test that asked for the node, never a skip.
     """

@@ -20,23 +20,23 @@ def clipita(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture
-def home(node: NodeStatus) -> Path:
-    return node.data.parent
+def home(own_node: NodeStatus) -> Path:
+    return own_node.data.parent
 
 
-def test_start_command_reports_it_and_says_what_it_ignores(node: NodeStatus, home: Path) -> None:
+def test_start_command_reports_it_and_says_what_it_ignores(own_node: NodeStatus, home: Path) -> None:
     result = clipita("start", "--home", str(home), "--heap", "2g", "--json")
     assert result.returncode == 0
     told = json.loads(result.stdout)
-    assert (told["url"], told["pid"], told["already_running"]) == (node.url, node.pid, True)
+    assert (told["url"], told["pid"], told["already_running"]) == (own_node.url, own_node.pid, True)
     assert "heap of 512m" in result.stderr
 
 
-def test_status_command(node: NodeStatus, home: Path) -> None:
+def test_status_command(own_node: NodeStatus, home: Path) -> None:
     result = clipita("status", "--home", str(home), "--json")
     assert result.returncode == 0
-    assert json.loads(result.stdout)["url"] == node.url
-    assert node.url in clipita("status", "--home", str(home)).stdout
+    assert json.loads(result.stdout)["url"] == own_node.url
+    assert own_node.url in clipita("status", "--home", str(home)).stdout
 
 
 def test_status_and_stop_of_a_folder_without_node(tmp_path: Path) -> None:
@@ -48,7 +48,7 @@ def test_status_and_stop_of_a_folder_without_node(tmp_path: Path) -> None:
     assert "No node runs" in stop.stdout
 
 
-def test_logs_command(node: NodeStatus, home: Path) -> None:
+def test_logs_command(own_node: NodeStatus, home: Path) -> None:
     whole = clipita("logs", "--home", str(home), "-n", "100000").stdout
     assert "] started" in whole
     assert len(clipita("logs", "--home", str(home), "-n", "2").stdout.splitlines()) == 2

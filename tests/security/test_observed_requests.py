@@ -43,14 +43,14 @@ def test_json_logs_hold_one_object_a_request_and_no_secret(proxy: Any, tmp_path:
 
 
 @pytest.mark.integration
-def test_the_opaque_id_stands_in_the_slow_log(node: NodeStatus) -> None:
-    client = connect(OpenSearchConfig(url=node.url))
+def test_the_opaque_id_stands_in_the_slow_log(own_node: NodeStatus) -> None:
+    client = connect(OpenSearchConfig(url=own_node.url))
     settings = {"index.search.slowlog.threshold.query.warn": "0ms"}
     client.indices.create(index="slow-log-test", body={"settings": settings})
     try:
         with opaque("page-4711"):
             client.search(index="slow-log-test", body={"query": {"match_all": {}}})
-        assert "id[page-4711]" in Path(node.log_file).read_text(encoding="utf-8")
+        assert "id[page-4711]" in Path(own_node.log_file).read_text(encoding="utf-8")
     finally:
         client.indices.delete(index="slow-log-test")
         client.close()

@@ -76,6 +76,8 @@ def actions_of(node: NodeStatus, administrator: OpenSearch) -> Iterator[Callable
     }
     administrator.cluster.put_settings(body={"transient": settings})
     log = Path(node.log_file)
+    if not log.is_file():
+        pytest.skip("reads the log of the node, which CLIPITA_TEST_URL does not show")
 
     def record(work: Callable[[], Any]) -> set[str]:
         start = log.stat().st_size

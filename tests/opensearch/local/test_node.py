@@ -21,31 +21,31 @@ INDEX = "local-node-test"
 
 
 @pytest.fixture
-def home(node: NodeStatus) -> Path:
-    return node.data.parent
+def home(own_node: NodeStatus) -> Path:
+    return own_node.data.parent
 
 
 @pytest.fixture
-def client(node: NodeStatus) -> Iterator[OpenSearch]:
-    client = connect(OpenSearchConfig(url=node.url))
+def client(own_node: NodeStatus) -> Iterator[OpenSearch]:
+    client = connect(OpenSearchConfig(url=own_node.url))
     yield client
     client.indices.delete(index=INDEX, ignore=[404])
     client.close()
 
 
-def test_second_start_reports_the_running_node(node: NodeStatus, home: Path) -> None:
+def test_second_start_reports_the_running_node(own_node: NodeStatus, home: Path) -> None:
     again = LocalNode(home).start()
     assert again.already_running
-    assert (again.url, again.pid) == (node.url, node.pid)
+    assert (again.url, again.pid) == (own_node.url, own_node.pid)
 
 
-def test_node_has_a_session_of_its_own(node: NodeStatus) -> None:
-    assert os.getsid(node.pid) != os.getsid(0)
+def test_node_has_a_session_of_its_own(own_node: NodeStatus) -> None:
+    assert os.getsid(own_node.pid) != os.getsid(0)
 
 
-def test_connection_without_url_finds_the_node(node: NodeStatus, home: Path) -> None:
+def test_connection_without_url_finds_the_node(own_node: NodeStatus, home: Path) -> None:
     client = connect(OpenSearchConfig(home=home))
-    assert client.info()["version"]["number"] == node.version
+    assert client.info()["version"]["number"] == own_node.version
     client.close()
 
 
