@@ -165,7 +165,7 @@ class IndexSource:
 def scan(
     client: OpenSearch, name: str, query: Mapping[str, Any], backoff: Backoff, source: Any
 ) -> Iterator[dict[str, Any]]:
-    """All hits of a query at one point in time, in no order.
+    """All hits of a query at one point in time, in no order; `name` is a concrete index.
 
     A point in time does not survive the restart of a node; the scan then begins again, and hits may come twice.
     """
@@ -174,7 +174,8 @@ def scan(
     while True:
         opened = backoff.call(client, lambda: all_shards(client.create_pit(index=name, params=params)))
         try:
-            yield from _pages(client, opened["pit_id"], query, backoff, source)
+            for part in _slices(opened["_shards"]["total"]):
+                yield from _pages(client, opened["pit_id"], query, backoff, source, part)
         except ClusterError as error:
             if "No search context" not in str(error):
                 raise
@@ -186,17 +187,27 @@ def scan(
         return
 
 
+def _slices(shards: int) -> list[dict[str, Any]]:
+    """Parts of a search that each cover one shard: `_doc` numbers the documents of a shard and repeats in the others.
+
+    As a key of one search over several shards it would lose documents; `_shard_doc`, which does not, came with 3.3.
+    https://docs.opensearch.org/latest/search-plugins/searching-data/point-in-time/#search-slicing
+    """
+    return [{"slice": {"id": shard, "max": shards}} for shard in range(shards)] if shards > 1 else [{}]
+
+
 def _pages(
-    client: OpenSearch, pit: str, query: Mapping[str, Any], backoff: Backoff, source: Any
+    client: OpenSearch, pit: str, query: Mapping[str, Any], backoff: Backoff, source: Any, part: Mapping[str, Any]
 ) -> Iterator[dict[str, Any]]:
     body: dict[str, Any] = {
         "size": PAGE,
         "query": query,
         "pit": {"id": pit, "keep_alive": KEEP_ALIVE},
-        "sort": [{"_shard_doc": "asc"}],
+        "sort": [{"_doc": "asc"}],
         "track_total_hits": False,
         "seq_no_primary_term": True,
         "_source": source,
+        **part,
     }
     while True:
         hits = backoff.call(client, lambda: all_shards(client.search(body=body)))["hits"]["hits"]
