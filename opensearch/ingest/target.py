@@ -109,6 +109,10 @@ class Targets:
             check_fingerprint(present, self.bundle, self.alias)
             self._check_language(present)
             self._complete_mapping(present)
+            if present.fields:
+                # An earlier version's --in-place wrote these, which belong to documents of the shop alone.
+                with guarded(self.client):
+                    update_meta(self.client, present.name, fields=None)
             attributes = self._attributes(present.name)
             return Target(present.name, present.name, "replace", not present.complete, attributes=attributes)
         behind = None if present is None else present.name
@@ -177,6 +181,11 @@ class Targets:
                     "--index ALIAS",
                 )
             present = self._ours(name)
+            if present is not None and not present.kept:
+                # Its documents were made from a catalogue, and have the fields of one.
+                check_fingerprint(present, self.bundle, self.alias)
+                self._complete_mapping(present)
+                return Target(name, name, "update", False)
             # After the first run `product_id` in the mapping may be the shop's or ours.
             field = id_field(index["mappings"]) if present is None else present.fields.get("id", OWN_ID_FIELD)
             if present is not None:

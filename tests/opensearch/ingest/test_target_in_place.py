@@ -16,7 +16,7 @@ from clipita.cli.failure import run_guarded
 from clipita.config import FieldsConfig, IngestConfig
 from clipita.errors import UsageError
 from clipita.opensearch import ProductSearch
-from clipita.opensearch.index.index import require
+from clipita.opensearch.index.index import remember, require
 from clipita.opensearch.local.node import NodeStatus
 from clipita.runtime import Bundle
 
@@ -140,6 +140,19 @@ def test_command_without_index_writes_to_the_one_that_it_reads(
     assert f"--index {alias}-search" in capsys.readouterr().err
     made = set(client.indices.get(index=f"{alias}*", expand_wildcards="all"))
     assert made <= {alias, other, f"{alias}-categories", f"{alias}.lock", f"{other}.lock"}
+
+
+def test_documents_of_a_catalogue_keep_their_fields(
+    client: OpenSearch, alias: str, bundle: Bundle, settings: IngestConfig, shop: Path
+) -> None:
+    options: dict[str, Any] = {"cluster": client, "index": alias, "model": bundle, "config": settings}
+    clipita.ingest(shop / "valid.parquet", **options)
+    report = clipita.ingest(shop / "valid.parquet", in_place=True, **options)
+    assert (report.counts["unchanged"], require(client, alias).fields) == (40, {})
+    # As an earlier version left them.
+    remember(client, report.index, fields={"title": "name", "id": "clipita.id"})
+    clipita.ingest(shop / "valid.parquet", **options)
+    assert (require(client, alias).fields, require(client, alias).id_field) == ({}, "product_id")
 
 
 def test_documents_of_another_index_are_refused(
