@@ -130,6 +130,8 @@ def _java() -> Finding:
 
 def _cluster(settings: config.OpenSearchConfig) -> Finding:
     from clipita.opensearch.cluster.connection import capabilities, connect
+    from clipita.opensearch.dialect.opensearch import dotted
+    from clipita.opensearch.search.fusion import FUSIONS
 
     try:
         client = connect(settings)
@@ -139,14 +141,14 @@ def _cluster(settings: config.OpenSearchConfig) -> Finding:
         return Finding("OpenSearch", error.message, False, error.hint or "")
     features = {
         "vector and hybrid search (saturation fusion)": found.knn,
+        "precision byte": found.knn and found.compression,
         "faiss engine": found.faiss,
-        "hybrid query of the neural-search plugin": found.neural_search,
+        **{f"{name} fusion": fusion.is_offered(found) for name, fusion in FUSIONS.items() if fusion.native},
         "a model inside the cluster (ML Commons)": found.ml_commons,
     }
     missing = [name for name, there in features.items() if not there]
     leaves = ", ".join(["lexical search", *(name for name, there in features.items() if there)])
-    version = ".".join(map(str, found.version))
-    state = f"OpenSearch {version}, plugins: {', '.join(plugins) or 'none'}"
+    state = f"OpenSearch {dotted(found.version)}, plugins: {', '.join(plugins) or 'none'}"
     return Finding("OpenSearch", state, found.knn, leaves + (f"; without: {', '.join(missing)}" if missing else ""))
 
 

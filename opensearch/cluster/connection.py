@@ -16,7 +16,16 @@ from clipita.opensearch.cluster.address import LOOPBACK, Address, check_allowed,
 from clipita.opensearch.cluster.credentials import authorization, aws_signer, tls_context
 from clipita.opensearch.cluster.errors import guarded
 from clipita.opensearch.cluster.tracing import TracedConnection, traced_async
-from clipita.opensearch.dialect.opensearch import KNN_PLUGIN, ML_COMMONS_PLUGIN, NEURAL_SEARCH_PLUGIN, OLDEST
+from clipita.opensearch.dialect.opensearch import (
+    FORMER_BM25_FACTOR,
+    KNN_PLUGIN,
+    ML_COMMONS_PLUGIN,
+    NEURAL_SEARCH_PLUGIN,
+    OLDEST,
+    OLDEST_COMPRESSION,
+    OLDEST_LUCENE_10,
+    OLDEST_RADIAL,
+)
 from clipita.opensearch.local.node import LocalNode
 
 if TYPE_CHECKING:
@@ -26,7 +35,6 @@ THREADS = 16
 """Most open connections of a client, for as many threads that share it."""
 CONNECTIONS = 128
 """Most simultaneous searches of an asynchronous client; the default of 10 makes a busy server wait."""
-OLDEST_RADIAL = (2, 14, 0)
 
 
 @dataclass(frozen=True)
@@ -54,6 +62,16 @@ class Capabilities:
         https://docs.opensearch.org/latest/vector-search/specialized-operations/radial-search-knn/
         """
         return self.version >= OLDEST_RADIAL
+
+    @property
+    def compression(self) -> bool:
+        """Whether a k-NN field takes other precisions than fp32."""
+        return self.version >= OLDEST_COMPRESSION
+
+    @property
+    def bm25_boost(self) -> float:
+        """See the function of this name."""
+        return _bm25_boost(self.version)
 
 
 def connect(config: OpenSearchConfig | None = None, url: str | None = None) -> OpenSearch:
@@ -124,6 +142,16 @@ def capabilities(client: OpenSearch) -> Capabilities:
         faiss=faiss,
         engine="faiss" if faiss else "lucene",
     )
+
+
+def bm25_boost(client: OpenSearch) -> float:
+    """The boost that makes BM25 scores of this cluster those of OpenSearch 3: pivots and least scores mean the same."""
+    with guarded(client):
+        return _bm25_boost(_version(client.info()["version"]["number"]))
+
+
+def _bm25_boost(version: tuple[int, int, int]) -> float:
+    return 1.0 if version >= OLDEST_LUCENE_10 else 1 / FORMER_BM25_FACTOR
 
 
 def _addresses(config: OpenSearchConfig) -> list[Address]:

@@ -11,6 +11,7 @@ from clipita.config import IngestConfig
 from clipita.errors import ClusterVersionError, UsageError
 from clipita.languages import ENGLISH
 from clipita.opensearch.cluster.connection import Capabilities
+from clipita.opensearch.dialect.opensearch import OLDEST_COMPRESSION, dotted
 from clipita.opensearch.index.analysis import analysis, text_field
 from clipita.opensearch.index.attributes import DEFAULT_LIMIT, KEYWORD, attributes_field, chosen, field_count
 
@@ -188,6 +189,16 @@ def choose_engine(wanted: Literal["auto", "lucene", "faiss"], capabilities: Capa
             hint="Use --engine lucene (or auto, the default).",
         )
     return capabilities.engine if wanted == "auto" else wanted
+
+
+def check_precision(precision: str, capabilities: Capabilities) -> None:
+    """Raise a ClusterVersionError where this cluster keeps vectors as fp32 only."""
+    if precision != "fp32" and not capabilities.compression:
+        raise ClusterVersionError(
+            f"The precision {precision} requires OpenSearch {dotted(OLDEST_COMPRESSION)}; this cluster has "
+            f"{dotted(capabilities.version)}, whose k-NN fields have no compression_level.",
+            hint="Use --precision fp32, or upgrade the cluster.",
+        )
 
 
 def first_meta(bundle: Bundle) -> dict[str, Any]:

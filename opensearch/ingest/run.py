@@ -24,7 +24,7 @@ from clipita.opensearch.cluster.retry import Backoff, Warn
 from clipita.opensearch.index.aliases import point_aliases, swap_alias
 from clipita.opensearch.index.index import update_meta
 from clipita.opensearch.index.lock import AliasLock
-from clipita.opensearch.index.mapping import choose_engine
+from clipita.opensearch.index.mapping import check_precision, choose_engine
 from clipita.opensearch.ingest.context import Progress, RunContext
 from clipita.opensearch.ingest.index_source import IndexSource
 from clipita.opensearch.ingest.outcomes import IngestReport, Ledger, Outcome
@@ -100,6 +100,7 @@ class Ingest:
         self._check_options(products)
         offered = self._backoff.call(self.client, lambda: capabilities(self.client))
         engine = choose_engine(self.config.engine, offered)
+        check_precision(self.config.precision, offered)
         with (
             self._encoder() as encoder,
             Ledger(self.config.rejected, self.config.image_warnings) as ledger,

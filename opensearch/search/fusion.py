@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from clipita.errors import ClusterVersionError
+from clipita.opensearch.dialect.opensearch import dotted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,13 +72,17 @@ class Fusion:
             oldest, what = OLDEST_MIN_SCORE, "A minimum score of a hybrid query"
         if capabilities.version < oldest:
             raise ClusterVersionError(
-                f"{what} requires OpenSearch {_dotted(oldest)}; this cluster has {_dotted(capabilities.version)}.",
+                f"{what} requires OpenSearch {dotted(oldest)}; this cluster has {dotted(capabilities.version)}.",
                 hint="Use the fusion saturation, or upgrade the cluster.",
             )
 
-
-def _dotted(version: tuple[int, int, int]) -> str:
-    return ".".join(map(str, version))
+    def is_offered(self, capabilities: Capabilities) -> bool:
+        """Whether this cluster can fuse in this way."""
+        try:
+            self.require(capabilities)
+        except ClusterVersionError:
+            return False
+        return True
 
 
 def _saturated(bm25: Scores, cosine: Scores, weight: float, pivot: float, _: int) -> Scores:
