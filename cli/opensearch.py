@@ -189,7 +189,8 @@ def put_templates(index: str | None, url: str | None, as_json: bool, config_file
     client = connect(cluster)
     present = require(client, cluster.index)
     chosen = settings_in(present, settings.given.get("search"))
-    names = templates.put(client, cluster.index, chosen, capabilities(client), present.id_field)
+    offered = capabilities(client)
+    names = templates.put(client, cluster.index, chosen, offered, present.id_field, on_disk=present.on_disk)
     if as_json:
         console.print_json(names)
     else:

@@ -344,7 +344,9 @@ def ingest(
     try:
         present = backoff.call(client, lambda: require(client, index))
         offered = backoff.call(client, lambda: capabilities(client))
-        templates.put(client, index, settings_in(present, search), offered, present.id_field, backoff)
+        templates.put(
+            client, index, settings_in(present, search), offered, present.id_field, backoff, on_disk=present.on_disk
+        )
     except (AuthenticationError, UsageError) as error:
         # Templates are for other languages, and need a permission and a text field, which an index of images may lack.
         warn(f"The search templates were not stored: {error}")

@@ -18,7 +18,7 @@ from clipita.config import OpenSearchConfig, SearchConfig
 from clipita.errors import IndexMovedError, QueryError, UsageError
 from clipita.evaluation.thresholds import at
 from clipita.opensearch.cluster.calls import Call, Result, Steps, resume, sent, single
-from clipita.opensearch.cluster.connection import Capabilities, capabilities, connect
+from clipita.opensearch.cluster.connection import Capabilities, bm25_boost, capabilities, connect
 from clipita.opensearch.index import categories as category_store
 from clipita.opensearch.index import index as indices
 from clipita.opensearch.index.categories import Categories, CategoryVector
@@ -99,6 +99,7 @@ class ProductSearch:
         self.configured = config
         self.vectors = model if isinstance(model, QueryVectors) else QueryVectors(model, device)
         self._capabilities: Capabilities | None = None
+        self._bm25_boost = bm25_boost(self.client)
         self._categories: Categories | None = None
         self.refresh()
 
@@ -198,7 +199,8 @@ class ProductSearch:
         arguments = self._resolved(text, given, read=query is not None)
         if arguments.native:
             arguments.fused_by.require(self.capabilities, min_score=arguments.min_score is not None)
-        changes: dict[str, Any] = {"index": index, "respelled": self.vectors.respelled(arguments.searched)}
+        changes: dict[str, Any] = {"index": index, "bm25_boost": self._bm25_boost}
+        changes["respelled"] = self.vectors.respelled(arguments.searched)
         if category is not None and wanted is not None:
             changes["nodes"] = self.categories.nodes(category, wanted) if self.index.has_nodes else ()
             # Its values alone make no page beside a category.

@@ -157,6 +157,7 @@ class SearchArguments:
         words: the text without these parts, empty where nothing is left; the vector has it where it `names_category`.
         index: name of the index whose fields, vectors and thresholds these arguments hold.
         asked: `identity` of what was asked, before the index's model and thresholds added to it.
+        bm25_boost: makes the cluster's BM25 scores those of OpenSearch 3.
     """
 
     text: str
@@ -202,6 +203,7 @@ class SearchArguments:
     respelled: str | None = None
     index: str = ""
     asked: str = ""
+    bm25_boost: float = 1.0
 
     def __post_init__(self) -> None:
         _check_query(self)
@@ -294,7 +296,7 @@ OF_A_REQUEST = (
     "min_score", "thumbnails", "also",
 )  # fmt: skip
 """Options that a request carries beside its query."""
-_OF_ONE_PAGE = {"index", "vector", "page", "size", "after", "facets", "facet_size", "also"}
+_OF_ONE_PAGE = {"index", "bm25_boost", "vector", "page", "size", "after", "facets", "facet_size", "also"}
 _OF_ONE_PAGE |= {"variants", "highlight", "explain", "thumbnails", "layout"}
 # These follow from the text.
 _OF_ONE_PAGE |= {"understood", "words", "names_category", "respelled", "asked"}

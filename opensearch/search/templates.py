@@ -13,7 +13,7 @@ It takes these parameters:
 | weight | share of the vector; the configured one by default; not for `-hybrid` |
 | filter | one query clause that products must pass, for instance {"bool": {"filter": […]}} |
 | aggs | aggregations, by name |
-| sort | one sort key, such as {"price": "asc"}; comes before the score, and takes its place in `-hybrid` |
+| sort | a sort key such as {"price": "asc"}, or a list; comes before the score. `-hybrid` takes one key instead of it |
 
 `query`, `category`, `from` and `size` may be what a visitor typed: they stand between quotation marks, with all that
 could end these escaped by the cluster. `threshold` and `weight` are numbers, `vector`, `filter`, `aggs` and `sort` are
@@ -32,7 +32,6 @@ from typing import Any
 from opensearchpy import OpenSearch
 
 from clipita.config import FieldsConfig, SearchConfig
-from clipita.errors import ClusterVersionError
 from clipita.opensearch.cluster.connection import Capabilities
 from clipita.opensearch.cluster.retry import Backoff
 from clipita.opensearch.index.mapping import ID_FIELD
@@ -47,21 +46,25 @@ _THRESHOLD, _WEIGHT = 0.123456789, 0.987654321
 """Numbers that no body has by itself, in place of the parameters."""
 
 
-def sources(config: SearchConfig, capabilities: Capabilities, id_field: str = ID_FIELD) -> dict[str, str]:
-    """Suffix of the template's name to its mustache text; `hybrid` only where the plugin supports it."""
-    found = {
-        "lexical": template(config, "lexical", id_field=id_field),
-        "saturation": template(config, "hybrid", id_field=id_field),
-        "vector": template(config, "vector", id_field=id_field),
-    }
-    try:
-        FUSIONS["min_max"].require(capabilities)
-    except ClusterVersionError:
-        return found
-    return {**found, "hybrid": template(config, "hybrid", "min_max", id_field)}
+def sources(
+    config: SearchConfig, capabilities: Capabilities, id_field: str = ID_FIELD, *, on_disk: bool = False
+) -> dict[str, str]:
+    """Suffix of the template's name to its mustache text; `hybrid` only where the plugin supports it.
+
+    `on_disk` tells an index of vectors of few bits, which cannot be searched by a threshold.
+    """
+    made = partial(
+        template, config, id_field=id_field, bm25_boost=capabilities.bm25_boost,
+        radial=capabilities.radial and not on_disk,
+    )  # fmt: skip
+    found = {"lexical": made("lexical"), "saturation": made("hybrid"), "vector": made("vector")}
+    return found | ({"hybrid": made("hybrid", "min_max")} if FUSIONS["min_max"].is_offered(capabilities) else {})
 
 
-def template(config: SearchConfig, mode: Mode, fusion: str = "saturation", id_field: str = ID_FIELD) -> str:
+def template(
+    config: SearchConfig, mode: Mode, fusion: str = "saturation", id_field: str = ID_FIELD, *,
+    bm25_boost: float = 1.0, radial: bool = True,
+) -> str:  # fmt: skip
     """Search bodies as mustache text, made from those that `ProductSearch` sends: with a category, threshold, or none.
 
     The cluster picks one of the bodies by the parameters. Equal products are ordered by `id_field`.
@@ -71,7 +74,7 @@ def template(config: SearchConfig, mode: Mode, fusion: str = "saturation", id_fi
         _QUERY, (0.0,), mode=mode, fusion=fusion, size=config.size, k=config.k, pivot=config.pivot,
         # Two weights whose sum is 1 cannot be made of one parameter.
         weight=weight if FUSIONS[fusion].native else _WEIGHT, fields=config.fields, lexical=config.lexical,
-        layout=FieldsConfig(id=id_field),
+        layout=FieldsConfig(id=id_field), bm25_boost=bm25_boost, radial=radial,
     )  # fmt: skip
     labelled = dataclasses.replace(arguments, nodes=(_CATEGORY,), members="labelled")
     plain = _mustache(arguments, weight)
@@ -115,13 +118,15 @@ def put(
     capabilities: Capabilities,
     id_field: str = ID_FIELD,
     backoff: Backoff | None = None,
+    *,
+    on_disk: bool = False,
 ) -> list[str]:
     """Store the templates as `<alias>-<suffix>` and return their names; needs a permission for scripts.
 
     Without a `backoff` a busy cluster is not waited for.
     """
     names = []
-    for suffix, source in sources(config, capabilities, id_field).items():
+    for suffix, source in sources(config, capabilities, id_field, on_disk=on_disk).items():
         name = f"{alias}-{suffix}"
         body = {"script": {"lang": "mustache", "source": source}}
         (backoff or Backoff(patience=0)).call(client, partial(client.put_script, id=name, body=body))
@@ -156,8 +161,9 @@ def _to_mustache(text: str, arguments: SearchArguments, weight: float) -> str:
     text = text.replace(str(_WEIGHT), f"{{{{weight}}}}{_unless('weight', str(float(weight)))}")
     for mark, name, default in ((_SIZE, "size", size), (_FROM, "from", 0)):
         text = text.replace(f'"{mark}"', f'"{{{{{name}}}}}{{{{^{name}}}}}{default}{{{{/{name}}}}}"')
-    text = text.replace(f'"{_SORT}", ', _if("sort", f"{_json('sort')}, "))
-    text = text.replace(f', "{_ORDER}": null', _if("sort", f', "sort": [{_json("sort")}, {{"{id_field}": "asc"}}]'))
+    # A section repeats for each entry of a list, and `.` is the entry.
+    text = text.replace(f'"{_SORT}", ', _if("sort", f"{_json('.')}, "))
+    text = text.replace(f', "{_ORDER}": null', _if("sort", f', "sort": [{_json(".")}, {{"{id_field}": "asc"}}]'))
     text = text.replace(f', "{_MORE}"', _if("filter", f", {_json('filter')}"))
     text = text.replace(f', "{_FILTER}": null', _if("filter", f', "filter": [{_json("filter")}]'))
     text = text.replace(f', "{_CLAUSE}": null', _if("filter", f', "filter": {_json("filter")}'))

@@ -85,9 +85,11 @@ def words(arguments: SearchArguments) -> tuple[str, bool]:
 def lexical_clause(arguments: SearchArguments, text: str | None = None) -> dict[str, Any]:
     """The shop's own clause, or BM25 over the fields; over several, a product counts with its best field.
 
-    Of two spellings of the query it counts with the better.
+    Of two spellings of the query it counts with the better. Here alone words get their scores, the same on each engine.
     """
-    named = {"_name": LEXICAL} if arguments.explain else {}
+    named: dict[str, Any] = {"_name": LEXICAL} if arguments.explain else {}
+    if arguments.bm25_boost != 1.0:
+        named["boost"] = arguments.bm25_boost
     spellings = [one for one, _ in _spellings(arguments, text)]
     if arguments.lexical is None and len(spellings) == 1:
         return _matching(spellings[0], arguments.fields, named)
@@ -96,7 +98,7 @@ def lexical_clause(arguments: SearchArguments, text: str | None = None) -> dict[
         for one in spellings
     ]
     clause: dict[str, Any] = ways[0] if len(ways) == 1 else {"dis_max": {"queries": ways}}
-    # The name goes around it, as the shop's clause may have one of its own.
+    # They go around it, as the shop's clause may have a name and a boost of its own.
     return {"bool": {"must": [clause], **named}} if named else clause
 
 
@@ -115,7 +117,7 @@ def _spellings(arguments: SearchArguments, text: str | None = None) -> list[tupl
     return [shorten(one, len(texts) * fields) for one in texts]
 
 
-def _matching(text: str, fields: Sequence[str], named: Mapping[str, str]) -> dict[str, Any]:
+def _matching(text: str, fields: Sequence[str], named: Mapping[str, Any]) -> dict[str, Any]:
     if len(fields) == 1 and "^" not in fields[0]:
         return {"match": {fields[0]: {"query": text, **named}}}
     return {"multi_match": {"query": text, "fields": list(fields), "type": "best_fields", **named}}

@@ -17,7 +17,7 @@ from opensearchpy import OpenSearch
 
 from clipita.catalogue.reader import CatalogueFile
 from clipita.config import IngestConfig, OpenSearchConfig
-from clipita.opensearch.cluster.connection import connect
+from clipita.opensearch.cluster.connection import bm25_boost, connect
 from clipita.opensearch.index.categories import publish
 from clipita.opensearch.ingest.run import Ingest
 from clipita.opensearch.local.node import NodeStatus
@@ -57,7 +57,7 @@ class Live:
     vectors: dict[str, npt.NDArray[np.float64]]
 
     def bm25(self, text: str, fields: tuple[str, ...] = ("title",)) -> dict[str, float]:
-        query = {"multi_match": {"query": text, "fields": list(fields)}}
+        query = {"multi_match": {"query": text, "fields": list(fields), "boost": bm25_boost(self.client)}}
         return {hit["_id"]: hit["_score"] for hit in self._all(query)}
 
     def cosines(self, text: str) -> dict[str, float]:

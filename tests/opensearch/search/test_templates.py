@@ -15,7 +15,7 @@ from clipita.cli.failure import run_guarded
 from clipita.config import SearchConfig
 from clipita.opensearch.cluster.connection import Capabilities, capabilities
 from clipita.opensearch.local.node import NodeStatus
-from clipita.opensearch.search.templates import put, sources
+from clipita.opensearch.search.templates import put, sources, template
 
 if TYPE_CHECKING:
     from conftest import Live
@@ -136,12 +136,20 @@ def test_hybrid_is_stored_only_where_the_plugin_is() -> None:
     assert names(False, (3, 5, 0)) == names(True, (2, 19, 0)) == {"lexical", "vector", "saturation"}
 
 
+@pytest.mark.parametrize(("version", "on_disk"), [((2, 13, 0), False), ((3, 6, 0), True)])
+def test_threshold_without_radial_search(version: tuple[int, int, int], on_disk: bool) -> None:
+    offered = Capabilities(version, True, False, False, True, "faiss")
+    for text in sources(SearchConfig(), offered, on_disk=on_disk).values():
+        assert '"vector": {{#toJson}}vector{{/toJson}}, "min_score"' not in text
+    assert '"vector": {{#toJson}}vector{{/toJson}}, "min_score"' in template(SearchConfig(), "vector")
+
+
 @pytest.mark.integration
 def test_the_command_stores_them(live: Live, node: NodeStatus, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["opensearch", "put-templates", "--index", "search-shop", "--url", node.url, "--json"]
     assert run_guarded(group, arguments) == 0
     names = json.loads(capsys.readouterr().out)
-    assert names == [f"search-shop-{suffix}" for suffix in ("lexical", "saturation", "vector", "hybrid")]
+    assert names == [f"search-shop-{suffix}" for suffix in sources(SearchConfig(), capabilities(live.client))]
     assert all(live.client.get_script(id=name)["found"] for name in names)
 
 
