@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 SOURCES := clipita exporters opensearch cli tests benchmarks docker docs
 
-.PHONY: help demo test test-all test-lowest lint types setup lock audit release trust fuzz soak docs bench-fashion bench-quality bench-paper bench-new-categories bench-add-category bench-demo bench-runtime bench-search bench-page bench-catalogues bench-serve bench-ingest bench-walk picture clean
+.PHONY: help demo test test-all test-engines test-lowest lint types setup lock audit release trust fuzz soak docs bench-fashion bench-quality bench-paper bench-new-categories bench-add-category bench-demo bench-runtime bench-search bench-page bench-catalogues bench-serve bench-ingest bench-walk picture clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -20,6 +20,9 @@ test: lint types  ## lint, types, and the tests that take minutes
 
 test-all: lint types  ## the slow, thorough tests too
 	$(BIN)/pytest
+
+test-engines: setup  ## each feature on OpenSearch 2.13 to 3.6, and the table of docs/engines.md; downloads 540 MB once
+	$(BIN)/pytest tests/engines
 
 test-lowest: setup  ## the lowest versions that pyproject.toml allows: a job of its own for CI
 	$(BIN)/pytest tests/release/test_lowest_versions.py
