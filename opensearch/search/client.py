@@ -177,7 +177,7 @@ class ProductSearch:
     def present(self, ids: Sequence[str]) -> set[str]:
         """Those of at most 10,000 product ids that are in the index."""
         body = {"query": {"ids": {"values": list(ids)}}, "size": len(ids), "_source": False}
-        return {hit["_id"] for hit in self._search(body, {})["hits"]["hits"]}
+        return {hit["_id"] for hit in self._send(Call("search", {"index": self.target, "body": body}))["hits"]["hits"]}
 
     @property
     def categories(self) -> Categories:
@@ -397,6 +397,3 @@ class ProductSearch:
             return getattr(self, call.method)(**call.arguments)
         with sent(self.client, call):
             return getattr(self.client, call.method)(**call.arguments)
-
-    def _search(self, body: dict[str, Any], params: dict[str, str]) -> Any:
-        return self._send(Call("search", {"index": self.target, "body": body, "params": params}))
