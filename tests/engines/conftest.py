@@ -34,6 +34,9 @@ ENGINES: dict[str, tuple[str, Sequence[str]]] = {
 OUTCOMES: dict[str, dict[str, str]] = {}
 """Feature to engine to what came of its test."""
 
+CELL = "cell"
+REFUSED = "refused"
+
 Run = Callable[..., IngestReport]
 
 
@@ -95,6 +98,12 @@ def search(
     engine.indices.delete(index="searched*", params={"expand_wildcards": "all"})
 
 
+@pytest.fixture
+def refused(record_property: Callable[[str, object], None]) -> Callable[[], None]:
+    """Called by a test that saw the feature refused with the reason: its cell says so."""
+    return lambda: record_property(CELL, REFUSED)
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     outcome = yield
@@ -102,8 +111,11 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     engine = getattr(item, "callspec", None) and item.callspec.params.get("engine")  # type: ignore[attr-defined]
     if engine and (report.when == "call" or report.outcome != "passed"):
         feature = (item.function.__doc__ or item.name).splitlines()[0].rstrip(".")  # type: ignore[attr-defined]
-        words = {"passed": "yes", "failed": "NO", "skipped": "not run"}
-        OUTCOMES.setdefault(feature, {})[engine] = words[report.outcome]
+        words = {"passed": dict(report.user_properties).get(CELL, "yes"), "failed": "NO", "skipped": "not run"}
+        row = OUTCOMES.setdefault(feature, {})
+        # Of several runs of one test, what went wrong.
+        if row.get(engine, "yes") == "yes":
+            row[engine] = words[report.outcome]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -216,17 +216,20 @@ def test_templates(search: ProductSearch, suffix: str) -> None:
 
 
 @pytest.mark.parametrize("fusion", ["min_max", "rrf"])
-def test_native_fusions(search: ProductSearch, fusion: str) -> None:
-    """Native fusions where the cluster has them, else an error that says why not."""
+def test_native_fusions(search: ProductSearch, fusion: str, refused: Callable[[], None]) -> None:
+    """Native fusions min_max and rrf."""
     if FUSIONS[fusion].is_offered(capabilities(search.client)):
         assert search(TEXT, fusion=fusion, size=5).hits
         return
     with pytest.raises(ClusterVersionError, match=f"{fusion} requires"):
         search(TEXT, fusion=fusion)
+    refused()
 
 
-def test_byte(ingest: Run, engine: OpenSearch, alias: str, shop: Path, bundle: Any) -> None:
-    """Precision byte where the cluster has it, else an error that says why not."""
+def test_byte(
+    ingest: Run, engine: OpenSearch, alias: str, shop: Path, bundle: Any, refused: Callable[[], None]
+) -> None:
+    """Precision byte."""
     if capabilities(engine).compression:
         ingest(shop / "train.parquet", config={"precision": "byte"})
         assert ProductSearch(engine, alias, bundle)(TEXT, mode="vector", size=5).hits
@@ -234,6 +237,7 @@ def test_byte(ingest: Run, engine: OpenSearch, alias: str, shop: Path, bundle: A
     with pytest.raises(ClusterVersionError, match=r"precision byte requires OpenSearch 2\.17\.0"):
         ingest(shop / "train.parquet", config={"precision": "byte"})
     assert resolve(engine, alias) is None
+    refused()
 
 
 def test_recall(search: ProductSearch) -> None:
