@@ -185,7 +185,9 @@ class Targets:
                 # Its documents were made from a catalogue, and have the fields of one.
                 check_fingerprint(present, self.bundle, self.alias)
                 self._complete_mapping(present)
-                return Target(name, name, "update", False)
+                # No name gets a field now: the documents' attributes stay as they are.
+                mapped = present.properties.get("attributes", {}).get("properties", {})
+                return Target(name, name, "update", False, attributes=AttributeFields(mapped))
             # After the first run `product_id` in the mapping may be the shop's or ours.
             field = id_field(index["mappings"]) if present is None else present.fields.get("id", OWN_ID_FIELD)
             if present is not None:

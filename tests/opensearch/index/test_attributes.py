@@ -201,6 +201,10 @@ def test_thousands_of_names_in_a_catalogue(
     assert about["flat"]["names"] > NAMES - MAX_MAPPED - 300
     assert about["flat"]["most"][0]["name"] not in mapped
 
+    # In place nothing is new: the vectors stay, and each attribute is where it was.
+    assert counts(ingest(file, in_place=True)) == {Outcome.UNCHANGED: COUNT}
+    assert counts(ingest(file)) == {Outcome.UNCHANGED: COUNT}
+
 
 def index_information(client: OpenSearch, search: ProductSearch) -> dict[str, Any]:
     async def read() -> dict[str, Any]:
