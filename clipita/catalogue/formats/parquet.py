@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from clipita.catalogue.formats.parquet_pages import plan
+from clipita.catalogue.formats.parquet_pages import plan, read_places
 from clipita.catalogue.formats.rows import MAX_LINE, NumberedRow, StoredRow, check_unique
 from clipita.errors import CatalogueError, ProductError
 
@@ -90,9 +90,13 @@ class ParquetSource:
         with self._guarded(row=0):
             usual, stream = self._opened(), self._file.open("rb")
         with stream, usual, ExitStack() as stack:
+            with self._guarded(row=0):
+                places = read_places(stream)
+                if len(places) != usual.num_row_groups:
+                    raise CatalogueError("the footer is damaged")
             for group in range(usual.num_row_groups):
                 with self._guarded(number):
-                    made = plan(stream, usual.metadata, group, names)
+                    made = plan(stream, usual.metadata.schema, places[group], names)
                     parquet = stack.enter_context(self._opened(made.dictionaries)) if made.dictionaries else usual
                 rows = 1 if made.row_by_row else BATCH_ROWS
                 batches = parquet.iter_batches(rows, row_groups=[group], columns=names, use_threads=False)

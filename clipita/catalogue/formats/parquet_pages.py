@@ -7,7 +7,7 @@ number of times. Arrow allocates what a page's header says, so the headers are w
 from __future__ import annotations
 
 import io
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -22,6 +22,9 @@ VALUES_PER_BYTE = 4
 LARGE = 256 * 2**20
 """Bytes of a row group that are read in batches of many rows, however often they repeat or well they compress."""
 _DATA, _DICTIONARY, _DATA_V2 = 0, 2, 3
+_DAMAGE = (IndexError, KeyError, OSError, OverflowError, RecursionError, TypeError, ValueError)
+Place = tuple[int, int]
+"""Where a column of a row group lies in the file: its first byte, and how many bytes it has."""
 _ENCODED_BY_DICTIONARY = (2, 8)
 
 
@@ -45,13 +48,39 @@ class _Chunk:
     from_dictionary: int = 0
 
 
-def plan(stream: BinaryIO, metadata: Any, group: int, columns: Collection[str]) -> Plan:
+def read_places(stream: BinaryIO) -> list[list[Place]]:
+    """Where the columns of each row group lie, from the file's footer.
+
+    pyarrow's own object for a column ends the whole process where its statistics do not fit the schema.
+
+    Raises:
+        CatalogueError: the footer is damaged.
+
+    Source:
+        https://parquet.apache.org/docs/file-format/metadata/
+    """
+    try:
+        stream.seek(-8, io.SEEK_END)
+        length = int.from_bytes(stream.read(4), "little")
+        stream.seek(-8 - length, io.SEEK_END)
+        groups = _struct(io.BytesIO(stream.read(length))).get(4, [])
+        return [[_place(column[3]) for column in group[1]] for group in groups]
+    except _DAMAGE as error:
+        raise CatalogueError("the footer is damaged") from error
+
+
+def _place(column: Mapping[int, Any]) -> Place:
+    data, dictionary = column[9], column.get(11) or 0
+    return dictionary if 0 < dictionary < data else data, column[7]
+
+
+def plan(stream: BinaryIO, schema: Any, places: Sequence[Place], columns: Collection[str]) -> Plan:
     """Check the pages of these columns in one row group.
 
     Args:
         stream: the file.
-        metadata: its footer, of pyarrow.
-        group: the row group, from 0.
+        schema: of Parquet, from pyarrow.
+        places: of the row group's columns; see `read_places`.
         columns: the top-level columns that are to be read.
 
     Raises:
@@ -59,11 +88,13 @@ def plan(stream: BinaryIO, metadata: Any, group: int, columns: Collection[str]) 
     """
     total = _Chunk()
     repeated: dict[str, int] = {}
-    for number in range(metadata.num_columns):
-        leaf = metadata.schema.column(number)
+    if len(places) != len(schema):
+        raise CatalogueError("the footer is damaged")
+    for number, place in enumerate(places):
+        leaf = schema.column(number)
         if leaf.path.split(".")[0] not in columns:
             continue
-        chunk = _chunk(stream, metadata.row_group(group).column(number), leaf.path)
+        chunk = _chunk(stream, place, leaf.path)
         if leaf.max_repetition_level and chunk.values > MAX_VALUES + VALUES_PER_BYTE * chunk.packed:
             raise _unpacks(leaf.path, f"{chunk.values:,} values in one row group", chunk)
         if leaf.physical_type == "BYTE_ARRAY":
@@ -79,12 +110,10 @@ def plan(stream: BinaryIO, metadata: Any, group: int, columns: Collection[str]) 
     return Plan(frozenset(kept if sum(repeated.values()) > LARGE else ()), row_by_row)
 
 
-def _chunk(stream: BinaryIO, column: Any, path: str) -> _Chunk:
+def _chunk(stream: BinaryIO, place: Place, path: str) -> _Chunk:
     found = _Chunk()
-    offset = column.data_page_offset
-    if column.has_dictionary_page and 0 < column.dictionary_page_offset < offset:
-        offset = column.dictionary_page_offset
-    end = offset + column.total_compressed_size
+    offset, length = place
+    end = offset + length
     while offset < end:
         stream.seek(offset)
         try:
@@ -94,7 +123,7 @@ def _chunk(stream: BinaryIO, column: Any, path: str) -> _Chunk:
             values, encoding = data[1], data.get(4 if kind == _DATA_V2 else 2)
             start = stream.tell()
             damaged = min(unpacked, packed, values) < 0
-        except (IndexError, KeyError, OSError, RecursionError, TypeError, ValueError):
+        except _DAMAGE:
             damaged = True
         if damaged:
             raise CatalogueError(f"the header of a page of column {path!r} is damaged")
@@ -141,12 +170,19 @@ def _value(raw: BinaryIO, kind: int) -> Any:
         return raw.read(1)[0]
     if kind in (4, 5, 6):
         return _zigzag(raw)
+    if kind == 7:
+        return raw.read(8)
+    if kind in (9, 10):
+        head = raw.read(1)[0]
+        count = head >> 4 if head < 240 else _varint(raw)
+        # In a list a boolean has a byte of its own.
+        return [_value(raw, 3 if head & 15 in (1, 2) else head & 15) for _ in range(count)]
     if kind == 8:
         raw.seek(_varint(raw), io.SEEK_CUR)
         return None
     if kind == 12:
         return _struct(raw)
-    raise ValueError(f"a page header has no field of type {kind}")
+    raise ValueError(f"no struct of Parquet has a field of type {kind}")
 
 
 def _zigzag(raw: BinaryIO) -> int:

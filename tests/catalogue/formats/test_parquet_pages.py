@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from clipita.catalogue import CatalogueFile
-from clipita.catalogue.formats.parquet_pages import plan
+from clipita.catalogue.formats.parquet_pages import plan, read_places
 from clipita.catalogue.split import split_catalogue
 from clipita.config import FieldsConfig
 from clipita.errors import CatalogueError, UsageError
@@ -95,6 +97,36 @@ def test_memory_stays_small(tmp_path: Path, kind: str, outcome: str) -> None:
     assert int(megabytes) < 500
 
 
+def test_statistics_that_do_not_fit_the_schema_end_no_process(tmp_path: Path) -> None:
+    file = tmp_path / "feed.parquet"
+    pq.write_table(pa.table({"product_id": ["1"], "title": ["shoe"]}), file)
+    optional, required = b"\x15\x0c\x25\x02\x18\x05title", b"\x15\x0c\x25\x00\x18\x05title"
+    assert optional in file.read_bytes()
+    file.write_bytes(file.read_bytes().replace(optional, required))
+    done = subprocess.run([sys.executable, "-c", READ, str(file)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "cannot be read" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda data: data[:-9] + b"\xff" + data[-8:], lambda data: data[:-700] + data[-500:]]
+)
+def test_a_damaged_footer(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+    file = tmp_path / "feed.parquet"
+    pq.write_table(pa.table({"product_id": ["1"], "title": ["shoe"]}), file)
+    file.write_bytes(damage(file.read_bytes()))
+    with pytest.raises(CatalogueError, match="cannot be read"):
+        list(CatalogueFile(file).products())
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\x49\xff\xff\xff\xff\xff\xff\xff\xff\x7f", b"\x49\xf1" + b"\xff" * 9 + b"\x01"]
+)
+def test_a_footer_of_nonsense(content: bytes) -> None:
+    with pytest.raises(CatalogueError, match="the footer is damaged"):
+        read_places(io.BytesIO(content + len(content).to_bytes(4, "little") + b"PAR1"))
+
+
 def test_a_part_of_such_a_file_is_copied_within_the_same_limits(tmp_path: Path) -> None:
     file = hostile("a dictionary with a text of 40 MB", tmp_path / "feed.parquet")
     with pytest.raises(UsageError, match=rf"none of the {ROWS} rows can be read: a cell is too large"):
@@ -119,7 +151,7 @@ def test_dictionaries_do_not_change_what_is_read(tmp_path: Path) -> None:
         pq.write_table(table, file, use_dictionary=use_dictionary)
         found.append(list(CatalogueFile(file).products()))
         with file.open("rb") as stream:
-            made = plan(stream, pq.read_metadata(file), 0, table.schema.names)
+            made = plan(stream, pq.read_metadata(file).schema, read_places(stream)[0], table.schema.names)
         assert bool(made.dictionaries) == use_dictionary
         assert not made.row_by_row
     assert found[0] == found[1]
@@ -132,7 +164,9 @@ def test_images_and_vectors_are_read_in_batches(tmp_path: Path, options: dict[st
     columns = {"image": [chance.bytes(20_000) for _ in range(300)], "vector": list(chance.random((300, 768)))}
     pq.write_table(pa.table({"product_id": range(300), **columns}), tmp_path / "a.parquet", **options)
     with (tmp_path / "a.parquet").open("rb") as stream:
-        made = plan(stream, pq.read_metadata(tmp_path / "a.parquet"), 0, ["image", "vector"])
+        made = plan(
+            stream, pq.read_metadata(tmp_path / "a.parquet").schema, read_places(stream)[0], ["image", "vector"]
+        )
     assert not made.row_by_row
     assert [
         product.image and product.image.data for product in CatalogueFile(tmp_path / "a.parquet").products()
