@@ -85,10 +85,11 @@ def words(arguments: SearchArguments) -> tuple[str, bool]:
 def lexical_clause(arguments: SearchArguments, text: str | None = None) -> dict[str, Any]:
     """The shop's own clause, or BM25 over the fields; over several, a product counts with its best field.
 
-    Of two spellings of the query it counts with the better. Here alone words get their scores, the same on each engine.
+    Of two spellings of the query it counts with the better. Here alone words get their scores: BM25 is the same on
+    each engine, and the shop's own clause scores as the cluster scores it.
     """
     named: dict[str, Any] = {"_name": LEXICAL} if arguments.explain else {}
-    if arguments.bm25_boost != 1.0:
+    if arguments.lexical is None and arguments.bm25_boost != 1.0:
         named["boost"] = arguments.bm25_boost
     spellings = [one for one, _ in _spellings(arguments, text)]
     if arguments.lexical is None and len(spellings) == 1:
@@ -98,7 +99,7 @@ def lexical_clause(arguments: SearchArguments, text: str | None = None) -> dict[
         for one in spellings
     ]
     clause: dict[str, Any] = ways[0] if len(ways) == 1 else {"dis_max": {"queries": ways}}
-    # They go around it, as the shop's clause may have a name and a boost of its own.
+    # The name goes around it, as the shop's clause may have one of its own.
     return {"bool": {"must": [clause], **named}} if named else clause
 
 

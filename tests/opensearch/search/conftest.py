@@ -17,7 +17,8 @@ from opensearchpy import OpenSearch
 
 from clipita.catalogue.reader import CatalogueFile
 from clipita.config import IngestConfig, OpenSearchConfig
-from clipita.opensearch.cluster.connection import bm25_boost, connect
+from clipita.errors import ClusterVersionError
+from clipita.opensearch.cluster.connection import bm25_boost, capabilities, connect
 from clipita.opensearch.index.categories import publish
 from clipita.opensearch.ingest.run import Ingest
 from clipita.opensearch.local.node import NodeStatus
@@ -38,6 +39,8 @@ AWKWARD: list[dict[str, Any]] = [
     {"product_id": "x-untitled", "title": None, "attributes": {"colour": "red"}, "brand": "Acme"},
     *({"product_id": f"tie-{number}", "title": "identical twin", "brand": "Twin"} for number in (3, 1, 2, 5, 4)),
 ]
+FEW = 100
+"""Before 3.0 fewer candidates than this are looked at for a smaller k, and true neighbours are missed."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,8 @@ class Live:
         return {name: float(vector @ query) for name, vector in self.vectors.items()}
 
     def nearest(self, text: str, k: int, among: set[str] | None = None) -> dict[str, float]:
+        if k < FEW and capabilities(self.client).version < (3, 0, 0):
+            raise ClusterVersionError(f"The nearest {k} are found exactly from OpenSearch 3.0 on.")
         cosines = self.cosines(text)
         names = [name for name in cosines if among is None or name in among]
         return {name: cosines[name] for name in sorted(names, key=lambda name: -cosines[name])[:k]}

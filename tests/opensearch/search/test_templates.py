@@ -15,6 +15,7 @@ from clipita.cli.failure import run_guarded
 from clipita.config import SearchConfig
 from clipita.opensearch.cluster.connection import Capabilities, capabilities
 from clipita.opensearch.local.node import NodeStatus
+from clipita.opensearch.search.fusion import FUSIONS
 from clipita.opensearch.search.templates import put, sources, template
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ def test_a_template_has_the_configured_clause(live: Live, suffix: str) -> None:
 
 @pytest.mark.integration
 def test_the_hybrid_template_is_the_native_search_sorted_or_not(stored: Live) -> None:
+    FUSIONS["min_max"].require(capabilities(stored.client))
     vector = list(stored.search.vector("Round Plates"))
     plain = ask(stored, "hybrid", query="Round Plates", vector=vector, size=9)
     page = stored.search("Round Plates", fusion="min_max", size=9)
