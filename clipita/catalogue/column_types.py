@@ -167,8 +167,12 @@ def typed(row: Mapping[str, Any], types: Mapping[str, ColumnType], columns: Coll
         if value is None:
             continue
         if column.kind == "number":
+            if isinstance(value, list | tuple):
+                numbers = (_number(_amount(item, column.decimal), column) for item in value)
+                found[name] = [number for number in numbers if number is not None] or None
+                continue
             amount = _amount(value, column.decimal)
-            found[name] = None if amount is None else amount.value if column.whole else float(amount.value)
+            found[name] = _number(amount, column)
             if amount is not None and amount.currency and name + CURRENCY not in columns:
                 found[name + CURRENCY] = amount.currency
             if amount is not None and amount.most is not None and name + HIGHEST not in columns:
@@ -204,7 +208,17 @@ def _names(value: Any, path: str = "") -> Iterator[str]:
 def _amount(value: Any, decimal: str) -> Amount | None:
     if isinstance(value, str):
         return read_amount(value, decimal)
-    return Amount(value) if kind_of(value) == "number" else None
+    plain = isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+    return Amount(value) if plain else None
+
+
+def _number(amount: Amount | None, column: ColumnType) -> Any:
+    if amount is None or column.whole:
+        return None if amount is None else amount.value
+    try:
+        return float(amount.value)
+    except OverflowError:
+        return None
 
 
 def _as_text(value: Any) -> Any:

@@ -40,6 +40,21 @@ def test_the_kind_that_fits(values: list[Any], kind: str) -> None:
     assert types_of(values).kind == kind
 
 
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        ([1, 2.5], [1.0, 2.5]),
+        ([1, "2.5 €", "x", None, {}, [3], True], [1.0, 2.5]),
+        ([[1]], None),
+        (10**400, None),
+        (3, 3.0),
+    ],
+)
+def test_odd_values_of_a_column_of_numbers(value: Any, kept: Any) -> None:
+    column = types_of([1.5, 2.5, 3.5])
+    assert typed({"size": value}, {"size": column}, ["size"]) == {"size": kept}
+
+
 def test_half_numbers_are_enough_for_prices() -> None:
     values = ["10", "20", "call us"]
     assert types_of(values).kind == "text"
