@@ -22,7 +22,7 @@ VALUES_PER_BYTE = 4
 LARGE = 256 * 2**20
 """Bytes of a row group that are read in batches of many rows, however often they repeat or well they compress."""
 _DATA, _DICTIONARY, _DATA_V2 = 0, 2, 3
-_DAMAGE = (IndexError, KeyError, OSError, OverflowError, RecursionError, TypeError, ValueError)
+_DAMAGE = (AttributeError, IndexError, KeyError, OSError, OverflowError, RecursionError, TypeError, ValueError)
 Place = tuple[int, int]
 """Where a column of a row group lies in the file: its first byte, and how many bytes it has."""
 _ENCODED_BY_DICTIONARY = (2, 8)
