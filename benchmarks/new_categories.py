@@ -58,7 +58,7 @@ class Split:
     def __init__(self, file: Path, towers: Towers, folder: Path) -> None:
         catalogue = CatalogueFile(file)
         self.products: list[Product] = [
-            dataclasses.replace(product, image=None) for product in catalogue.products(lambda _: None)
+            dataclasses.replace(product, images=()) for product in catalogue.products(lambda _: None)
         ]
         with (
             RowStore(folder, "images", towers.image_dim, np.float16) as images,

@@ -101,7 +101,7 @@ class Test:
         self._towers = build_towers(source)
         self._folder = cache_folder(TrainingConfig(cache=cache), self._towers)
         catalogue = CatalogueFile(file)
-        self._products = [replace(product, image=None) for product in catalogue.products(lambda _: None)]
+        self._products = [replace(product, images=()) for product in catalogue.products(lambda _: None)]
         with (
             self._store("images", self._towers.image_dim) as images,
             self._store("texts", self._towers.text_dim) as texts,

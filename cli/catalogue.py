@@ -198,6 +198,8 @@ def _print(report: CheckReport) -> None:
     troubles = "".join(f"\n{count:,}  {kind}" for kind, count in report.image_troubles.items())
     checked = report.broken_images is not None
     rows.append(("broken images", f"{report.broken_images:,}{troubles}" if checked else "not checked"))
+    counts = [f"{images}: {count:,}" for images, count in report.products_by_images.items()]
+    rows.append(("products by images", ", ".join(counts) or "none"))
     rows += [(f"without {name}", f"{lack.count:,}  ({lack.percent} %)") for name, lack in report.missing.items()]
     if (titles := report.titles) is not None:
         length = f"{titles.shortest} to {titles.longest:,} characters, median {titles.median:g}"

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from clipita.columns_config import ColumnsConfig
 from clipita.languages import LanguageConfig
 from clipita.option_table import check_known, option, read_environment, read_file, read_table
 from clipita.serve_config import ServeConfig
@@ -28,41 +29,13 @@ QUERY_TEMPLATES = (
 
 
 @dataclass(frozen=True)
-class FieldsConfig:
+class FieldsConfig(ColumnsConfig):
     """Which column of your catalogue is what.
 
     An empty name ("") says that the catalogue has no such column. Columns that are not named here stay as they are and
     are written to the index.
     """
 
-    id: str = option("product_id", "The product's own identifier, text or a whole number, unique in the catalogue.")
-    title: str = option("title", "What the shop calls the product.")
-    category_path: str = option(
-        "category_path",
-        "The path in the category tree: a list, root first, or one string; several paths as a list of either.",
-    )
-    category_separator: str = option(" > ", "Splits a path that is one string; blanks around it do not matter.")
-    path_separator: str = option(
-        "", "Between several paths in one string, such as a comma; without it, such a string is one path."
-    )
-    attributes: tuple[str, ...] = option(
-        ("attributes",),
-        "Columns of attributes. A map, an object or a JSON object in a string gives one attribute per key; any "
-        "other column gives one attribute under its own name.",
-        one="attribute",
-    )
-    category_columns: tuple[str, ...] = option(
-        (),
-        "The levels of the tree in columns of their own, the root's first; in place of category_path.",
-        one="column",
-    )
-    taxonomy: Path | None = option(
-        None, "Google's file of numbers and paths, where category_path holds numbers.", example="taxonomy-with-ids.txt"
-    )
-    columns: tuple[str, ...] = option(
-        (), "Names of all columns, in their order, for CSV files without a header line.", one="column"
-    )
-    image: str = option("image", "The image: encoded bytes, a file path, an http(s) URL or a base64 data: URI.")
     group: str = option(
         "",
         "Column that rows of one product share: Shopify's Handle, WooCommerce's Parent, Magento's "

@@ -63,7 +63,7 @@ def real_samples(catalogue: CatalogueFile, model: ClipIta, count: int) -> list[S
             prepared = prepare_product(product, model.modalities, model.towers.image_spec)
         except ProductError:
             continue  # `clipita catalogue check` and the ingest report it
-        samples.append(Sample(replace(product, image=None, extra={}), prepared))
+        samples.append(Sample(replace(product, images=(), extra={}), prepared))
         if len(samples) == count:
             break
     if not samples:

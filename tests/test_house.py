@@ -25,7 +25,7 @@ LEVELS = {
     "opensearch.local": 1, "catalogue": 2, "opensearch.cluster": 2, "runtime": 3, "opensearch.index": 4.5,
     "evaluation": 4, "model": 4, "exporters": 5, "training": 5, "opensearch.search": 5, "opensearch.ingest": 5,
     "serve_config": 0.7, "opensearch.quality": 5.5, "opensearch": 6, "api": 7, "categories": 6.5, "serve": 8, "cli": 9,
-    "languages": 0.7, "word_files": 0.5,
+    "languages": 0.7, "word_files": 0.5, "columns_config": 0.7,
 }  # fmt: skip
 TORCH = {"torch", "torchvision", "open_clip", "transformers", "timm", "onnx", "onnxscript"}
 TORCH_FREE = ("catalogue", "runtime", "evaluation", "opensearch", "serve", "config", "errors")
@@ -40,6 +40,7 @@ LARGE_FOLDERS = {"cli", "clipita/catalogue/sample"}
 # Modules without a test file of their name: the test that runs them instead, or why none is needed.
 UNTESTED = {
     "cli/__main__.py": "tests/cli/test_failure.py",
+    "clipita/columns_config.py": "tests/test_config.py",
     "cli/common.py": "tests/cli/test_catalogue_command.py",
     "cli/index.py": "tests/opensearch/ingest/test_index_source.py",
     "cli/search.py": "tests/opensearch/search/test_client_command.py",

@@ -62,12 +62,13 @@ class CheckReport:
     """The result of a check.
 
     Attributes:
-        usable: products that are neither rejected nor have a broken image.
+        usable: products that are neither rejected nor have broken images alone.
         rejected: kind of rejection to its count; broken images are counted separately.
         duplicates: rejected rows with the id of an earlier row.
-        broken_images: None if images were not checked.
-        image_troubles: what is wrong with images to their count, most frequent first.
-        examples: the first rejections and broken images, `EXAMPLES` of each kind.
+        broken_images: products none of whose images can be used; None if images were not checked.
+        image_troubles: what is wrong with these to their count, most frequent first.
+        image_warnings: images that cannot be used of products that have others; None if images were not checked.
+        examples: the first rejections, broken images and image warnings, `EXAMPLES` of each kind.
         missing: title, image, attributes, category -> how many products lack it.
         attribute_names: attribute to its number of products, most frequent first; `MOST_NAMES` of them.
         products_by_paths: number of category paths to the products that have as many, ascending.
@@ -76,6 +77,8 @@ class CheckReport:
         joined: rows that are variants or images of another row's product.
         groups: how many groups the products are in; None where the catalogue has none.
         shared: what it shares with the other files.
+        products_by_images: number of images in use to the products that have as many, ascending.
+        cut_images: products with more images than `images_per_product`.
     """
 
     file: str
@@ -98,6 +101,9 @@ class CheckReport:
     joined: int = 0
     groups: int | None = None
     shared: list[Shared] = dataclasses.field(default_factory=list)
+    image_warnings: int | None = None
+    products_by_images: dict[int, int] = dataclasses.field(default_factory=dict)
+    cut_images: int = 0
 
     @property
     def clean(self) -> bool:
@@ -108,7 +114,8 @@ class CheckReport:
         """The report as JSON values; object keys are strings."""
         report = dataclasses.asdict(self)
         report["tree"]["nodes_by_level"] = {str(level): n for level, n in self.tree.nodes_by_level.items()}
-        report["products_by_paths"] = {str(paths): n for paths, n in self.products_by_paths.items()}
+        for name in ("products_by_paths", "products_by_images"):
+            report[name] = {str(number): n for number, n in report[name].items()}
         report["shared"] = [
             part | {"first": str(part["first"]), "second": str(part["second"])} for part in report["shared"]
         ]
@@ -138,12 +145,9 @@ def check_catalogue(
             for _, product in chunk:
                 tally.count(product)
             if images:
-                errors = threads.map(_image_error, (product for _, product in chunk))
-                for (row, product), error in zip(chunk, errors, strict=True):
-                    if error is not None:
-                        trouble = catalogue.rejection(row, product.id, error)
-                        tally.broken[trouble.kind] += 1
-                        tally.note(trouble.kind, trouble)
+                errors = threads.map(_image_errors, (product for _, product in chunk))
+                for (row, product), found in zip(chunk, errors, strict=True):
+                    tally.count_images(product, [catalogue.rejection(row, product.id, error) for error in found])
             if on_rows is not None:
                 on_rows(tally.rows)
     return tally.report(catalogue, images, shared_by([*others, catalogue]) if others else [])
@@ -157,6 +161,9 @@ class _Tally:
         self.products = 0
         self.rejected: Counter[str] = Counter()
         self.broken: Counter[str] = Counter()
+        self.image_warnings = 0
+        self.images: Counter[int] = Counter()
+        self.cut_images = 0
         self.examples: dict[str, list[Rejection]] = {}
         self.missing: Counter[str] = Counter(title=0, image=0, attributes=0, category=0)
         self.attributes = AttributeCount()
@@ -173,11 +180,24 @@ class _Tally:
         self.note(rejection.kind, rejection)
 
     def note(self, kind: str, rejection: Rejection) -> None:
+        self._show(kind, rejection)
+        if self._on_reject is not None:
+            self._on_reject(rejection)
+
+    def count_images(self, product: Product, broken: Sequence[Rejection]) -> None:
+        """Count a product's images that cannot be used; it is rejected if it has no other."""
+        if broken and len(broken) == len(product.images):
+            self.broken[broken[0].kind] += 1
+            self.note(broken[0].kind, broken[0])
+            return
+        self.image_warnings += len(broken)
+        for rejection in broken:
+            self._show(rejection.kind, rejection)
+
+    def _show(self, kind: str, rejection: Rejection) -> None:
         shown = self.examples.setdefault(kind, [])
         if len(shown) < EXAMPLES:
             shown.append(rejection)
-        if self._on_reject is not None:
-            self._on_reject(rejection)
 
     def count(self, product: Product) -> None:
         self.products += 1
@@ -188,7 +208,9 @@ class _Tally:
         if product.title is not None:
             self.title_lengths[len(product.title)] += 1
         self.missing["title"] += product.title is None
-        self.missing["image"] += product.image is None
+        self.missing["image"] += not product.images
+        self.images[len(product.images)] += 1
+        self.cut_images += product.unused_images > 0
         self.missing["attributes"] += not product.attributes
         self.missing["category"] += not product.category_paths
 
@@ -219,6 +241,9 @@ class _Tally:
             joined=joined,
             groups=len(self.groups) if catalogue.fields.group else None,
             shared=shared,
+            image_warnings=self.image_warnings if images else None,
+            products_by_images=dict(sorted(self.images.items())),
+            cut_images=self.cut_images,
         )
 
     def _lengths(self) -> Lengths | None:
@@ -264,6 +289,11 @@ class _Tally:
                 yield f"{name} is of the type text: {column.why_text}. A search offers no range and no sort of it."
             if column.others:
                 yield f"{name} is of the type {column.kind}: values that are not are left out, {column.others} in all."
+        if self.cut_images:
+            used = catalogue.fields.images_per_product
+            yield f"Of {self.cut_images:,} products only the first {used} images are used (images_per_product)."
+        if self.image_warnings:
+            yield f"{self.image_warnings:,} images cannot be used; their products have others."
         if self.products and self.missing["category"] == self.products:
             yield "No product has a category: training needs categories."
         elif len(tree) == 1:
@@ -296,14 +326,14 @@ def _taxonomy_warnings(catalogue: CatalogueFile, tree: CategoryTree) -> Iterator
             )
 
 
-def _image_error(product: Product) -> ImageError | None:
-    if product.image is None:
-        return None
-    try:
-        load_image(product.image).close()
-    except ImageError as error:
-        return error
-    return None
+def _image_errors(product: Product) -> list[ImageError]:
+    errors = []
+    for image in product.images:
+        try:
+            load_image(image).close()
+        except ImageError as error:
+            errors.append(error)
+    return errors
 
 
 def _summary(tree: CategoryTree) -> TreeSummary:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import dataclasses
 import functools
 import itertools
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,32 +17,25 @@ from clipita.catalogue.cell_values import (
     integer_text,
     jsonable,
     pairs,
-    parse_json_cell,
     phrase,
     text,
     without_markup,
 )
 from clipita.catalogue.column_names import ROLES, likely_column, nearest
-from clipita.catalogue.product import ImageSource, Product
+from clipita.catalogue.image_cells import image_sources
+from clipita.catalogue.product import Product
 from clipita.catalogue.taxonomy import by_number
 from clipita.config import FieldsConfig
-from clipita.errors import FieldMappingError, ImageError, ProductError
+from clipita.errors import FieldMappingError, ProductError
 
 MAX_ID_BYTES = 512
 """OpenSearch's limit of an `_id`."""
-MAX_LOCATION = 4096
 OURS = (
     "attributes", "attributes_text", "category_path", "clipita", "image", "product_id", "product_vector", "title"
 )  # fmt: skip
 """Fields of an index that clipita writes itself."""
 MAX_CHARACTERS = 4 * 2**20
-"""Of all texts of a product but its image; many products are held at a time."""
-
-NO_IMAGE = frozenset(("", "-", "n/a", "na", "none", "null", "nan", "no_selection", "no image", "no-image"))
-"""Cells that shops write for no image, in lower case."""
-BETWEEN_IMAGES = ("\n", "|", ";", ",", " ")
-IMAGE_SUFFIX = r"\.(jpe?g|png|webp|gif|avif|bmp|tiff?)"
-_LOCATION = re.compile(rf"(?i)(https?:)?//\S+$|\S+{IMAGE_SUFFIX}([?#]\S*)?$")
+"""Of all texts of a product but its images; many products are held at a time."""
 
 _DEFAULTS = FieldsConfig()
 _SHOWN_COLUMNS = 30
@@ -130,8 +120,7 @@ def row_to_product(row: Mapping[str, Any], fields: FieldsConfig, roots: Collecti
     - category paths: see `category_cells.path_parts`. Names are stripped, and blank names at the end dropped. A blank
       name before another is an error. An empty path is allowed.
     - attributes: see `cell_values.pairs`. Blank names and values are dropped; values of one name are joined with ", ".
-    - image: bytes, {"bytes", "path"} (Hugging Face datasets), a path, an http(s) URL, a base64 data: URI, or a list of
-      these or several in one text, of which the first is used. Null and `NO_IMAGE` are no image.
+    - images: see `image_cells.image_sources`; the first `images_per_product` are used.
     - other columns go to `extra` as `cell_values.jsonable` returns them, by the name of `cell_values.field_name`. Raw
       bytes (JSON cannot hold them) and columns without a name (OpenSearch refuses them) are dropped.
 
@@ -142,26 +131,28 @@ def row_to_product(row: Mapping[str, Any], fields: FieldsConfig, roots: Collecti
 
     Raises:
         ProductError: the row is not a usable product, or has none of title, image and attributes.
-        ImageError: the image column is not valid.
+        ImageError: the image column holds something, and none of it can be an image.
     """
     length = sum(_characters(value) for name, value in row.items() if name != fields.image)
     if length > MAX_CHARACTERS:
         raise ProductError(f"the texts are too long: {length:,} characters, more than {MAX_CHARACTERS:,}")
     mapped = mapped_columns(fields)
     cells = {name: row.get(name) for name in mapped if name}
+    images, unused = image_sources(cells.get(fields.image), fields.image, fields.images_per_product)
     product = Product(
         id=product_id(row, fields),
         title=without_markup(text(cells.get(fields.title), fields.title)),
         attributes=_attributes(row, fields),
         category_paths=category_paths(_category_cell(row, fields), fields, roots),
-        image=image_source(cells.get(fields.image), fields.image),
+        images=images,
+        unused_images=unused,
         extra={
             field_name(name): jsonable(value, name)
             for name, value in row.items()
             if name and name not in mapped and not isinstance(value, bytes)
         },
     )
-    if product.title is None and product.image is None and not product.attributes:
+    if product.title is None and not product.images and not product.attributes:
         raise ProductError("the product has no title, no image and no attribute")
     return product
 
@@ -205,65 +196,6 @@ def product_id(row: Mapping[str, Any], fields: FieldsConfig) -> str:
     if len(found.encode()) > MAX_ID_BYTES:
         raise ProductError(f"the id is longer than {MAX_ID_BYTES} bytes, OpenSearch's limit: {found[:40]}…")
     return found
-
-
-def image_source(value: Any, column: str) -> ImageSource | None:
-    """An image cell as a source; locations are kept as written.
-
-    Raises:
-        ImageError: the cell has another form, or its data: URI is not base64.
-    """
-    match value:
-        case None:
-            return None
-        case bytes():
-            return ImageSource(data=value) if value else None
-        case str():
-            parsed = parse_json_cell(value, list, column)
-            return _source_from_text(value.strip(), column) if isinstance(parsed, str) else image_source(parsed, column)
-        case Mapping() if "bytes" in value or "path" in value:
-            data, path = value.get("bytes"), value.get("path")
-            if isinstance(data, bytes) and data:
-                return ImageSource(data=data, location=path if isinstance(path, str) else None)
-            if data or not isinstance(path, str | None):
-                raise ImageError(f"the image has no known form: {column} holds bytes or a path of a wrong type")
-            return image_source(path, column)
-        case list() | tuple():
-            return next((image_source(item, column) for item in value if item), None)
-    raise ImageError(f"the image has no known form: {column} holds a {type(value).__name__}")
-
-
-def _source_from_text(location: str, column: str) -> ImageSource | None:
-    if location.lower() in NO_IMAGE:
-        return None
-    if location[:5].lower() != "data:":
-        location = _first_location(location)
-        location = f"https:{location}" if location.startswith("//") else location
-    if location[:5].lower() == "data:":
-        head, comma, body = location.partition(",")
-        if not comma or not head.lower().endswith(";base64"):
-            raise ImageError(f"the image is a data URI without base64: {column} is {location[:40]!r}")
-        try:
-            return ImageSource(data=base64.b64decode(re.sub(r"\s+", "", body), validate=True))
-        except (binascii.Error, ValueError) as error:
-            raise ImageError(f"the image's data URI is not valid base64: {column}, {error}") from None
-    if len(location) > MAX_LOCATION:
-        raise ImageError(
-            f"the image location is longer than {MAX_LOCATION} characters: {column} is {location[:40]!r}…; "
-            "encoded bytes need the prefix 'data:image/jpeg;base64,'"
-        )
-    if clean(location) != location:
-        raise ImageError(f"the image location holds a NUL or half a surrogate pair: {location[:60]!r}")
-    return ImageSource(location=location)
-
-
-def _first_location(cell: str) -> str:
-    """The first of several locations in one cell, where each of them is a URL or an image file."""
-    for mark in BETWEEN_IMAGES:
-        parts = [part.strip() for part in cell.split(mark) if part.strip()]
-        if len(parts) > 1 and all(_LOCATION.match(part) for part in parts):
-            return parts[0]
-    return cell
 
 
 def _attributes(row: Mapping[str, Any], fields: FieldsConfig) -> dict[str, str]:

@@ -58,11 +58,13 @@ class ImageSource:
         location: a file path or an http(s) URL, as the catalogue has it; informative only when `data` is given.
         roots: the folders that a file may lie in; a relative path starts at the first. None allows any file: for a path
             that the user of clipita wrote, never for one out of a catalogue.
+        problem: why it cannot be decoded, where that is known before.
     """
 
     data: bytes | None = field(default=None, repr=False)
     location: str | None = None
     roots: tuple[Path, ...] | None = None
+    problem: str | None = None
 
     @property
     def path(self) -> Path:
@@ -80,23 +82,36 @@ class Product:
         attributes: name to value, in the catalogue's order.
         category_paths: each from the root to a node that the product is assigned to, the main one first; empty where
             the catalogue gives none. None of them leads to another one.
-        image: the image, or None.
+        images: in the catalogue's order; the main one is the first.
         extra: all other columns, which are written to the index unchanged.
+        unused_images: how many more the catalogue has than `images_per_product`.
     """
 
     id: str
     title: str | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
     category_paths: CategoryPaths = ()
-    image: ImageSource | None = None
+    images: tuple[ImageSource, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
+    unused_images: int = 0
 
     def located(self, *roots: Path) -> Product:
-        """The product whose image, where it is a file, must lie in one of these folders; see `ImageSource.roots`."""
-        image = self.image
-        if image is None or image.data is not None or not image.location or _URL.match(image.location):
+        """The product whose images, where they are files, must lie in one of these folders; see `ImageSource.roots`."""
+        if not any(map(_is_file, self.images)):
             return self
-        return dataclasses.replace(self, image=dataclasses.replace(image, roots=roots))
+        images = (dataclasses.replace(image, roots=roots) if _is_file(image) else image for image in self.images)
+        return dataclasses.replace(self, images=tuple(images))
+
+    @property
+    def image(self) -> ImageSource | None:
+        """The main image; None for a product without images."""
+        return self.images[0] if self.images else None
+
+    @property
+    def image_cell(self) -> str | list[str] | None:
+        """Where the images are, as documents hold it: one as a text, several as a list, the main one first."""
+        locations = [image.location for image in self.images if image.location]
+        return locations if len(locations) > 1 else next(iter(locations), None)
 
     @property
     def category_path(self) -> CategoryPath:
@@ -119,6 +134,10 @@ class Product:
     def attribute_texts(self) -> list[str]:
         """One string per attribute, as the text tower reads it: `colour: Black`."""
         return [f"{name}: {value}" for name, value in self.attributes.items()]
+
+
+def _is_file(image: ImageSource) -> bool:
+    return image.data is None and bool(image.location) and not _URL.match(image.location or "")
 
 
 @dataclass(frozen=True, slots=True, order=True)

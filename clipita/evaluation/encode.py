@@ -82,7 +82,7 @@ def encode_catalogue(
             usable, inputs = _prepare(chunk, models, catalogue, on_reject, threads)
             for product in usable:
                 extra = {name: value for name, value in product.extra.items() if name in kept}
-                products.append(dataclasses.replace(product, image=None, extra=extra))
+                products.append(dataclasses.replace(product, images=(), extra=extra))
             if usable:
                 for index, model in enumerate(models):
                     parts[index].append(_finite(model.product.encode(inputs[index]), model))
@@ -129,11 +129,15 @@ def _prepare(
 
 def _encode_without(gap: str, products: Sequence[Product], model: Model, threads: Executor) -> Vectors:
     """Vectors of products without a modality, float32 [products, dim]; NaN where nothing is left to encode."""
-    taken: dict[str, Any] = {gap: {} if gap == "attributes" else None}
+    nothing: dict[str, dict[str, Any]] = {
+        "image": {"images": ()},
+        "title": {"title": None},
+        "attributes": {"attributes": {}},
+    }
 
     def prepare(product: Product) -> Any:
         try:
-            return model.product.prepare(dataclasses.replace(product, **taken))
+            return model.product.prepare(dataclasses.replace(product, **nothing[gap]))
         except ProductError:
             return None
 

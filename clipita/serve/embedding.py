@@ -107,8 +107,8 @@ def _converted(content: Any, kind: type[Body], hint: str) -> Body:
 def _product(entry: ProductBody, number: int, hint: str) -> Product:
     if entry.title is None and entry.attributes is None and entry.image is None:
         raise _refused(f"products[{number}] has neither title nor attributes nor image.", hint)
-    image = None if entry.image is None else ImageSource(data=entry.image, location=f"image of product {number}")
-    return Product(id=str(number), title=entry.title, attributes=entry.attributes or {}, image=image)
+    images = () if entry.image is None else (ImageSource(data=entry.image, location=f"image of product {number}"),)
+    return Product(id=str(number), title=entry.title, attributes=entry.attributes or {}, images=images)
 
 
 def _refused(message: str, hint: str | None = None) -> RequestError:

@@ -96,7 +96,7 @@ class Draft:
 
     def without_image(self, problem: str) -> Draft:
         """The draft of a product whose image cannot be used."""
-        return dataclasses.replace(self, product=dataclasses.replace(self.product, image=None), problem=problem)
+        return dataclasses.replace(self, product=dataclasses.replace(self.product, images=()), problem=problem)
 
     def with_vector_of(self, content_hash: str) -> Draft:
         """The draft with the content hash of its vector, which is not made of the whole product.
@@ -196,12 +196,12 @@ def _with_image(product: Product) -> Product:
         return product
     if is_url(product):
         data = download(image.location, MAX_BYTES)
-        return dataclasses.replace(product, image=ImageSource(data=data, location=image.location))
+        return dataclasses.replace(product, images=(ImageSource(data=data, location=image.location),))
     try:
         data = read_file(image, MAX_BYTES)
     except ImageError:
         return product
-    return dataclasses.replace(product, image=ImageSource(data=data, location=image.location))
+    return dataclasses.replace(product, images=(ImageSource(data=data, location=image.location),))
 
 
 def _content_hash(product: Product, image: ImageSource | None, fingerprint: str) -> str:

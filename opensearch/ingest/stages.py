@@ -292,7 +292,7 @@ def prepare(encoder: ProductEncoder, product: Product, thumbnails: bool) -> Prep
     try:
         return Prepared(encoder.prepare(product), make_thumbnail(product) if thumbnails else None)
     except ImageError as error:
-        rest = prepare(encoder, dataclasses.replace(product, image=None), thumbnails=False)
+        rest = prepare(encoder, dataclasses.replace(product, images=()), thumbnails=False)
         return dataclasses.replace(rest, image_problem=error.message)
     except ProductError as error:
         return Prepared(error)

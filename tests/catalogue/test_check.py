@@ -84,6 +84,36 @@ def test_without_images_none_is_opened(shop: Path) -> None:
     assert report.usable == 6
 
 
+def test_images_of_one_product_that_are_broken_beside_others_or_too_many(
+    shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [
+        {"product_id": 1, "title": "a", "image": ["cut.jpg", "good.jpg", "none.jpg"]},
+        {"product_id": 2, "title": "b", "image": ["cut.jpg", "none.jpg"]},
+        {"product_id": 3, "title": "c", "image": ["good.jpg", *(f"https://h/{number}.jpg" for number in range(500))]},
+        {"product_id": 4, "title": "d", "image": [7, "good.jpg"]},
+    ]
+    shop.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    seen: list[Rejection] = []
+    report = check_catalogue(CatalogueFile(shop, FieldsConfig(images_per_product=1)), on_reject=seen.append)
+    assert (report.cut_images, report.products_by_images) == (3, {1: 3})
+    # Of each only the first image is used, as if the others were not there.
+    assert [(rejection.id, rejection.kind) for rejection in seen] == [
+        ("4", "the image has no known form"),
+        ("1", "the image cannot be decoded"),
+        ("2", "the image cannot be decoded"),
+    ]
+    del rows[2]
+    shop.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    report = check_catalogue(CatalogueFile(shop))
+    assert (report.usable, report.broken_images, report.image_warnings, report.cut_images) == (2, 1, 3, 0)
+    assert run_guarded(group, ["catalogue", "check", str(shop)]) == 3
+    told = " ".join(capsys.readouterr().out.split())
+    assert "3 images cannot be used; their products have others." in told
+    assert "2: 2, 3: 1" in told
+    assert "Row 3, id 4: the image has no known form" in told
+
+
 def test_an_url_with_a_port_that_cannot_be_is_one_broken_image(tmp_path: Path) -> None:
     file = tmp_path / "ports.jsonl"
     rows = [{"product_id": 1, "title": "a", "image": "http://127.0.0.1:99999/1.jpg"}, {"product_id": 2, "title": "b"}]

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import base64
 import contextlib
 import datetime
 from decimal import Decimal
@@ -11,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clipita.catalogue import ImageSource, Product
-from clipita.catalogue.fields import clashing_column, image_source, row_to_product
+from clipita.catalogue import Product
+from clipita.catalogue.fields import clashing_column, row_to_product
 from clipita.config import FieldsConfig
-from clipita.errors import ImageError, ProductError
+from clipita.errors import ProductError
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=20),
@@ -194,47 +193,6 @@ class TestAttributes:
             value = [value]
         with pytest.raises(ProductError, match="nested too deeply"):
             product(attributes=value)
-
-
-class TestImage:
-    @pytest.mark.parametrize(
-        ("value", "expected"),
-        [
-            (None, None),
-            ("", None),
-            (b"", None),
-            (b"jpeg", ImageSource(data=b"jpeg")),
-            ({"bytes": b"jpeg", "path": "1.jpg"}, ImageSource(data=b"jpeg", location="1.jpg")),
-            ({"bytes": None, "path": "1.jpg"}, ImageSource(location="1.jpg")),
-            ({"bytes": None, "path": None}, None),
-            (" a/1.jpg ", ImageSource(location="a/1.jpg")),
-            ("https://shop/1.jpg", ImageSource(location="https://shop/1.jpg")),
-            ([None, "1.jpg", "2.jpg"], ImageSource(location="1.jpg")),
-            ([], None),
-        ],
-    )
-    def test_shapes(self, value: Any, expected: ImageSource | None) -> None:
-        assert image_source(value, "image") == expected
-
-    def test_data_uri(self) -> None:
-        uri = "data:image/jpeg;base64," + base64.b64encode(b"jpeg bytes").decode()
-        assert image_source(uri, "image") == ImageSource(data=b"jpeg bytes")
-
-    @pytest.mark.parametrize(
-        "value",
-        [
-            7,
-            {"url": "x"},
-            {"bytes": "text", "path": "1.jpg"},
-            "data:image/png,abc",
-            "data:image/png;base64,a?b",
-            "/9j/4AAQ" * 1000,
-            "a\0b",
-        ],
-    )
-    def test_unusable(self, value: Any) -> None:
-        with pytest.raises(ImageError, match=r"^the image"):
-            image_source(value, "image")
 
 
 class TestExtra:

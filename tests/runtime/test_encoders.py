@@ -237,7 +237,7 @@ def test_a_broken_picture_is_refused(bundle: Bundle) -> None:
     whole = saved(Image.effect_noise((300, 200), 80), "JPEG")
     for data in (b"\xff\xd8\xff truncated", whole[: len(whole) // 2], b""):
         with pytest.raises(ImageError):
-            ProductEncoder(bundle).prepare(Product("p1", title="a kite", image=ImageSource(data)))
+            ProductEncoder(bundle).prepare(Product("p1", title="a kite", images=(ImageSource(data),)))
 
 
 def test_odd_pictures_get_vectors(bundle: Bundle) -> None:
@@ -257,6 +257,8 @@ def test_odd_pictures_get_vectors(bundle: Bundle) -> None:
     if features.check("avif"):
         files["avif"] = saved(drawn, "AVIF")
     encoder = ProductEncoder(bundle)
-    vectors = encoder.encode([encoder.prepare(Product(name, image=ImageSource(data))) for name, data in files.items()])
+    vectors = encoder.encode(
+        [encoder.prepare(Product(name, images=(ImageSource(data),))) for name, data in files.items()]
+    )
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
     assert len(np.unique(vectors.round(4), axis=0)) >= len(files) - 2, "WebP and AVIF of one picture may agree"

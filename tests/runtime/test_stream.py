@@ -41,7 +41,7 @@ def test_the_stream_equals_one_batch(encoder: ProductEncoder, products: list[Pro
 
 
 def test_broken_products_are_named_and_the_rest_goes_on(encoder: ProductEncoder, products: list[Product]) -> None:
-    broken = [Product("torn", title="kite", image=ImageSource(b"\xff\xd8\xffx")), Product("void")]
+    broken = [Product("torn", title="kite", images=(ImageSource(b"\xff\xd8\xffx"),)), Product("void")]
     rejected: list[str] = []
     stream = [broken[0], *products[:3], broken[1]]
     done = list(

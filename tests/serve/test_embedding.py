@@ -55,7 +55,9 @@ def test_texts_asked_for_at_once_share_batches_and_get_their_own_vectors(server:
 def test_products_as_json_and_as_a_form(server: Server, tiny_bundle: Path, products: list[dict[str, Any]]) -> None:
     encoder = ProductEncoder(Bundle.load(tiny_bundle))
     inputs = [
-        encoder.prepare(Product("p", p["title"], p["attributes"], image=ImageSource(data=base64.b64decode(p["image"]))))
+        encoder.prepare(
+            Product("p", p["title"], p["attributes"], images=(ImageSource(data=base64.b64decode(p["image"])),))
+        )
         for p in products
     ]
     expected = encoder.encode(inputs)

@@ -15,10 +15,11 @@ import orjson
 from clipita.catalogue import column_names
 from clipita.catalogue.column_names import is_attribute, likely_columns
 from clipita.catalogue.column_types import PRICES
-from clipita.catalogue.fields import IMAGE_SUFFIX, default_column, listed
+from clipita.catalogue.fields import default_column, listed
 from clipita.catalogue.formats.csv import DelimitedSource
 from clipita.catalogue.guessing.groups import guess_group
 from clipita.catalogue.guessing.paths import are_tags, guess_levels, guess_path, separator_of
+from clipita.catalogue.image_cells import IMAGE_SUFFIX
 from clipita.catalogue.product import path_text
 from clipita.catalogue.reader import open_source
 

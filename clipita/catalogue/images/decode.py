@@ -95,6 +95,8 @@ def _refused(source: ImageSource) -> Iterator[None]:
 
 
 def _encoded(source: ImageSource) -> bytes:
+    if source.problem is not None:
+        raise ImageError(source.problem)
     if source.data is not None:
         data = source.data
     elif not source.location:

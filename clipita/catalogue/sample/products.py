@@ -44,7 +44,7 @@ def draw_product(number: int, seed: int) -> Product:
         title=_title(leaf, brand, colour, random),
         attributes=_attributes(leaf, colour, pattern, random),
         category_paths=(leaf.path,),
-        image=ImageSource(data=picture, location=f"p{number:07d}.jpg"),
+        images=(ImageSource(data=picture, location=f"p{number:07d}.jpg"),),
         extra={
             "brand": brand,
             "price": _price(leaf.price, random),

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
-from clipita.catalogue.fields import image_source
 from clipita.catalogue.formats.rows import NumberedRow, Row
+from clipita.catalogue.image_cells import image_sources
 from clipita.catalogue.product import Product
 from clipita.config import FieldsConfig
 from clipita.errors import ImageError, ProductError
@@ -38,7 +38,7 @@ def one_product(
 ) -> Product:
     """The product of a group.
 
-    Its picture is the first of the main row's and of the other rows'. Every row, except one that heads the group or
+    Its images are the main row's and then those of the other rows. Every row, except one that heads the group or
     only adds a picture, is a variant: an object with what differs between the rows, and with all numbers, under the
     names that documents have. A blank cell of a row has the product's value.
 
@@ -101,7 +101,7 @@ def _pictures(rows: Sequence[Row], column: str) -> Iterator[Any]:
         cell = row.get(column)
         for picture in cell if isinstance(cell, list | tuple) else [cell]:
             with suppress(ImageError):
-                if picture not in seen and image_source(picture, column) is not None:
+                if picture not in seen and image_sources(picture, column, 1)[0]:
                     seen.append(picture)
                     yield picture
 

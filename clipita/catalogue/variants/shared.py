@@ -55,17 +55,20 @@ def shared_by(files: Sequence[CatalogueFile]) -> list[Shared]:
     examples: dict[tuple[str, int, int], list[str]] = {}
     for place, file in enumerate(files):
         uses: Counter[str] = Counter()
-        found: list[tuple[str, int, str, str]] = []
-        for product in file.products(lambda _: None):
+        found: list[tuple[int, str, int, str, str]] = []
+        for number, product in enumerate(file.products(lambda _: None)):
             for what, key, shown in _marks(product):
                 first = tables[what].setdefault(key, place)
                 if first != place:
                     uses[key] += what == "image"
-                    found.append((what, first, key, shown))
-        for what, first, key, shown in found:
+                    found.append((number, what, first, key, shown))
+        last: dict[tuple[str, int, int], int] = {}
+        for number, what, first, key, shown in found:
             if uses[key] < PLACEHOLDER:
                 pair = (what, first, place)
-                counts[pair] += 1
+                # A product that shares two images counts once.
+                counts[pair] += last.get(pair) != number
+                last[pair] = number
                 known = examples.setdefault(pair, [])
                 if shown not in known and len(known) < EXAMPLES:
                     known.append(shown)
@@ -76,15 +79,15 @@ def shared_by(files: Sequence[CatalogueFile]) -> list[Shared]:
 
 
 def _marks(product: Product) -> Iterator[tuple[str, str, str]]:
-    """The id, group and image of a product: what it is, a key to compare, and a text to show."""
+    """The id, group and images of a product: what it is, a key to compare, and a text to show."""
     yield "id", product.id, product.id
     group = product.extra.get(GROUP_FIELD)
     # A product by itself has its id as the group.
     if isinstance(group, str) and group != product.id:
         yield "group", group, group
-    image = product.image
-    if image is not None and image.data is not None:
-        key = hashlib.blake2b(image.data, digest_size=16).hexdigest()
-        yield "image", key, image.location or f"of {product.id}"
-    elif image is not None and image.location:
-        yield "image", image.location if image.roots is None else str(image.path), image.location
+    for image in product.images:
+        if image.data is not None:
+            key = hashlib.blake2b(image.data, digest_size=16).hexdigest()
+            yield "image", key, image.location or f"of {product.id}"
+        elif image.location:
+            yield "image", image.location if image.roots is None else str(image.path), image.location

@@ -260,7 +260,7 @@ class _Flow:
 
 def _encodable(product: Product) -> Product:
     """What an encoder reads of a product; the rest need not be sent."""
-    return Product(product.id, product.title, product.attributes, image=product.image)
+    return Product(product.id, product.title, product.attributes, images=product.images)
 
 
 def _connect() -> bool:

@@ -34,6 +34,8 @@ def test_shopify_gives_one_product_with_its_variants(tmp_path: Path) -> None:
     assert (top.id, top.title, top.category_path) == ("top", "Varsity Top", ("Tops",))
     assert top.image is not None
     assert top.image.location == "https://cdn/a.jpg"
+    # The rows' images and those of the rows that only add one.
+    assert top.image_cell == [f"https://cdn/{name}.jpg" for name in "abc"]
     assert top.extra["Body (HTML)"] == "Warm"
     assert [(entry["Option1 Value"], entry["Variant Price"], entry["image"]) for entry in top.extra["variants"]] == [
         ("S", 60, "https://cdn/a.jpg"),
@@ -77,6 +79,7 @@ def test_a_parent_stands_for_its_variations_wherever_they_are(tmp_path: Path) ->
     tee = next(product for product in found if product.id == "44")
     assert [product.id for product in found] == ["45", "44"]
     assert (tee.title, tee.category_path, tee.extra["group"]) == ("V-Neck", ("Tees",), "tee")
+    assert tee.image_cell == ["https://cdn/t.jpg", "https://cdn/red.jpg"]
     assert [
         (entry["product_id"], entry["title"], entry["attributes"], entry["Regular price"], entry["image"])
         for entry in tee.extra["variants"]

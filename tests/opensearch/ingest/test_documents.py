@@ -32,7 +32,7 @@ PRODUCT = Product(
     title="Red shoe",
     attributes={"colour": "red", "care.wash": "30°"},
     category_paths=(("Shoes", "Sneakers"),),
-    image=ImageSource(data=picture(), location="p1.png"),
+    images=(ImageSource(data=picture(), location="p1.png"),),
     extra={"price": 9.5, "gone": None, "nested": {"a": [1, 2]}},
 )
 
@@ -83,9 +83,9 @@ def test_document_of_a_product_in_several_categories() -> None:
         ({"title": None}, True, True),
         ({"attributes": {"colour": "red"}}, True, True),
         ({"attributes": {"care.wash": "30°", "colour": "red"}}, False, True),
-        ({"image": ImageSource(data=picture("blue"), location="p1.png")}, True, True),
-        ({"image": ImageSource(data=picture(), location="moved.png")}, False, True),
-        ({"image": None}, True, True),
+        ({"images": (ImageSource(data=picture("blue"), location="p1.png"),)}, True, True),
+        ({"images": (ImageSource(data=picture(), location="moved.png"),)}, False, True),
+        ({"images": ()}, True, True),
         ({"category_paths": (("Shoes",),)}, False, True),
         ({"category_paths": (("Shoes", "Sneakers"), ("Sale",))}, False, True),
         ({"extra": {"price": 9.6, "gone": None, "nested": {"a": [1, 2]}}}, False, True),
@@ -101,7 +101,7 @@ def test_what_the_hashes_depend_on(change: dict[str, object], content: bool, doc
 
 def test_draft_without_image_is_told_from_the_whole_one() -> None:
     whole = make_draft(PRODUCT, MODEL, True)
-    bare = make_draft(replace(PRODUCT, image=None), MODEL, True)
+    bare = make_draft(replace(PRODUCT, images=()), MODEL, True)
     assert whole.text_hash == bare.text_hash == bare.content_hash
     broken = whole.without_image("gone")
     assert (broken.product.image, broken.problem, broken.content_hash) == (None, "gone", whole.content_hash)
@@ -119,7 +119,7 @@ def test_another_model_changes_both_hashes() -> None:
 def test_picture_file_counts_by_its_bytes(tmp_path: Path) -> None:
     file = tmp_path / "p.png"
     file.write_bytes(picture())
-    product = replace(PRODUCT, image=ImageSource(location="p.png")).located(tmp_path)
+    product = replace(PRODUCT, images=(ImageSource(location="p.png"),)).located(tmp_path)
     draft = make_draft(product, MODEL, True)
     assert orjson.loads(draft.source)["image"] == "p.png"
     first = draft.content_hash
@@ -152,8 +152,8 @@ def test_thumbnail() -> None:
     assert encoded is not None
     with Image.open(io.BytesIO(base64.b64decode(encoded))) as small:
         assert (small.format, small.size) == ("JPEG", (160, 80))
-    assert make_thumbnail(replace(PRODUCT, image=None)) is None
-    assert make_thumbnail(replace(PRODUCT, image=ImageSource(location="https://example.org/p.jpg"))) is None
+    assert make_thumbnail(replace(PRODUCT, images=())) is None
+    assert make_thumbnail(replace(PRODUCT, images=(ImageSource(location="https://example.org/p.jpg"),))) is None
 
 
 def test_names_that_documents_have_are_those_that_columns_may_not_have() -> None:

@@ -105,7 +105,7 @@ def written(report: IngestReport) -> dict[str, int]:
 
 
 def expected_vector(bundle: Bundle, number: int) -> Any:
-    from clipita.catalogue.fields import image_source
+    from clipita.catalogue.image_cells import image_sources
 
     document = theirs(number)
     product = Product(
@@ -116,7 +116,7 @@ def expected_vector(bundle: Bundle, number: int) -> Any:
             "colour": document["specs"]["colour"],
             "weight": f"unit: g, value: {number}",
         },
-        image=image_source(document["photo"]["url"], "photo.url") if "photo" in document else None,
+        images=image_sources(document["photo"]["url"], "photo.url", 4)[0] if "photo" in document else (),
     )
     encoder = ProductEncoder(bundle)
     return encoder.encode([encoder.prepare(product)])[0]
