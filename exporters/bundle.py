@@ -36,7 +36,7 @@ from clipita.runtime.bundle import (
     Bundle,
     fingerprint_of,
 )
-from clipita.runtime.encoders import ProductInput, assemble
+from clipita.runtime.inputs import ProductInput, assemble
 
 
 def export_bundle(
@@ -121,12 +121,12 @@ def _check_target(target: Path) -> None:
 
 
 def _example(trained: TrainedModel) -> dict[str, torch.Tensor]:
-    """Two made-up products: the exporter takes shapes from them, and a dimension of 1 as fixed."""
+    """Two made-up products, one with two images: the exporter takes shapes from them, and a dimension of 1 as fixed."""
     spec = trained.model.towers.image_spec
     grey = np.full((spec.height, spec.width, 3), 128, dtype=np.uint8)
     inputs = [
-        ProductInput("a red dress with long sleeves", ("colour: red", "season: summer", "size: M"), grey),
-        ProductInput("running shoes", ("colour: blue", "size: 42"), grey),
+        ProductInput("a red dress with long sleeves", ("colour: red", "season: summer", "size: M"), (grey, 255 - grey)),
+        ProductInput("running shoes", ("colour: blue", "size: 42"), (grey,)),
     ]
     feature = np.zeros(trained.model.towers.text_dim, dtype=np.float32)
     known = {"size: M": feature, "size: 42": feature}

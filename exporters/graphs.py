@@ -2,11 +2,12 @@
 
 Text graph: `ids` int64 [B, L] -> `vector` [B, D], `features` [B, F]; where the model knows categories by name also
 `gate` [B], from 0 (like no known category) to 1 (a known name), and `anchored` [B, D], the vector without the gate.
-Product graph: `pixels` uint8 [B, H, W, 3], `has_image` bool [B], `title_ids` int64 [B, L], `has_title` bool [B],
-`known_attributes` float32 [K, F], `attribute_ids` int64 [U, L'], `attribute_weights` float32 [B, K + U] -> `vector`
-[B, D], `features` [B, F], `attribute_features` [U, F], which a later batch may give as known. Inputs of
-modalities that the model does not read are absent, and so is `features` where nothing of a product lies in the
-towers' own space. Everything has unit length.
+Product graph: `pixels` uint8 [P, H, W, 3], all images of the batch, `image_weights` float32 [B, P], `title_ids` int64
+[B, L], `has_title` bool [B], `known_attributes` float32 [K, F], `attribute_ids` int64 [U, L'], `attribute_weights`
+float32 [B, K + U] -> `vector` [B, D], `features` [B, F], `attribute_features` [U, F], which a later batch may give as
+known. A row of weights averages a product's images or attributes; zeros say that it has none. Inputs of
+modalities that the model does not read are absent, and so is `features` where nothing of a product lies in the towers'
+own space. Everything has unit length.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from clipita.model.clip_ita import ClipIta
 
 OPSET = 18
 INPUTS = {
-    "I": ("pixels", "has_image"),
+    "I": ("pixels", "image_weights"),
     "T": ("title_ids", "has_title"),
     "A": ("known_attributes", "attribute_ids", "attribute_weights"),
 }
@@ -55,16 +56,16 @@ class ProductGraph(nn.Module):
     def forward(
         self,
         pixels: Tensor | None = None,
-        has_image: Tensor | None = None,
+        image_weights: Tensor | None = None,
         title_ids: Tensor | None = None,
         has_title: Tensor | None = None,
         known_attributes: Tensor | None = None,
         attribute_ids: Tensor | None = None,
         attribute_weights: Tensor | None = None,
     ) -> tuple[Tensor, ...]:
-        """A batch as `clipita.runtime.encoders.assemble` makes it, to the outputs of product.onnx."""
+        """A batch as `clipita.runtime.inputs.assemble` makes it, to the outputs of product.onnx."""
         features = self.model.product_features(
-            pixels=pixels, has_image=has_image, title_ids=title_ids, has_title=has_title
+            pixels=pixels, image_weights=image_weights, title_ids=title_ids, has_title=has_title
         )
         fresh = None
         if attribute_ids is not None and known_attributes is not None and attribute_weights is not None:
@@ -90,16 +91,17 @@ def export_text(model: ClipIta, file: Path) -> None:
 def export_product(model: ClipIta, example: Mapping[str, Tensor], file: Path) -> None:
     """Write product.onnx.
 
-    The example is a batch of at least two products, two known attributes and three others, as `assemble` makes it.
+    The example is a batch of at least two products, three images, two known attributes and three others, as `assemble`
+    makes it.
 
     Raises:
         ExportError: a tower holds an operation that ONNX lacks.
     """
     names = [name for letter in model.modalities for name in INPUTS[letter]]
-    batch, known, attributes = _dim("batch"), _dim("known"), _dim("attributes")
+    batch, images, known, attributes = _dim("batch"), _dim("images"), _dim("known"), _dim("attributes")
     shapes: dict[str, dict[int, Any]] = {
-        "pixels": {0: batch},
-        "has_image": {0: batch},
+        "pixels": {0: images},
+        "image_weights": {0: batch, 1: images},
         "title_ids": {0: batch, 1: _sequence(model, "title_length")},
         "has_title": {0: batch},
         "known_attributes": {0: known},

@@ -16,7 +16,8 @@ from clipita.evaluation.protocol import System, TreeProtocol
 from clipita.model.checkpoint import TrainedModel
 from clipita.model.clip_ita import ClipIta
 from clipita.runtime.bundle import Bundle
-from clipita.runtime.encoders import ProductEncoder, ProductInput, TextEncoder, assemble, prepare_product
+from clipita.runtime.encoders import ProductEncoder, TextEncoder
+from clipita.runtime.inputs import ProductInput, assemble, prepare_product
 
 BATCH = 32
 Vectors = npt.NDArray[np.float32]
@@ -75,20 +76,22 @@ def real_samples(catalogue: CatalogueFile, model: ClipIta, count: int) -> list[S
 
 
 def with_gaps(samples: Sequence[Sample], modalities: str) -> list[tuple[str, ProductInput]]:
-    """A few products once more, each without one of its modalities."""
+    """A few products once more, each without one of its modalities, and with an image more."""
     gaps = []
     for sample in samples[:8]:
         variants = {
-            "image": replace(sample.prepared, pixels=None),
+            "image": replace(sample.prepared, images=()),
             "title": replace(sample.prepared, title=None),
             "attributes": replace(sample.prepared, attributes=()),
         }
         gaps += [
             (f"{sample.product.id} without {gap}", variant)
             for gap, variant in variants.items()
-            if gap[0].upper() in modalities
-            and (variant.pixels is not None or variant.title is not None or variant.attributes)
+            if gap[0].upper() in modalities and (variant.images or variant.title is not None or variant.attributes)
         ]
+        if images := sample.prepared.images:
+            more = replace(sample.prepared, images=(*images, images[0][:, ::-1]))
+            gaps.append((f"{sample.product.id} with an image more", more))
     return gaps
 
 

@@ -40,7 +40,7 @@ class ProductFeatures:
     """Tower features of a batch; rows of a missing modality are zero.
 
     Attributes:
-        image: [B, image_dim], or None where the model does not read images.
+        image: [B, image_dim], the mean over a product's images, or None where the model does not read images.
         title: [B, text_dim], likewise.
         attributes: [B, text_dim], the mean over a product's attributes, likewise.
     """
@@ -138,25 +138,25 @@ class ClipIta(nn.Module):
         self,
         *,
         pixels: Tensor | None = None,
-        has_image: Tensor | None = None,
+        image_weights: Tensor | None = None,
         title_ids: Tensor | None = None,
         has_title: Tensor | None = None,
         attribute_ids: Tensor | None = None,
         attribute_weights: Tensor | None = None,
     ) -> ProductFeatures:
-        """Run the towers on a batch as `clipita.runtime.encoders.assemble` makes it.
+        """Run the towers on a batch as `clipita.runtime.inputs.assemble` makes it.
 
         Args:
-            pixels: uint8 [B, H, W, 3].
-            has_image: bool [B].
+            pixels: uint8 [P, H, W, 3], the batch's images.
+            image_weights: float32 [B, P]; a row averages a product's images.
             title_ids: int64 [B, L].
             has_title: bool [B].
             attribute_ids: int64 [U, L'], the batch's distinct attributes.
             attribute_weights: float32 [B, U]; a row averages a product's attributes.
         """
         image = title = attributes = None
-        if "I" in self.modalities and pixels is not None and has_image is not None:
-            image = self.towers.encode_image(pixels) * has_image.unsqueeze(1)
+        if "I" in self.modalities and pixels is not None and image_weights is not None:
+            image = image_weights @ self.towers.encode_image(pixels)
         if "T" in self.modalities and title_ids is not None and has_title is not None:
             title = self.towers.encode_text(title_ids) * has_title.unsqueeze(1)
         if "A" in self.modalities and attribute_ids is not None and attribute_weights is not None:

@@ -5,13 +5,14 @@
     model/
       manifest.json    schema, fingerprint, files with SHA-256 and size, preprocessing, metrics
       text.onnx        ids int64 [B, L] -> vector [B, D], features [B, F]; gate [B] and anchored [B, D] of a gated model
-      product.onnx     pixels, title and attributes -> vector [B, D], features [B, F]
+      product.onnx     images, title and attributes -> vector [B, D], features [B, F]
       tokenizer.json
       README.md        the bundle's card, for people
       categories.json  what the shop added after the export: names of categories and new ones, see `amendments`
 
 Schema 2 added `precision`, the card, and `known_attributes` to the product graph; schema 3 added `gate` and `anchored`
-to the text graph. Bundles of older schemas load as before.
+to the text graph; schema 4 has `image_weights` in place of `has_image`: any number of images per product. Bundles of
+older schemas load as before, and read the first image of a product.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from clipita.runtime.amendments import read as read_amendments
 from clipita.runtime.graph_files import external_files
 from clipita.runtime.preprocess import CLEANERS, ImageSpec, Interpolation, Resize, TextSpec
 
-SCHEMA = 3
+SCHEMA = 4
 MANIFEST = "manifest.json"
 TEXT_GRAPH = "text.onnx"
 PRODUCT_GRAPH = "product.onnx"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
+import math
 import threading
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import numpy as np
@@ -13,12 +15,12 @@ import numpy.typing as npt
 from cachetools import LRUCache
 
 from clipita.catalogue.product import Product
-from clipita.errors import DeviceError, ProductError
+from clipita.errors import DeviceError
 from clipita.runtime.bundle import PRODUCT_GRAPH, TEXT_GRAPH, TOKENIZER, Bundle
-from clipita.runtime.preprocess import ImageSpec, Tokenizer, decode_size, to_pixels
+from clipita.runtime.inputs import ProductInput, Vectors, assemble, distinct_attributes, prepare_product
+from clipita.runtime.preprocess import Tokenizer
 from clipita.runtime.session import is_out_of_memory, open_session
 
-Vectors = npt.NDArray[np.float32]
 TEXT_BATCH = 64
 T = TypeVar("T")
 log = logging.getLogger("clipita.runtime")
@@ -121,6 +123,7 @@ class ProductEncoder:
 
     Attributes:
         largest_batch: the batch size that fits into the device's memory, once a larger one did not; else None.
+        most_images: how many images of a product are read; all of them (None), or 1 by a bundle before schema 4.
 
     Raises:
         DeviceError: the device is not there.
@@ -134,21 +137,23 @@ class ProductEncoder:
         self._session = open_session(bundle.path / PRODUCT_GRAPH, device)
         self._tokenizer = Tokenizer.load(bundle.path / TOKENIZER, bundle.text_spec)
         self._wanted = {entry.name: entry for entry in self._session.get_inputs()}
+        self.most_images = 1 if "has_image" in self._wanted else None
         self._cache = FeatureCache() if cache is None else cache
 
     def prepare(self, product: Product) -> ProductInput:
-        """Decode and resize the image and pick the texts; safe to call from several threads.
+        """Decode and resize the images and pick the texts; safe to call from several threads.
 
         Raises:
-            ImageError: the image cannot be read.
+            ImageError: the product has images, and none of them can be read.
             ProductError: the product has nothing that the model reads.
         """
-        return prepare_product(product, self.bundle.modalities, self._image_spec)
+        return prepare_product(product, self.bundle.modalities, self._image_spec, self.most_images)
 
     def encode(self, inputs: Sequence[ProductInput]) -> Vectors:
         """Unit vectors of one batch, float32 [len(inputs), dim].
 
-        A batch that does not fit into the device's memory is halved until it fits, with a warning in the log.
+        At most as many images as products run at once, so that several images per product take no more memory. A batch
+        that does not fit into the device's memory is halved until it fits, with a warning in the log.
 
         Raises:
             DeviceError: not even one product fits.
@@ -170,8 +175,11 @@ class ProductEncoder:
     def _run(self, inputs: Sequence[ProductInput], output: str) -> Vectors:
         if not inputs:
             return _no_vectors(self._session, output)
-        size = self.largest_batch or len(inputs)
-        vectors, fitting = _in_batches(inputs, size, lambda batch: self._run_batch(batch, output))
+        images = [max(1, len(item.images)) for item in inputs]
+        total, most = sum(images), self.largest_batch or len(inputs)
+        # Parts of like size: a rest of one product would cost a run of its own.
+        size = math.ceil(total / math.ceil(total / most))
+        vectors, fitting = _in_batches(inputs, size, lambda batch: self._run_batch(batch, output), images)
         if fitting < size:
             self.largest_batch = fitting
         return vectors
@@ -191,6 +199,8 @@ class ProductEncoder:
         return vectors
 
     def _session_run(self, outputs: list[str], tensors: dict[str, npt.NDArray[Any]]) -> list[Vectors]:
+        if self.most_images == 1:
+            tensors = tensors | _one_image_each(tensors)
         feeds = {name: value for name, value in tensors.items() if name in self._wanted}
         results: list[Vectors] = self._session.run(outputs, feeds)
         return results
@@ -201,12 +211,25 @@ def _no_vectors(session: Any, output: str) -> Vectors:
     return np.zeros((0, width), dtype=np.float32)
 
 
-def _in_batches(items: Sequence[T], size: int, encode: Callable[[Sequence[T]], Vectors]) -> tuple[Vectors, int]:
-    """Vectors of at least one item, and the batch size that fits into the device's memory."""
+def _one_image_each(tensors: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+    """`pixels` and `has_image` [B] of a graph before schema 4, which reads the first of several images."""
+    weights = tensors["image_weights"]
+    return {"pixels": tensors["pixels"][weights.argmax(axis=1)], "has_image": weights.any(axis=1)}
+
+
+def _in_batches(
+    items: Sequence[T], size: int, encode: Callable[[Sequence[T]], Vectors], costs: Sequence[int] = ()
+) -> tuple[Vectors, int]:
+    """Vectors of at least one item, and the batch size that fits into the device's memory.
+
+    The costs of a batch's items, 1 each by default, are `size` together at most, unless one item alone costs more.
+    """
+    ends = list(itertools.accumulate(costs or [1] * len(items), initial=0))
     parts: list[Vectors] = []
     start = 0
     while start < len(items):
-        batch = items[start : start + size]
+        end = max(start + 1, bisect_right(ends, ends[start] + size) - 1)
+        batch = items[start:end]
         try:
             parts.append(encode(batch))
         except Exception as error:  # onnxruntime's C++ classes share no public base
@@ -217,10 +240,11 @@ def _in_batches(items: Sequence[T], size: int, encode: Callable[[Sequence[T]], V
                     f"The device's memory does not hold the model and one input: {error}",
                     hint="Free memory on the device, use another one, or export with --precision fp16.",
                 ) from error
-            size = len(batch) // 2
-            log.warning("Out of device memory at batch size %d; retrying with %d.", len(batch), size)
+            taken = ends[end] - ends[start]
+            size = taken // 2
+            log.warning("Out of device memory at batch size %d; retrying with %d.", taken, size)
             continue
-        start += len(batch)
+        start = end
     return parts[0] if len(parts) == 1 else np.concatenate(parts), size
 
 
@@ -253,88 +277,3 @@ class FeatureCache:
         """Empty the cache."""
         with self._lock:
             self._features.clear()
-
-
-@dataclass(frozen=True, slots=True)
-class ProductInput:
-    """A product, ready for the encoder.
-
-    Attributes:
-        title: None where it has none.
-        attributes: one text per attribute.
-        pixels: uint8 [height, width, 3], or None where it has no image.
-    """
-
-    title: str | None = None
-    attributes: tuple[str, ...] = ()
-    pixels: npt.NDArray[np.uint8] | None = field(default=None, repr=False)
-
-
-def prepare_product(product: Product, modalities: str, spec: ImageSpec) -> ProductInput:
-    """What the model reads of a product, its image decoded and resized.
-
-    Raises:
-        ImageError: the image cannot be read.
-        ProductError: the product has nothing that the model reads.
-    """
-    from clipita.catalogue.images.decode import opened_image
-
-    pixels = None
-    if "I" in modalities and product.image is not None:
-        with opened_image(product.image, at_least=decode_size(spec)) as image:
-            pixels = to_pixels(image, spec)
-    title = product.title if "T" in modalities and product.title and product.title.strip() else None
-    attributes = tuple(product.attribute_texts) if "A" in modalities else ()
-    if pixels is None and title is None and not attributes:
-        readable = {"I": "image", "T": "title", "A": "attributes"}
-        raise ProductError(f"has no {' and no '.join(readable[m] for m in modalities)}, so it gets no vector")
-    return ProductInput(title, attributes, pixels)
-
-
-def distinct_attributes(inputs: Sequence[ProductInput]) -> list[str]:
-    """Each attribute text of a batch once, in the order of appearance."""
-    return list(dict.fromkeys(text for item in inputs for text in item.attributes))
-
-
-def assemble(
-    inputs: Sequence[ProductInput],
-    spec: ImageSpec,
-    tokenizer: Tokenizer,
-    known: Mapping[str, Vectors] | None = None,
-    width: int = 0,
-) -> dict[str, npt.NDArray[Any]]:
-    """Products as the graph's input tensors.
-
-    `known` are features, float32 [F], of attributes that were encoded before; None leaves `known_attributes` out.
-    `width` is F, for a batch without known attributes.
-
-    Returns:
-        pixels uint8 [B, H, W, 3]; has_image bool [B]; title_ids int64 [B, L]; has_title bool [B]; attribute_ids
-        int64 [U, L'], each attribute text of the batch that is not known once; known_attributes float32 [K, F];
-        attribute_weights float32 [B, K + U], whose rows average a product's attributes (all zero where it has none).
-    """
-    texts = distinct_attributes(inputs)
-    remembered = [text for text in texts if known and text in known]
-    # A graph needs at least one row of each; nothing points to a row that only fills the place.
-    first: list[str | None] = [] if known is None else [*remembered] or [None]
-    second: list[str | None] = [text for text in texts if not (known and text in known)] or [None]
-    column = {text: position for position, text in enumerate([*first, *second]) if text is not None}
-    weights = np.zeros((len(inputs), len(first) + len(second)), dtype=np.float32)
-    pixels = np.zeros((len(inputs), spec.height, spec.width, 3), dtype=np.uint8)
-    for row, item in enumerate(inputs):
-        for text in item.attributes:
-            weights[row, column[text]] += 1.0 / len(item.attributes)
-        if item.pixels is not None:
-            pixels[row] = item.pixels
-    tensors = {
-        "pixels": pixels,
-        "has_image": np.array([item.pixels is not None for item in inputs]),
-        "title_ids": tokenizer([item.title or "" for item in inputs]),
-        "has_title": np.array([item.title is not None for item in inputs]),
-        "attribute_ids": tokenizer([text or "" for text in second]),
-        "attribute_weights": weights,
-    }
-    if known is not None:
-        rows = [known[text] for text in remembered] or [np.zeros(width, dtype=np.float32)]
-        tensors["known_attributes"] = np.stack(rows)
-    return tensors

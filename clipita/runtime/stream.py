@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from clipita.catalogue.product import Product
 from clipita.errors import ProductError
-from clipita.runtime.encoders import ProductEncoder, ProductInput
+from clipita.runtime.encoders import ProductEncoder
+from clipita.runtime.inputs import ProductInput
 
 Vector = npt.NDArray[np.float32]
 AHEAD = 3

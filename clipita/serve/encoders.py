@@ -22,7 +22,7 @@ from clipita.serve_config import ServeConfig
 
 if TYPE_CHECKING:
     from clipita.runtime import Bundle, ProductEncoder, TextEncoder
-    from clipita.runtime.encoders import ProductInput
+    from clipita.runtime.inputs import ProductInput
 
 DECODERS = 2
 """Images of ordinary size that are decoded at a time; large ones are decoded one by one."""

@@ -104,13 +104,13 @@ class LearningSplit:
         """Run the towers on the rows."""
         attribute_ids, weights = self._attribute_batch(rows.tolist())
         keys = [self._keys[row] for row in rows.tolist()]
-        pixels = has_image = None
+        pixels = image_weights = None
         if self._pixels is not None:
             pixels = torch.from_numpy(self._pixels.gather(keys).reshape(len(keys), *self._frame))
-            has_image = torch.tensor([key is not None for key in keys])
+            image_weights = torch.diag(torch.tensor([float(key is not None) for key in keys]))
         tensors = {
             "pixels": pixels,
-            "has_image": has_image,
+            "image_weights": image_weights,
             "title_ids": self._trim(self._title_ids[rows]),
             "has_title": self._has_title[rows],
             "attribute_ids": self._trim(attribute_ids),

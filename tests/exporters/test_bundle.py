@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from clipita.exporters.bundle import export_bundle, sweep
 from clipita.files import sha256
 from clipita.model.checkpoint import TrainedModel, load_run
 from clipita.runtime import Bundle, ProductEncoder, TextEncoder
+from clipita.runtime.bundle import fingerprint_of
 
 
 @pytest.fixture
@@ -68,7 +70,7 @@ def test_the_graphs_take_bytes_and_give_unit_vectors(tiny_bundle: Path) -> None:
     inputs = {entry.name: entry.type for entry in session.get_inputs()}
     assert inputs["pixels"] == "tensor(uint8)"
     assert set(inputs) == {
-        "pixels", "has_image", "title_ids", "has_title", "known_attributes", "attribute_ids", "attribute_weights",
+        "pixels", "image_weights", "title_ids", "has_title", "known_attributes", "attribute_ids", "attribute_weights",
     }  # fmt: skip
     assert {entry.name for entry in session.get_outputs()} == {"vector", "features", "attribute_features"}
 
@@ -182,13 +184,20 @@ def test_a_catalogue_without_a_usable_product(trained: TrainedModel, tmp_path: P
     assert not (tmp_path / "model").exists()
 
 
+def sign(bundle: Path, schema: int) -> None:
+    """Write the manifest anew for a changed product graph."""
+    file, manifest_file = bundle / "product.onnx", bundle / "manifest.json"
+    manifest = json.loads(manifest_file.read_text()) | {"schema": schema}
+    manifest["files"]["product.onnx"] = {"sha256": sha256(file), "bytes": file.stat().st_size}
+    manifest["fingerprint"] = fingerprint_of(manifest)
+    manifest_file.write_text(json.dumps(manifest))
+
+
 @pytest.mark.usefixtures("graphs_made_before")
 def test_a_bundle_of_schema_1_still_gives_vectors(tiny_bundle: Path, shop: Path, tmp_path: Path) -> None:
     """Schema 1 had no `known_attributes`: the same graph with that input fixed stands for one."""
     import onnx
     from onnx import numpy_helper
-
-    from clipita.runtime.bundle import fingerprint_of
 
     old = Path(shutil.copytree(tiny_bundle, tmp_path / "old"))
     graph = onnx.load(old / "product.onnx")
@@ -197,12 +206,48 @@ def test_a_bundle_of_schema_1_still_gives_vectors(tiny_bundle: Path, shop: Path,
         graph.graph.input.remove(entry)
     graph.graph.initializer.append(numpy_helper.from_array(np.zeros((0, width), dtype=np.float32), "known_attributes"))
     onnx.save(graph, old / "product.onnx")
-    manifest = json.loads((old / "manifest.json").read_text()) | {"schema": 1}
-    file = old / "product.onnx"
-    manifest["files"]["product.onnx"] = {"sha256": sha256(file), "bytes": file.stat().st_size}
-    manifest["fingerprint"] = fingerprint_of(manifest)
-    (old / "manifest.json").write_text(json.dumps(manifest))
+    sign(old, schema=1)
     before, now = ProductEncoder(Bundle.load(old)), ProductEncoder(Bundle.load(tiny_bundle))
     products = list(CatalogueFile(shop / "valid.parquet").products(lambda _: None))[:8]
     inputs = [now.prepare(product) for product in products]
     np.testing.assert_allclose(before.encode(inputs), now.encode(inputs), atol=1e-5)
+
+
+@pytest.mark.usefixtures("graphs_made_before")
+def test_a_bundle_of_schema_3_reads_the_first_image(tiny_bundle: Path, shop: Path, tmp_path: Path) -> None:
+    """Schema 3 had `has_image` [B] and one row of pixels per product: nodes that make weights of it stand for one."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    old = Path(shutil.copytree(tiny_bundle, tmp_path / "old"))
+    model = onnx.load(old / "product.onnx")
+    graph = model.graph
+    [weights] = [entry for entry in graph.input if entry.name == "image_weights"]
+    graph.input.remove(weights)
+    graph.input.append(helper.make_tensor_value_info("has_image", TensorProto.BOOL, ["batch"]))
+    one = helper.make_node("Constant", [], ["axis"], value=helper.make_tensor("axis", TensorProto.INT64, [1], [1]))
+    nodes = [
+        one,
+        helper.make_node("Cast", ["has_image"], ["has"], to=TensorProto.FLOAT),
+        helper.make_node("Unsqueeze", ["has", "axis"], ["column"]),
+        helper.make_node("Transpose", ["column"], ["row"]),
+        helper.make_node("MatMul", ["column", "row"], ["both"]),
+        helper.make_node("EyeLike", ["both"], ["diagonal"], dtype=TensorProto.FLOAT),
+        helper.make_node("Mul", ["both", "diagonal"], ["image_weights"]),
+    ]
+    for place, node in enumerate(nodes):
+        graph.node.insert(place, node)
+    onnx.save(model, old / "product.onnx")
+    sign(old, schema=3)
+    before, now = ProductEncoder(Bundle.load(old)), ProductEncoder(Bundle.load(tiny_bundle))
+    assert (before.most_images, now.most_images) == (1, None)
+    products = list(CatalogueFile(shop / "valid.parquet").products(lambda _: None))[:4]
+    single = [*products, replace(products[0], images=())]
+    several = [replace(product, images=(*product.images, *products[1].images)) for product in single]
+    several[-1] = single[-1]
+    expected = now.encode([now.prepare(product) for product in single])
+    np.testing.assert_allclose(before.encode([before.prepare(product) for product in single]), expected, atol=1e-6)
+    np.testing.assert_allclose(before.encode([before.prepare(product) for product in several]), expected, atol=1e-6)
+    # Prepared for a newer bundle.
+    np.testing.assert_allclose(before.encode([now.prepare(product) for product in several]), expected, atol=1e-6)
+    assert len(before.prepare(several[0]).images) == 1

@@ -13,7 +13,7 @@ from clipita.config import ModelConfig, TrainingConfig
 from clipita.exporters.bundle import export_bundle
 from clipita.model.checkpoint import load_run
 from clipita.runtime import Bundle, ProductEncoder, TextEncoder
-from clipita.runtime.encoders import ProductInput
+from clipita.runtime.inputs import ProductInput
 from clipita.training.prepare import Sources
 from clipita.training.run import train
 
@@ -76,13 +76,13 @@ def test_products_with_gaps_get_unit_vectors_in_the_same_space(residual_run: Pat
     encoder = ProductEncoder(Bundle.load(bundle.path))
     pixels = np.full((32, 32, 3), 90, dtype=np.uint8)
     inputs = [
-        ProductInput("fine plate", ("colour: red",), pixels),
-        ProductInput(None, ("colour: red",), pixels),
-        ProductInput("fine plate", (), pixels),
-        ProductInput("fine plate", ("colour: red",), None),
-        ProductInput(None, (), pixels),
-        ProductInput(None, ("colour: red",), None),
-        ProductInput("fine plate", (), None),
+        ProductInput("fine plate", ("colour: red",), (pixels,)),
+        ProductInput(None, ("colour: red",), (pixels,)),
+        ProductInput("fine plate", (), (pixels,)),
+        ProductInput("fine plate", ("colour: red",)),
+        ProductInput(None, (), (pixels,)),
+        ProductInput(None, ("colour: red",)),
+        ProductInput("fine plate"),
     ]
     vectors = encoder.encode(inputs)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)

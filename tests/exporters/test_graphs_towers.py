@@ -15,7 +15,7 @@ from clipita.exporters.graphs import export_product, export_text
 from clipita.model.clip_ita import ClipIta, tree_loss
 from clipita.model.lora import install, is_adapter, remove
 from clipita.model.towers import Towers, TowerSource, build_towers
-from clipita.runtime.encoders import ProductInput, assemble
+from clipita.runtime.inputs import ProductInput, assemble
 
 TEXT = {"context_length": 24, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1}
 VIT = {"image_size": 32, "layers": 1, "width": 32, "head_width": 16, "patch_size": 8}
@@ -182,8 +182,8 @@ def inputs_of(side: int) -> list[ProductInput]:
     chance = np.random.default_rng(0)
     pixels = chance.integers(0, 256, (2, side, side, 3), dtype=np.uint8)
     return [
-        ProductInput("red dress with long sleeves", ("colour: red", "kite", "dress: red"), pixels[0]),
-        ProductInput("running shoes", ("colour: blue", "shoes"), pixels[1]),
-        ProductInput(None, (), pixels[1]),
-        ProductInput("kite", ("colour: red",), None),
+        ProductInput("red dress with long sleeves", ("colour: red", "kite", "dress: red"), tuple(pixels)),
+        ProductInput("running shoes", ("colour: blue", "shoes"), (pixels[1],)),
+        ProductInput(None, (), (pixels[1],)),
+        ProductInput("kite", ("colour: red",)),
     ]

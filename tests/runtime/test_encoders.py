@@ -104,12 +104,12 @@ def test_the_cache_forgets_the_least_recently_used() -> None:
 def test_every_gap_gives_a_vector(bundle: Bundle, inputs: list[ProductInput]) -> None:
     item = inputs[0]
     gaps = [
-        replace(item, pixels=None),
+        replace(item, images=()),
         replace(item, title=None),
         replace(item, attributes=()),
         ProductInput(title=item.title),
         ProductInput(attributes=item.attributes),
-        ProductInput(pixels=item.pixels),
+        ProductInput(images=item.images),
     ]
     encoder = ProductEncoder(bundle)
     together = encoder.encode(gaps)
@@ -121,16 +121,15 @@ def test_every_gap_gives_a_vector(bundle: Bundle, inputs: list[ProductInput]) ->
 def test_what_is_masked_cannot_matter(bundle: Bundle, inputs: list[ProductInput]) -> None:
     """A missing picture is no black picture, and a missing title is no empty one."""
     item = inputs[0]
-    assert item.pixels is not None
-    black = replace(item, pixels=np.zeros_like(item.pixels))
-    vectors = ProductEncoder(bundle).encode([replace(item, pixels=None), black, replace(item, title=None)])
+    black = replace(item, images=(np.zeros_like(item.images[0]),))
+    vectors = ProductEncoder(bundle).encode([replace(item, images=()), black, replace(item, title=None)])
     assert vectors[0] @ vectors[1] < 0.9999
-    batch = ProductEncoder(bundle).encode([replace(inputs[1], pixels=None), replace(item, pixels=None)])
+    batch = ProductEncoder(bundle).encode([replace(inputs[1], images=()), replace(item, images=())])
     np.testing.assert_allclose(batch[1], vectors[0], atol=TOLERANCE)
 
 
 def test_a_batch_where_every_image_is_missing(bundle: Bundle, inputs: list[ProductInput]) -> None:
-    blind = [replace(item, pixels=None) for item in inputs[:8]]
+    blind = [replace(item, images=()) for item in inputs[:8]]
     mixed = ProductEncoder(bundle).encode([*blind, inputs[8]])[:8]
     np.testing.assert_allclose(ProductEncoder(bundle).encode(blind), mixed, atol=TOLERANCE)
 
@@ -217,7 +216,7 @@ def test_a_device_too_small_for_one_product_is_an_error(bundle: Bundle, inputs: 
 
 
 def test_other_faults_of_the_runtime_are_not_taken_for_a_full_device(bundle: Bundle) -> None:
-    wrong = ProductInput("a", (), np.zeros((3, 3, 3), dtype=np.uint8))
+    wrong = ProductInput("a", (), (np.zeros((3, 3, 3), dtype=np.uint8),))
     with pytest.raises(ValueError, match="broadcast"):
         ProductEncoder(bundle).encode([wrong])
 

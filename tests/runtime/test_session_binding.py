@@ -24,7 +24,7 @@ def products(count: int, side: int) -> list[ProductInput]:
         ProductInput(
             f"plate {number}" if number % 3 else None,
             tuple(f"size: {size}" for size in range(number % 4)),
-            chance.integers(0, 256, (side, side, 3), dtype=np.uint8) if number % 5 else None,
+            tuple(chance.integers(0, 256, (number % 5, side, side, 3), dtype=np.uint8)),
         )
         for number in range(count)
     ]

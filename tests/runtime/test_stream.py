@@ -14,7 +14,7 @@ from clipita.catalogue.product import ImageSource, Product
 from clipita.catalogue.reader import CatalogueFile
 from clipita.errors import ProductError
 from clipita.runtime import Bundle, ProductEncoder, ProductInput, best_batch_size, encode_products
-from clipita.runtime.encoders import Vectors
+from clipita.runtime.inputs import Vectors
 from clipita.runtime.stream import AHEAD
 
 
