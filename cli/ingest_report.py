@@ -43,7 +43,9 @@ def print_summary(report: IngestReport, to_stderr: bool = False) -> None:
     if report.pruned:
         rows.append((f"{report.pruned:,}", "removed", "no longer in the catalogue"))
     if report.image_warnings:
-        rows.append((f"{report.image_warnings:,}", "without image", "in the index, but their image cannot be used"))
+        rows.append(
+            (f"{report.image_warnings:,}", "image warnings", "in the index, but an image of theirs cannot be used")
+        )
     if report.late:
         rows.append((f"{report.late:,}", "late", "changed while they were copied, and copied again"))
     target = console.err() if to_stderr else console.out()
@@ -70,7 +72,7 @@ def save_metrics(file: Path, report: IngestReport) -> None:
     values = {
         "encoded": ("Vectors made by the last run.", report.encoded),
         "pruned": ("Products removed by the last run.", report.pruned),
-        "image_warnings": ("Products whose image the last run could not use.", report.image_warnings),
+        "image_warnings": ("Products with an image that the last run could not use.", report.image_warnings),
         "duration_seconds": ("Duration of the last run.", report.seconds),
         "products_per_second": ("Throughput of the last run.", report.rate),
         "finished": ("Whether the last run went through all products.", report.finished),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -100,6 +100,11 @@ class Product:
         if not any(map(_is_file, self.images)):
             return self
         images = (dataclasses.replace(image, roots=roots) if _is_file(image) else image for image in self.images)
+        return dataclasses.replace(self, images=tuple(images))
+
+    def without_images(self, places: Collection[int]) -> Product:
+        """The product without the images at these places, from 0."""
+        images = (image for place, image in enumerate(self.images) if place not in places)
         return dataclasses.replace(self, images=tuple(images))
 
     @property

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 from clipita.catalogue.images.decode import opened_image
 from clipita.catalogue.product import ImageSource
@@ -36,7 +37,8 @@ def thumbnails(
     """Read the catalogue once more, for the images of some products.
 
     Returns:
-        Product id to JPEG, without those that have no image; and the ids whose image cannot be read.
+        Product id to JPEG of the first image that can be read, without those that have none; and the ids of which none
+        can be read.
 
     Raises:
         CatalogueError: the file breaks off or is damaged half-way.
@@ -44,13 +46,13 @@ def thumbnails(
     ids = set(wanted)
     # Rejected rows were reported when the catalogue was read for measuring.
     products = catalogue.products(lambda _: None)
-    sources = {product.id: product.image for product in products if product.id in ids and product.image is not None}
+    sources = {product.id: product.images for product in products if product.id in ids and product.images}
 
-    def attempt(source: ImageSource) -> bytes | None:
-        try:
-            return thumbnail(source)
-        except ImageError:
-            return None
+    def attempt(images: Sequence[ImageSource]) -> bytes | None:
+        for source in images:
+            with suppress(ImageError):
+                return thumbnail(source)
+        return None
 
     made: dict[str, bytes] = {}
     failed: list[str] = []

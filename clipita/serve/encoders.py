@@ -113,7 +113,7 @@ class Encoders:
         A RequestError (413) for images of more than `MAX_REQUEST_PIXELS` together.
         """
         loop = asyncio.get_running_loop()
-        pixels = [0 if product.image is None else pixels_of(product.image) for product in products]
+        pixels = [sum(map(pixels_of, product.images)) for product in products]
         if sum(pixels) > MAX_REQUEST_PIXELS:
             raise RequestError(
                 f"The images have {sum(pixels):,} pixels together; the limit is {MAX_REQUEST_PIXELS:,}.",

@@ -21,7 +21,7 @@ from clipita.opensearch.ingest.stages import CHUNK, BatchStage, WriteStage
 
 Drafting = Sequence[tuple[Sequence[Item], "Future[list[Draft | ProductError]]"]]
 """Products whose drafts are being made, by task."""
-_MARKS = ("id", "content_hash", "document_hash", "text_hash", "categories", "flat")
+_MARKS = ("id", "content_hash", "document_hash", "text_hash", "image_hashes", "categories", "flat")
 MARKS = ",".join([ID_FIELD, *(f"clipita.{name}" for name in _MARKS)])
 
 
@@ -46,7 +46,7 @@ class Comparison:
         if self.context.source.total is None:
             self._map_new(batch)
         tasks: list[tuple[Sequence[Item], Future[list[Draft | ProductError]]]] = []
-        for remote, group in itertools.groupby(batch, lambda item: self.context.images and is_url(item.product)):
+        for remote, group in itertools.groupby(batch, self._is_remote):
             items = list(group)
             # A fetch waits for its server, so each one has a thread.
             pool, together = (self.fetch, 1) if remote else (self.pool, CHUNK)
@@ -69,8 +69,6 @@ class Comparison:
             same_content = marks.get("content_hash") == draft.content_hash
             if item.problem is not None:
                 self.write.put_without_vector(item, draft, item.problem)
-            elif draft.problem is not None:
-                broken.append((item, draft))
             elif same_content and self._same_rest(draft, source):
                 self.context.ledger.count(Outcome.UNCHANGED)
             elif same_content:
@@ -80,7 +78,19 @@ class Comparison:
             else:
                 fresh.append((item, draft))
         for item, draft in self._checked(other_image):
-            (fresh if draft.problem is None else broken).append((item, draft))
+            source = stored[item.product.id]
+            marks = source["clipita"]
+            # A vector of more images than can be read now stays.
+            of_more = draft.problem and set(draft.image_hashes) < set(marks.get("image_hashes", ()))
+            if draft.is_broken or of_more:
+                broken.append((item, draft))
+            elif marks.get("content_hash") != draft.content_hash:
+                fresh.append((item, draft))
+            elif self._same_rest(draft, source):
+                self.context.ledger.warn(item.rejection(draft.problem or ""))
+                self.context.ledger.count(Outcome.UNCHANGED)
+            else:
+                refreshed.append((item, draft))
         self.encode.put_all(fresh)
         self._refresh(refreshed)
         self._keep(broken)
@@ -93,22 +103,27 @@ class Comparison:
             context.client, lambda: context.target.attributes.extend(context.client, context.target.name, names)
         )
 
+    def _is_remote(self, item: Item) -> bool:
+        """Whether images are fetched for the product."""
+        return self.context.images and any(map(is_url, item.product.images))
+
     def _decodes(self, draft: Draft) -> bool:
-        """Whether the product's image is decoded, for its vector or for the thumbnail."""
-        image = draft.product.image
-        wanted = self.context.images or (self.context.config.thumbnails and image is not None and image.data)
-        return image is not None and bool(wanted)
+        """Whether the product's images are decoded, for its vector or for the thumbnail."""
+        images = draft.product.images
+        in_thumbnail = self.context.config.thumbnails and any(image.data for image in images)
+        return bool(images) and (self.context.images or in_thumbnail)
 
     def _checked(self, products: Sequence[tuple[Item, Draft]]) -> list[tuple[Item, Draft]]:
-        """Products of which nothing but the image is new: a broken one shall not cost them their stored vector."""
+        """Products of which nothing but images is new: a broken one shall not cost them their stored vector."""
 
         def check(draft: Draft) -> Draft:
-            assert draft.product.image is not None
-            try:
-                load_image(draft.product.image).close()
-            except ImageError as error:
-                return draft.without_image(error.message)
-            return draft
+            broken = []
+            for place, image in enumerate(draft.product.images):
+                try:
+                    load_image(image).close()
+                except ImageError as error:
+                    broken.append((place, error.message))
+            return draft.without_images(tuple(broken)) if broken else draft
 
         drafts = self.pool.map(check, [draft for _, draft in products])
         return [(item, draft) for (item, _), draft in zip(products, drafts, strict=True)]
@@ -170,12 +185,13 @@ class Comparison:
                     # A new one only where an earlier run made none.
                     thumbnail = marks.get("thumbnail") or make_thumbnail(draft.product)
             except ImageError as error:
-                self._keep([(item, draft.without_image(error.message))])
+                every = tuple((place, error.message) for place in range(len(draft.product.images)))
+                self._keep([(item, draft.without_images(every))])
                 continue
             self.write.put(item, draft, source[VECTOR_FIELD], thumbnail, Outcome.UPDATED)
 
     def _keep(self, broken: Sequence[tuple[Item, Draft]]) -> None:
-        """Products whose image cannot be used keep the stored vector as long as their words are the same.
+        """Products whose images cannot be used keep the stored vector as long as their words are the same.
 
         Without one, or with other words, a vector is made of the rest.
         """
@@ -185,14 +201,14 @@ class Comparison:
             source = stored.get(item.product.id, {})
             marks = source.get("clipita", {})
             same_words = _text_hash(marks) == draft.text_hash
-            kept = draft.with_vector_of(marks.get("content_hash", ""))
+            kept = draft.with_vector_of(marks.get("content_hash", ""), marks.get("image_hashes", ()))
             if same_words and marks.get("document_hash") == kept.document_hash:
                 self.context.ledger.warn(item.rejection(problem))
                 self.context.ledger.count(Outcome.UNCHANGED)
             elif same_words and VECTOR_FIELD in source:
                 self.write.put(item, kept, source[VECTOR_FIELD], marks.get("thumbnail"), Outcome.UPDATED)
             else:
-                self.encode.put_all([(item, draft.without_image(problem))])
+                self.encode.put_all([(item, draft)])
 
     def _stored(self, items: Sequence[Item], fields: str) -> dict[str, dict[str, Any]]:
         """Fields of the stored documents by id, in their present state, refreshed or not."""

@@ -27,6 +27,8 @@ from clipita.opensearch.index.categories import node_ids
 from clipita.opensearch.index.mapping import ID_FIELD, OWN_ID_FIELD, VECTOR_FIELD
 
 OnReject = Callable[[Rejection], None]
+BrokenImages = tuple[tuple[int, str], ...]
+"""The places of images in `Product.images`, and why each cannot be used."""
 Vector = npt.NDArray[np.float32] | Sequence[float]
 
 
@@ -77,12 +79,15 @@ class Draft:
     """A product's document without vector and thumbnail.
 
     Attributes:
-        product: with the image's bytes.
+        product: with the bytes of its images.
         source: the shop's fields as a JSON object.
         content_hash: of the model and of what the vector is made of, 64 hex digits.
         document_hash: of the whole document, 64 hex digits.
-        text_hash: what the content hash is without the image.
-        problem: why the image cannot be used.
+        text_hash: what the content hash is without the images.
+        image_hashes: of each image that the vector is made of, 16 hex digits.
+        fingerprint: of the model.
+        kept: whether the source is a document of the shop's own.
+        problem: why an image cannot be used.
         flat: its attributes without a field of their own; see `AttributeFields.flat`.
     """
 
@@ -91,20 +96,39 @@ class Draft:
     content_hash: str
     document_hash: str
     text_hash: str = ""
+    image_hashes: tuple[str, ...] = ()
+    fingerprint: str = ""
+    kept: bool = False
     problem: str | None = None
     flat: Mapping[str, list[str]] = field(default_factory=dict, repr=False)
 
-    def without_image(self, problem: str) -> Draft:
-        """The draft of a product whose image cannot be used."""
-        return dataclasses.replace(self, product=dataclasses.replace(self.product, images=()), problem=problem)
+    @property
+    def is_broken(self) -> bool:
+        """Whether an image cannot be used, and there is no other."""
+        return self.problem is not None and not self.product.images
 
-    def with_vector_of(self, content_hash: str) -> Draft:
-        """The draft with the content hash of its vector, which is not made of the whole product.
+    def without_images(self, broken: BrokenImages) -> Draft:
+        """The draft of a product without images that cannot be used.
 
-        The next run sees by the hashes that the image is still to be used.
+        What is left of several counts as if the catalogue had no more. The next run sees by the hashes that it does.
+        """
+        product, problem = self.product.without_images(dict(broken)), broken[0][1]
+        if not product.images:
+            return dataclasses.replace(self, product=product, image_hashes=(), problem=problem)
+        contents = list(map(_image_content, product.images))
+        draft = self.with_vector_of(_content_hash(product, contents, self.fingerprint), _short_hashes(contents))
+        source = self.source if self.kept else _with_image_field(self.source, product)
+        return dataclasses.replace(draft, product=product, source=source, problem=f"{problem}; others are used")
+
+    def with_vector_of(self, content_hash: str, image_hashes: Sequence[str] = ()) -> Draft:
+        """The draft with the content hash of its vector, which is not made of the whole product, and of its images.
+
+        The next run sees by the hashes that an image is still to be used.
         """
         document_hash = _digest(self.document_hash.encode(), content_hash.encode())
-        return dataclasses.replace(self, content_hash=content_hash, document_hash=document_hash)
+        return dataclasses.replace(
+            self, content_hash=content_hash, document_hash=document_hash, image_hashes=tuple(image_hashes)
+        )
 
 
 def make_draft(
@@ -116,37 +140,40 @@ def make_draft(
     id_field: str = ID_FIELD,
     attributes: AttributeFields | None = None,
 ) -> Draft:
-    """Read or fetch the image's bytes, make the document and hash both.
+    """Read or fetch the images' bytes, make the document and hash both.
 
     An image by URL is hashed by its bytes too; a cached one costs one short request for its validator. Where the model
-    reads no images (`images`), none is fetched, and a URL is hashed by its text. With `stored`, the shop's own document
-    is kept instead of one made from the product; `id_field` is where the id to sort by will be. `attributes` are those
-    with a field of their own; None: all.
+    reads no images (`images`), none is fetched, and a URL is hashed by its text. One that cannot be read stays, for the
+    decoder to say why. With `stored`, the shop's own document is kept instead of one made from the product; `id_field`
+    is where the id to sort by will be. `attributes` are those with a field of their own; None: all.
 
     Raises:
         ProductError: the product is empty, or a field cannot be in a document.
     """
-    if not (product.title or product.attributes or product.image):
+    if not (product.title or product.attributes or product.images):
         raise ProductError("the product is empty: it has neither title nor attributes nor image")
-    problem = None
-    try:
-        product = _with_image(product) if images or not is_url(product) else product
-    except ImageError as error:
-        problem = error.message
+    product = dataclasses.replace(product, images=tuple(_with_bytes(image, images) for image in product.images))
     source = _source(product) if stored is None else kept_source(stored, product.id, id_field)
-    content = _content_hash(product, product.image, fingerprint)
+    contents = list(map(_image_content, product.images))
+    content = _content_hash(product, contents, fingerprint)
     nodes = orjson.dumps(product.category_cell)
     version = f"{DOCUMENT_VERSION} {thumbnails}" + (f" {id_field}" if id_field != ID_FIELD else "")
     flat = {} if attributes is None else attributes.flat(product)
     more = [orjson.dumps(flat)] if flat else []
     document_hash = _digest(source, content.encode(), nodes, version.encode(), *more)
-    return Draft(product, source, content, document_hash, _content_hash(product, None, fingerprint), problem, flat)
+    text_hash, hashes = _content_hash(product, (), fingerprint), _short_hashes(contents)
+    return Draft(
+        product, source, content, document_hash, text_hash, hashes, fingerprint, kept=stored is not None, flat=flat
+    )
 
 
-def is_url(product: Product) -> bool:
-    """Whether the product's image has to be fetched from a server."""
-    image = product.image
-    return image is not None and image.data is None and bool(image.location and _URL.match(image.location))
+def is_url(image: ImageSource) -> bool:
+    """Whether an image has to be fetched from a server."""
+    return image.data is None and _is_address(image)
+
+
+def _is_address(image: ImageSource) -> bool:
+    return bool(image.location and _URL.match(image.location))
 
 
 def our_marks(draft: Draft, fingerprint: str, thumbnail: str | None) -> dict[str, Any]:
@@ -159,6 +186,8 @@ def our_marks(draft: Draft, fingerprint: str, thumbnail: str | None) -> dict[str
     }
     if draft.text_hash != draft.content_hash:
         marks["text_hash"] = draft.text_hash
+    if len(draft.image_hashes) > 1:
+        marks["image_hashes"] = draft.image_hashes
     if draft.product.category_paths:
         marks["categories"] = node_ids(draft.product.category_paths)
     if thumbnail is not None:
@@ -172,15 +201,31 @@ def with_fields(source: bytes, ours: bytes) -> bytes:
 
 
 def make_thumbnail(product: Product) -> str | None:
-    """A JPEG of at most 160 pixels per side, base64; None without an image, and for a URL, which a page can show."""
-    image = product.image
-    if image is None or image.data is None or (image.location and _URL.match(image.location)):
-        return None
-    stream = io.BytesIO()
-    with opened_image(image, at_least=(THUMBNAIL_SIZE, THUMBNAIL_SIZE)) as small:
-        small.thumbnail((THUMBNAIL_SIZE, THUMBNAIL_SIZE))
-        small.save(stream, "JPEG", quality=THUMBNAIL_QUALITY)
-    return base64.b64encode(stream.getvalue()).decode("ascii")
+    """A JPEG of the main image of at most 160 pixels per side, base64; None without images.
+
+    None also where the main image is a URL, which a page can show.
+
+    Raises:
+        ImageError: none of the images can be read.
+    """
+    first_error: ImageError | None = None
+    for image in product.images:
+        if _is_address(image):
+            return None
+        if image.data is None:
+            continue
+        stream = io.BytesIO()
+        try:
+            with opened_image(image, at_least=(THUMBNAIL_SIZE, THUMBNAIL_SIZE)) as small:
+                small.thumbnail((THUMBNAIL_SIZE, THUMBNAIL_SIZE))
+                small.save(stream, "JPEG", quality=THUMBNAIL_QUALITY)
+        except ImageError as error:
+            first_error = first_error or error
+            continue
+        return base64.b64encode(stream.getvalue()).decode("ascii")
+    if first_error is not None:
+        raise first_error
+    return None
 
 
 def kept_source(stored: Mapping[str, Any], id_: str, id_field: str) -> bytes:
@@ -189,31 +234,32 @@ def kept_source(stored: Mapping[str, Any], id_: str, id_field: str) -> bytes:
     return orjson.dumps(kept | ({ID_FIELD: id_} if id_field == ID_FIELD else {}), option=_JSON)
 
 
-def _with_image(product: Product) -> Product:
-    """The product with its image's bytes; for a file that cannot be read the decoder gives the error."""
-    image = product.image
-    if image is None or image.data is not None or image.location is None:
-        return product
-    if is_url(product):
-        data = download(image.location, MAX_BYTES)
-        return dataclasses.replace(product, images=(ImageSource(data=data, location=image.location),))
+def _with_bytes(image: ImageSource, fetched: bool) -> ImageSource:
+    """The image with its bytes; where it cannot be read or fetched the decoder gives the error."""
+    if image.data is not None or image.location is None or (is_url(image) and not fetched):
+        return image
     try:
-        data = read_file(image, MAX_BYTES)
-    except ImageError:
-        return product
-    return dataclasses.replace(product, images=(ImageSource(data=data, location=image.location),))
+        data = download(image.location, MAX_BYTES) if is_url(image) else read_file(image, MAX_BYTES)
+    except ImageError as error:
+        return dataclasses.replace(image, problem=error.message)
+    return ImageSource(data=data, location=image.location)
 
 
-def _content_hash(product: Product, image: ImageSource | None, fingerprint: str) -> str:
-    if image is None:
-        content = b"none"
-    elif image.data is not None:
-        content = b"data" + hashlib.sha256(image.data).digest()
-    else:
-        content = b"location" + (image.location or "").encode()
+def _content_hash(product: Product, contents: Sequence[bytes], fingerprint: str) -> str:
+    content = contents[0] if len(contents) == 1 else b"several" + _digest(*contents).encode() if contents else b"none"
     return _digest(
         fingerprint.encode(), orjson.dumps(product.title), orjson.dumps(sorted(product.attributes.items())), content
     )
+
+
+def _image_content(image: ImageSource) -> bytes:
+    if image.data is None:
+        return b"location" + (image.location or "").encode()
+    return b"data" + hashlib.sha256(image.data).digest()
+
+
+def _short_hashes(contents: Sequence[bytes]) -> tuple[str, ...]:
+    return tuple(_digest(content)[:16] for content in contents)
 
 
 def _digest(*parts: bytes) -> str:
@@ -238,12 +284,19 @@ def _source(product: Product) -> bytes:
         document["attributes_text"] = product.attribute_texts
     if product.category_paths:
         document["category_path"] = product.category_cell
-    if product.image is not None and product.image.location:
-        document["image"] = product.image.location
+    if product.image_cell is not None:
+        document["image"] = product.image_cell
     try:
         return orjson.dumps(document, option=_JSON)
     except (TypeError, ValueError) as error:
         raise ProductError(f"a field cannot be written as JSON: {error}") from error
+
+
+def _with_image_field(source: bytes, product: Product) -> bytes:
+    """A document made of a product, with the images that the product has now."""
+    document = {name: value for name, value in orjson.loads(source).items() if name != "image"}
+    image = {} if product.image_cell is None else {"image": product.image_cell}
+    return orjson.dumps(document | image, option=_JSON)
 
 
 def _attribute_fields(attributes: Mapping[str, str]) -> dict[str, str | list[str]]:
@@ -293,7 +346,7 @@ class Layout:
         id_ = item.product.id
         if self._way == "update":
             # An update leaves what it does not name: what a product has lost must be said.
-            marks = {"categories": [], "flat": [], "flat_names": [], **marks}
+            marks = {"image_hashes": [], "categories": [], "flat": [], "flat_names": [], **marks}
         ours: dict[str, Any] = {} if vector is None else {VECTOR_FIELD: vector}
         if self._id_field == OWN_ID_FIELD:
             marks = {"id": id_, **marks}

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from clipita.catalogue.product import Product
+from clipita.catalogue.product import ImageSource, Product
 from clipita.catalogue.split import PARTS, in_sample, part_of
 from clipita.catalogue.variants.groups import GROUP_FIELD
 from clipita.errors import UsageError
@@ -84,19 +84,20 @@ def _compressed(file: Path, stack: ExitStack) -> gzip.GzipFile:
 
 
 def _row(product: Product) -> dict[str, Any]:
-    image = product.image
-    location = None if image is None else image.location
-    if image is not None and image.data is not None:
-        # The bytes tell the format.
-        location = f"data:image;base64,{base64.b64encode(image.data).decode()}"
-    elif image is not None and image.roots:
-        # The files lie in another folder than the images.
-        location = str(image.path)
+    images = [_location(image) for image in product.images]
     group = product.extra.get(GROUP_FIELD)
     return ({} if group is None else {GROUP_FIELD: group}) | {
         "product_id": product.id,
         "title": product.title,
         "category_path": product.category_cell,
         "attributes": dict(product.attributes),
-        "image": location,
+        "image": images if len(images) > 1 else next(iter(images), None),
     }
+
+
+def _location(image: ImageSource) -> str | None:
+    if image.data is not None:
+        # The bytes tell the format.
+        return f"data:image;base64,{base64.b64encode(image.data).decode()}"
+    # The files lie in another folder than the images.
+    return str(image.path) if image.roots else image.location

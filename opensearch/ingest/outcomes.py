@@ -52,8 +52,8 @@ class IngestReport:
         replaced: the index that was behind the alias before and is kept, or None.
         pruned: products removed because they left the catalogue.
         late: products of the shop's index that were copied again, as they changed during the copy.
-        image_reasons: products in the index whose image could not be used, by kind of reason. They have the vector
-            that they had, or one of their title and attributes, and the next run tries the image again.
+        image_reasons: products in the index with an image that could not be used, by kind of reason. They have the
+            vector that they had, or one of all else, and the next run tries the image again.
         times: time of the encoding thread by stage.
     """
 
@@ -83,7 +83,7 @@ class IngestReport:
 
     @property
     def image_warnings(self) -> int:
-        """Products in the index whose image could not be used."""
+        """Products in the index with an image that could not be used."""
         return sum(self.image_reasons.values())
 
     @property
@@ -93,7 +93,7 @@ class IngestReport:
 
 
 class Ledger:
-    """Counts outcomes, and writes a line per product that is not in the index, or is there without its image.
+    """Counts outcomes, and writes a line per product that is not in the index, or is there without an image.
 
     The former are in `rejected.jsonl` (`file`), the latter in `image-warnings.jsonl` (`warnings`).
     A line has `file`, `row`, `id` and `reason`, in the former also `outcome` (rejected or failed). Earlier files are
@@ -171,7 +171,7 @@ class Ledger:
                 raise _unwritable(self.file, "rejected products", "--rejected", error) from error
 
     def warn(self, rejection: Rejection) -> None:
-        """Note a product, counted by `count`, that is in the index without its image, and write the reason at once."""
+        """Note a product, counted by `count`, that is in the index without an image, and write the reason at once."""
         with self._lock:
             self._warned[rejection.kind] += 1
             try:
@@ -210,7 +210,7 @@ class Ledger:
 
     @property
     def image_reasons(self) -> dict[str, int]:
-        """Products in the index without their image by kind of reason, the most frequent first."""
+        """Products in the index without an image by kind of reason, the most frequent first."""
         with self._lock:
             return dict(self._warned.most_common())
 

@@ -18,7 +18,7 @@ from clipita.catalogue.product import Product
 from clipita.errors import ImageError, ProductError
 from clipita.opensearch.cluster.bulk import CONFLICT, MAX_BYTES, BulkWriter, Document
 from clipita.opensearch.ingest.context import RunContext
-from clipita.opensearch.ingest.documents import Draft, Item, Layout, Vector, make_thumbnail
+from clipita.opensearch.ingest.documents import BrokenImages, Draft, Item, Layout, Vector, make_thumbnail
 from clipita.opensearch.ingest.outcomes import Outcome
 from clipita.runtime import ProductEncoder, ProductInput, best_batch_size
 from clipita.runtime.stream import CANDIDATES
@@ -40,12 +40,12 @@ class Prepared:
     Attributes:
         given: the encoder's input, or why the product has none.
         thumbnail: a JPEG in base64, if wanted.
-        image_problem: why the image cannot be used; the input is then made of the rest.
+        broken_images: those that cannot be used; the input is then made of the rest.
     """
 
     given: ProductInput | ProductError
     thumbnail: str | None = None
-    image_problem: str | None = None
+    broken_images: BrokenImages = ()
 
 
 Waiting = tuple[Item, Draft, "Future[list[Prepared]]", int]
@@ -88,13 +88,13 @@ class WriteStage:
     def put(self, item: Item, draft: Draft, vector: Vector | None, thumbnail: str | None, outcome: Outcome) -> None:
         """Queue a document with its vector, [dim] of unit length; waits while too many bulks are in progress.
 
-        Once the document is written, `outcome` is counted, and a warning where the draft's image cannot be used.
+        Once the document is written, `outcome` is counted, and a warning where an image cannot be used.
         """
         self._queue(item, draft, self._layout.encoded(item, draft, vector, thumbnail), outcome)
 
     def put_without_vector(self, item: Item, draft: Draft, problem: str) -> None:
-        """Leave a product out, unless its image alone is the reason; a document of the shop belongs into its copy."""
-        if draft.problem is not None:
+        """Leave a product out, unless its images alone are the reason; a document of the shop belongs into its copy."""
+        if draft.is_broken:
             self.put(item, draft.with_vector_of(""), None, None, Outcome.WRITTEN)
             return
         document = self._layout.without_vector(item, draft)
@@ -217,7 +217,7 @@ class BatchStage(ABC, Generic[T]):
 
     def _encoded(self, item: Item, draft: Draft, vector: Vector, thumbnail: str | None) -> None:
         self.encoded += 1
-        if draft.problem is not None:
+        if draft.is_broken:
             draft = draft.with_vector_of(draft.text_hash)
         self._write.put(item, draft, vector, thumbnail, Outcome.WRITTEN)
 
@@ -264,8 +264,8 @@ class EncodeStage(BatchStage[Waiting]):
         with self._clock.spent("decode"):
             for item, draft, future, number in batch:
                 prepared = future.result()[number]
-                if prepared.image_problem is not None:
-                    draft = draft.without_image(prepared.image_problem)
+                if prepared.broken_images:
+                    draft = draft.without_images(prepared.broken_images)
                 if isinstance(prepared.given, ProductError):
                     self._write.put_without_vector(item, draft, prepared.given.message)
                 else:
@@ -288,11 +288,14 @@ def decoding_pool() -> ThreadPoolExecutor:
 
 
 def prepare(encoder: ProductEncoder, product: Product, thumbnails: bool) -> Prepared:
-    """The encoder's input and, if wanted, the thumbnail; without the image where that cannot be used."""
+    """The encoder's input and, if wanted, the thumbnail; without the images that cannot be used."""
     try:
-        return Prepared(encoder.prepare(product), make_thumbnail(product) if thumbnails else None)
+        given = encoder.prepare(product)
+        usable = product.without_images(dict(given.broken_images))
+        return Prepared(given, make_thumbnail(usable) if thumbnails else None, given.broken_images)
     except ImageError as error:
         rest = prepare(encoder, dataclasses.replace(product, images=()), thumbnails=False)
-        return dataclasses.replace(rest, image_problem=error.message)
+        every = tuple((place, error.message) for place in range(len(product.images)))
+        return dataclasses.replace(rest, broken_images=every)
     except ProductError as error:
         return Prepared(error)

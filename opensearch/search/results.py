@@ -58,7 +58,7 @@ class Hit:
             [0, 1] in the mode hybrid; times the boosts. None where a native fusion is sorted by a field.
         title: None where it has none.
         source: the shop's own fields.
-        image: the document's image field, most often a URL; None where it is not a text.
+        image: the document's image field, most often a URL, of several the main one; None where it is not a text.
         category_path: names from the root on; empty where the document has none. Of several paths the main one.
         category_paths: all of them.
         thumbnail: a JPEG in base64, if one was requested and exists.
@@ -236,6 +236,8 @@ def _hit(hit: Mapping[str, Any], arguments: SearchArguments, *, variant: bool = 
     ours = source.pop("clipita", None)
     marked = hit.get("highlight") if arguments.highlight else None
     title, image = _at(source, arguments.layout.title), _at(source, arguments.layout.image)
+    # Of several images the first is the main one.
+    image = image[0] if isinstance(image, list) and image else image
     paths = _category_paths(source, arguments)
     group = hit.get("inner_hits", {}).get("variants", {}).get("hits") if arguments.variants else None
     return Hit(

@@ -22,6 +22,7 @@ import pyarrow as pa
 
 from clipita.catalogue.product import Product
 from clipita.errors import BundleError, ClipItaError, ProductError
+from clipita.opensearch.ingest.documents import BrokenImages
 from clipita.opensearch.ingest.stages import Prepared, decoding_pool, prepare
 from clipita.runtime import Bundle, ProductEncoder
 
@@ -30,13 +31,13 @@ from clipita.runtime import Bundle, ProductEncoder
 class Encoded:
     """The result for one product: its vector, float32 [dim] of unit length, and a JPEG in base64; or its problem.
 
-    Where the image cannot be used, `image_problem` says why, and the vector is made of the rest.
+    Where images cannot be used, `broken_images` says why, and the vector is made of the rest.
     """
 
     vector: npt.NDArray[np.float32] | None = field(default=None, repr=False)
     thumbnail: str | None = field(default=None, repr=False)
     problem: str | None = None
-    image_problem: str | None = None
+    broken_images: BrokenImages = ()
 
 
 @dataclass(frozen=True)
@@ -144,9 +145,9 @@ class BatchEncoder:
         except ClipItaError as error:
             return Failure(socket.gethostname(), error.message, error.hint)
         return [
-            Encoded(problem=entry.given.message, image_problem=entry.image_problem)
+            Encoded(problem=entry.given.message, broken_images=entry.broken_images)
             if isinstance(entry.given, ProductError)
-            else Encoded(next(vectors), entry.thumbnail, image_problem=entry.image_problem)
+            else Encoded(next(vectors), entry.thumbnail, broken_images=entry.broken_images)
             for entry in prepared
         ]
 

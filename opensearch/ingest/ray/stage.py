@@ -144,8 +144,8 @@ class RayStage(BatchStage[tuple[Item, Draft]]):
         if isinstance(encoded, Failure):
             raise ClipItaError(f"The encoder on {encoded.host} cannot work: {encoded.message}", hint=encoded.hint)
         for (item, draft), result in zip(self._under_way.pop(number, []), encoded, strict=False):
-            if result.image_problem is not None:
-                draft = draft.without_image(result.image_problem)
+            if result.broken_images:
+                draft = draft.without_images(result.broken_images)
             if result.vector is None:
                 self._write.put_without_vector(item, draft, result.problem or "it has no vector")
             else:

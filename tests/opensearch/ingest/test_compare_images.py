@@ -116,3 +116,91 @@ def test_new_image_that_is_damaged_keeps_the_vector_of_the_old_one(
     after = documents(alias)["a"]
     assert after["product_vector"] == before["product_vector"]
     assert after["image"].endswith("b.jpg")
+
+
+@pytest.fixture
+def two(image: Path) -> Path:
+    """The second image, beside the first."""
+    file = image.parent / "b.png"
+    Image.linear_gradient("L").convert("RGB").save(file)
+    return file
+
+
+def test_several_images_make_one_vector_and_a_list_with_the_main_one_first(
+    ingest: Run, documents: Documents, write: Callable[..., Path], image: Path, two: Path, alias: str
+) -> None:
+    assert counted(ingest(write(image=["no_selection", image.name, two.name, image.name]))) == ({"written": 2}, 2, 0)
+    both = documents(alias)["a"]
+    assert both["image"] == [image.name, two.name]
+    single = documents(ingest(write(image=image.name), alias=f"{alias}-one").index)["a"]
+    assert single["image"] == image.name
+    assert single["clipita"]["thumbnail"] == both["clipita"]["thumbnail"]
+    assert not np.allclose(single["product_vector"], both["product_vector"], atol=1e-4)
+    assert counted(ingest(write(image=f"{image.name}, {two.name}"))) == ({"unchanged": 2}, 0, 0)
+    # A change of any image counts.
+    Image.radial_gradient("L").convert("RGB").rotate(90).resize((90, 30)).save(two)
+    assert counted(ingest(write(image=[image.name, two.name]))) == ({"written": 1, "unchanged": 1}, 1, 0)
+    assert documents(alias)["a"]["product_vector"] != both["product_vector"]
+    swapped = ingest(write(image=[two.name, image.name]))
+    assert counted(swapped) == ({"written": 1, "unchanged": 1}, 1, 0)
+    assert documents(alias)["a"]["image"] == [two.name, image.name]
+
+
+@pytest.mark.parametrize("how", ["gone", "damaged"])
+def test_the_first_image_that_works_is_the_main_one(
+    ingest: Run, documents: Documents, write: Callable[..., Path], image: Path, two: Path, alias: str, how: str
+) -> None:
+    whole = image.read_bytes()
+    spoil(image, how)
+    rows = {"image": [image.name, two.name]}
+    assert counted(ingest(write(**rows))) == ({"written": 2}, 2, 1)
+    partly = documents(alias)["a"]
+    single = documents(ingest(write(image=two.name), alias=f"{alias}-one").index)["a"]
+    assert partly["image"] == two.name
+    assert partly["product_vector"] == single["product_vector"]
+    assert partly["clipita"]["thumbnail"] == single["clipita"]["thumbnail"]
+    # Each run tries again and tells again; nothing is encoded or written.
+    assert counted(ingest(write(**rows))) == ({"unchanged": 2}, 0, 1)
+    # Other fields are written with the stored vector.
+    assert counted(ingest(write(**rows, price=2))) == ({"updated": 1, "unchanged": 1}, 0, 1)
+    assert documents(alias)["a"]["price"] == 2
+    image.write_bytes(whole)
+    assert counted(ingest(write(**rows, price=2))) == ({"written": 1, "unchanged": 1}, 1, 0)
+    assert documents(alias)["a"]["image"] == [image.name, two.name]
+
+
+def test_all_of_several_images_are_broken(
+    ingest: Run, documents: Documents, write: Callable[..., Path], image: Path, two: Path, alias: str
+) -> None:
+    rows = {"image": [image.name, two.name]}
+    ingest(write(**rows))
+    before = documents(alias)["a"]
+    spoil(image, "gone")
+    spoil(two, "damaged")
+    assert counted(ingest(write(**rows, price=2))) == ({"updated": 1, "unchanged": 1}, 0, 1)
+    after = documents(alias)["a"]
+    assert (after["price"], after["product_vector"]) == (2, before["product_vector"])
+    assert after["image"] == before["image"]
+
+
+def test_an_image_that_goes_away_costs_no_vector_of_several(
+    ingest: Run, documents: Documents, write: Callable[..., Path], image: Path, two: Path, alias: str
+) -> None:
+    whole = two.read_bytes()
+    rows = {"image": [image.name, two.name]}
+    ingest(write(**rows))
+    before = documents(alias)
+    spoil(two, "gone")
+    assert counted(ingest(write(**rows))) == ({"updated": 1, "unchanged": 1}, 0, 1)
+    kept = documents(alias)["a"]
+    assert (kept["image"], kept["product_vector"]) == (image.name, before["a"]["product_vector"])
+    assert counted(ingest(write(**rows))) == ({"unchanged": 2}, 0, 1)
+    assert counted(ingest(write(**rows, price=2))) == ({"updated": 1, "unchanged": 1}, 0, 1)
+    two.write_bytes(whole)
+    assert counted(ingest(write(**rows))) == ({"updated": 1, "unchanged": 1}, 0, 0)
+    assert documents(alias) == before
+    # Another image that works is a new vector, even if it is made of fewer.
+    spoil(two, "gone")
+    Image.linear_gradient("L").convert("RGB").rotate(45).save(image)
+    assert counted(ingest(write(**rows))) == ({"written": 1, "unchanged": 1}, 1, 1)
+    assert counted(ingest(write(**rows))) == ({"unchanged": 2}, 0, 1)

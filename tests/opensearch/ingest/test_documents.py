@@ -14,7 +14,7 @@ from PIL import Image
 
 from clipita.catalogue.fields import OURS
 from clipita.catalogue.product import ImageSource, Product
-from clipita.errors import ProductError
+from clipita.errors import ImageError, ProductError
 from clipita.opensearch.index.mapping import ID_FIELD, VECTOR_FIELD
 from clipita.opensearch.ingest.documents import Item, Layout, make_draft, make_thumbnail, our_marks
 
@@ -103,11 +103,59 @@ def test_draft_without_image_is_told_from_the_whole_one() -> None:
     whole = make_draft(PRODUCT, MODEL, True)
     bare = make_draft(replace(PRODUCT, images=()), MODEL, True)
     assert whole.text_hash == bare.text_hash == bare.content_hash
-    broken = whole.without_image("gone")
+    broken = whole.without_images(((0, "gone"),))
+    assert broken.is_broken
     assert (broken.product.image, broken.problem, broken.content_hash) == (None, "gone", whole.content_hash)
     made = broken.with_vector_of(broken.text_hash)
     assert made.content_hash == bare.content_hash
     assert made.document_hash not in (whole.document_hash, bare.document_hash)
+
+
+LIST = replace(
+    PRODUCT,
+    images=(
+        ImageSource(data=b"<html>404</html>", location="https://h/gone.png"),
+        ImageSource(data=picture(), location="https://h/red.png"),
+        ImageSource(data=picture("blue"), location="https://h/blue.png"),
+    ),
+)
+
+
+def test_a_list_of_images_is_in_the_document_the_main_one_first() -> None:
+    draft = make_draft(LIST, MODEL, True)
+    assert orjson.loads(draft.source)["image"] == ["https://h/gone.png", "https://h/red.png", "https://h/blue.png"]
+    seen = {draft.content_hash}
+    # Any other image, one less, or another order is another vector or another main image.
+    for images in (LIST.images[:2], LIST.images[::-1], (*LIST.images[:2], LIST.images[1])):
+        seen.add(make_draft(replace(LIST, images=images), MODEL, True).content_hash)
+    assert len(seen) == 4
+
+
+def test_a_draft_without_a_broken_image_is_that_of_the_others() -> None:
+    whole = make_draft(LIST, MODEL, True)
+    partly = whole.without_images(((0, "the image is not of a known format: x"),))
+    others = make_draft(replace(LIST, images=LIST.images[1:]), MODEL, True)
+    assert not partly.is_broken
+    assert partly.problem == "the image is not of a known format: x; others are used"
+    assert (partly.content_hash, partly.source) == (others.content_hash, others.source)
+    # The next run sees that there is one to try again.
+    assert partly.document_hash not in (whole.document_hash, others.document_hash)
+    assert orjson.loads(partly.without_images(((1, "gone"),)).source)["image"] == "https://h/red.png"
+
+
+def test_a_document_of_the_shop_keeps_its_images() -> None:
+    stored = {"photos": ["a", "b"], "image": "own"}
+    draft = make_draft(LIST, MODEL, True, stored).without_images(((0, "broken"),))
+    assert orjson.loads(draft.source) == stored | {"product_id": "p1"}
+
+
+def test_an_image_that_cannot_be_fetched_or_read_says_why(tmp_path: Path) -> None:
+    images = (ImageSource(location="http://127.0.0.1:1/a.png"), ImageSource(location="none.png", roots=(tmp_path,)))
+    draft = make_draft(replace(PRODUCT, images=(*images, *PRODUCT.images)), MODEL, True)
+    first, second, whole = draft.product.images
+    assert "not a public address" in (first.problem or "")
+    assert "does not exist" in (second.problem or "")
+    assert whole.data is not None
 
 
 def test_another_model_changes_both_hashes() -> None:
@@ -153,6 +201,10 @@ def test_thumbnail() -> None:
     with Image.open(io.BytesIO(base64.b64decode(encoded))) as small:
         assert (small.format, small.size) == ("JPEG", (160, 80))
     assert make_thumbnail(replace(PRODUCT, images=())) is None
+    broken = ImageSource(data=b"<html>", location="a.png")
+    assert make_thumbnail(replace(PRODUCT, images=(broken, *PRODUCT.images))) == encoded
+    with pytest.raises(ImageError, match="not of a known format"):
+        make_thumbnail(replace(PRODUCT, images=(broken,)))
     assert make_thumbnail(replace(PRODUCT, images=(ImageSource(location="https://example.org/p.jpg"),))) is None
 
 

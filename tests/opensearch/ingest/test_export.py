@@ -35,7 +35,7 @@ def document(number: int) -> dict[str, Any]:
         "name": f"Läufer {number}",
         "maker": ["Acme", "Globex"][number % 2],
         "specs": {"colour": ["red", "blue"][number % 2]},
-        "photo": {"url": uri if number % 3 else f"pictures/{number}.jpg"},
+        "photo": {"url": uri if number % 3 else [f"pictures/{number}.jpg", uri]},
     }
     return found if number % 100 == 7 else {**found, "shelf": f"Home/Leaf {number % 5}"}
 
@@ -126,6 +126,7 @@ def test_products_are_what_their_documents_say(
             assert load_image(product.image).getpixel((3, 3)) == (number % 256, 90, 200)
         else:
             assert product.image.location == str(tmp_path / "pictures" / f"{number}.jpg")
+            assert load_image(product.images[1]).getpixel((3, 3)) == (number % 256, 90, 200)
 
 
 def test_a_sample_is_spread_out_and_keeps_its_splits(

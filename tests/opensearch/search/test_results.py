@@ -46,7 +46,7 @@ def test_the_category_path_of_the_shops_own_field(shelf: object, separator: str,
 def test_the_picture_of_the_shops_own_field() -> None:
     own = {"image": "info.photo"}
     assert found({"info": {"photo": "https://shop/a.jpg"}, "image": "logo.png"}, own).image == "https://shop/a.jpg"
-    assert found({"info": {"photo": ["https://shop/a.jpg"]}}, own).image is None
+    assert found({"info": {"photo": ["https://shop/a.jpg", "b"]}}, own).image == "https://shop/a.jpg"
     assert found({}, own).image is None
 
 
