@@ -32,23 +32,23 @@ EncodeImages = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.generic]]
 
 @dataclass
 class Examples:
-    """A split of the catalogue, without its images; one entry per product. An image key of None means no image."""
+    """A split of the catalogue, without its images; one entry per product, with the keys of all its images."""
 
     titles: list[str | None] = field(default_factory=list)
     attributes: list[list[str]] = field(default_factory=list)
     paths: list[CategoryPaths] = field(default_factory=list)
-    image_keys: list[bytes | None] = field(default_factory=list)
+    image_keys: list[tuple[bytes, ...]] = field(default_factory=list)
     rejected: list[Rejection] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.paths)
 
-    def add(self, product: Product, image_key: bytes | None) -> None:
+    def add(self, product: Product, image_keys: tuple[bytes, ...]) -> None:
         """Append one product."""
         self.titles.append(product.title)
         self.attributes.append(product.attribute_texts)
         self.paths.append(product.category_paths)
-        self.image_keys.append(image_key)
+        self.image_keys.append(image_keys)
 
 
 def read_examples(
@@ -60,7 +60,8 @@ def read_examples(
 ) -> Examples:
     """The products of a catalogue that have a category; rows that cannot be used are in `rejected`.
 
-    Images that the store lacks are decoded, encoded and added to it; `images` is None when the model reads none.
+    Images that the store lacks are decoded, encoded and added to it; `images` is None when the model reads none. A
+    product is rejected only where none of its images can be read.
 
     Raises:
         CatalogueError: the file cannot be read as a whole.
@@ -72,21 +73,29 @@ def read_examples(
     with ThreadPoolExecutor(2) as pool:
         while chunk := list(islice(products, CHUNK)):
             usable = [
-                (row, product, None if images is None else _image_key(product.image))
+                (row, product, () if images is None else tuple(map(_image_key, product.images)))
                 for row, product in chunk
                 if product.category_paths
             ]
-            broken: dict[bytes | None, ImageError] = {}
+            broken: dict[bytes, ImageError] = {}
             if images is not None:
-                missing = {
-                    key: product.image for _, product, key in usable if key and product.image and key not in images
-                }
-                broken = _encode_missing(missing, images, spec, encode, pool)
-            for row, product, key in usable:
-                if key in broken:
-                    examples.rejected.append(catalogue.rejection(row, product.id, broken[key]))
+                missing = iter(
+                    {
+                        key: image
+                        for _, product, keys in usable
+                        for key, image in zip(keys, product.images, strict=True)
+                        if key not in images
+                    }.items()
+                )
+                # As many at once as there are products, however many images each of them has.
+                while part := dict(islice(missing, CHUNK)):
+                    broken |= _encode_missing(part, images, spec, encode, pool)
+            for row, product, keys in usable:
+                readable = tuple(key for key in keys if key not in broken)
+                if keys and not readable:
+                    examples.rejected.append(catalogue.rejection(row, product.id, broken[keys[0]]))
                 else:
-                    examples.add(product, key)
+                    examples.add(product, readable)
             done += len(chunk)
             progress(f"Reading {catalogue.file.name}", done, catalogue.rows)
     if not examples.paths:
@@ -104,7 +113,7 @@ def _encode_missing(
     spec: ImageSpec,
     encode: EncodeImages,
     pool: ThreadPoolExecutor,
-) -> dict[bytes | None, ImageError]:
+) -> dict[bytes, ImageError]:
     """Decode and encode images; returns the errors of those that cannot be read."""
 
     def decode(source: ImageSource) -> npt.NDArray[np.uint8] | ImageError:
@@ -114,7 +123,7 @@ def _encode_missing(
         except ImageError as error:
             return error
 
-    broken: dict[bytes | None, ImageError] = {}
+    broken: dict[bytes, ImageError] = {}
     keys, pixels = [], []
     for key, decoded in zip(missing, pool.map(decode, missing.values()), strict=True):
         if isinstance(decoded, ImageError):
@@ -128,9 +137,7 @@ def _encode_missing(
     return broken
 
 
-def _image_key(source: ImageSource | None) -> bytes | None:
-    if source is None:
-        return None
+def _image_key(source: ImageSource) -> bytes:
     if source.data is not None:
         return content_key(source.data)
     location = source.location or ""

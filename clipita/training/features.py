@@ -17,6 +17,8 @@ from clipita.training.dataset import Examples, Progress
 from clipita.training.row_store import RowStore, content_key
 
 TEXT_BATCH = 128
+MEANS_AT_ONCE = 4096
+"""Products whose images' features are in memory while their means are made."""
 
 
 class Split(Protocol):
@@ -67,7 +69,7 @@ class FrozenSplit:
         self.paths: Sequence[CategoryPaths] = examples.paths
         self._image = self._title = self._attributes = None
         if "I" in modalities and images is not None:
-            self._image = torch.from_numpy(images.gather(examples.image_keys))
+            self._image = torch.from_numpy(_image_means(examples, images))
         if "T" in modalities:
             keys = [text_key(title) if title and title.strip() else None for title in examples.titles]
             self._title = torch.from_numpy(texts.gather(keys))
@@ -103,11 +105,9 @@ class LearningSplit:
     def features(self, model: ClipIta, rows: Tensor) -> ProductFeatures:
         """Run the towers on the rows."""
         attribute_ids, weights = self._attribute_batch(rows.tolist())
-        keys = [self._keys[row] for row in rows.tolist()]
         pixels = image_weights = None
         if self._pixels is not None:
-            pixels = torch.from_numpy(self._pixels.gather(keys).reshape(len(keys), *self._frame))
-            image_weights = torch.diag(torch.tensor([float(key is not None) for key in keys]))
+            pixels, image_weights = self._image_batch(self._pixels, rows.tolist())
         tensors = {
             "pixels": pixels,
             "image_weights": image_weights,
@@ -120,6 +120,17 @@ class LearningSplit:
         return model.product_features(
             **{name: None if value is None else value.to(device) for name, value in tensors.items()}
         )
+
+    def _image_batch(self, store: RowStore, rows: list[int]) -> tuple[Tensor, Tensor]:
+        # A product without images has a black one that counts nothing, as the statistics of some towers include it.
+        keys: list[tuple[bytes | None, ...]] = [self._keys[row] or (None,) for row in rows]
+        pixels = store.gather([key for own in keys for key in own])
+        weights = torch.zeros((len(rows), len(pixels)))
+        place = 0
+        for row, own in enumerate(keys):
+            weights[row, place : place + len(own)] = 0.0 if own[0] is None else 1.0 / len(own)
+            place += len(own)
+        return torch.from_numpy(pixels.reshape(len(pixels), *self._frame)), weights
 
     def _trim(self, ids: Tensor) -> Tensor:
         """Cut the columns in which no row of the batch has a token, where the tower ignores padding anyway."""
@@ -175,6 +186,20 @@ def path_classes(products: Sequence[CategoryPaths]) -> Tensor:
     """Each product's main category as a number from 0, int64 [N]."""
     number: dict[CategoryPaths, int] = {}
     return torch.tensor([number.setdefault(paths[:1], len(number)) for paths in products])
+
+
+def _image_means(examples: Examples, images: RowStore) -> np.ndarray[tuple[int, int], np.dtype[np.float16]]:
+    means = images.gather([keys[0] if keys else None for keys in examples.image_keys])
+    several = [row for row, keys in enumerate(examples.image_keys) if len(keys) > 1]
+    for start in range(0, len(several), MEANS_AT_ONCE):
+        part = several[start : start + MEANS_AT_ONCE]
+        table = images.gather([key for row in part for key in examples.image_keys[row]]).astype(np.float32)
+        place = 0
+        for row in part:
+            past = place + len(examples.image_keys[row])
+            means[row] = table[place:past].mean(axis=0)
+            place = past
+    return means
 
 
 def _attribute_means(examples: Examples, texts: RowStore) -> np.ndarray[tuple[int, int], np.dtype[np.float16]]:
