@@ -119,6 +119,11 @@ bench-catalogues: setup  ## catalogues of other systems, groceries, other names:
 	$(UV) pip install --quiet --python $(BIN)/python --group bench
 	$(BIN)/python benchmarks/catalogues.py
 
+.PHONY: bench-pictures
+bench-pictures: setup  ## several pictures per product: speed and quality: benchmarks/results/pictures.json
+	$(UV) pip install --quiet --python $(BIN)/python --group bench
+	$(BIN)/python benchmarks/pictures.py
+
 bench-serve: setup  ## /v1/search under 64 clients against the bare node; needs BUNDLE=folder
 	$(BIN)/python benchmarks/serve.py --bundle $(BUNDLE)
 
