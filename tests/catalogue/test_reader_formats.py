@@ -315,3 +315,11 @@ class TestAnotherFormat:
         other = file.rename(file.with_suffix(".unknown"))
         with pytest.raises(CatalogueError, match=r"Known are .*\.blocks"):
             CatalogueFile(other)
+
+
+@pytest.mark.parametrize("name", ["c.csv", "c.tsv", "c.jsonl", "c.json"])
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf", b"\n\n"])
+def test_a_file_without_a_line_is_refused(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(CatalogueError):
+        CatalogueFile(tmp_path / name)

@@ -147,7 +147,7 @@ class DelimitedSource:
         lines = _Lines(self._text_lines(), self._skipped + 1)
         reader = self._reader(lines)
         if not self._given:
-            next(reader)
+            next(reader, None)
         while True:
             lines.begin()
             try:
