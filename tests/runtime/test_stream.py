@@ -105,7 +105,7 @@ def test_the_search_for_a_batch_size_ends_where_memory_does(tiny_bundle: Path, m
     session_run = encoder._session_run
 
     def cramped(outputs: list[str], tensors: dict[str, Any]) -> list[Any]:
-        if len(tensors["pixels"]) > 2:
+        if len(tensors["has_title"]) > 2:
             raise RuntimeError("CUDA failure 2: out of memory")
         time.sleep(0.05)  # so that two at once are faster than one
         return session_run(outputs, tensors)
