@@ -144,12 +144,12 @@ def write_alias(name: str) -> str:
     return f"{name}.writing"
 
 
-def update_meta(client: OpenSearch, name: str, **changes: Any) -> None:
-    """Change entries of `_meta.clipita` in the mapping; a value of None removes one."""
+def update_meta(client: OpenSearch, name: str, *, properties: Mapping[str, Any] | None = None, **changes: Any) -> None:
+    """Change entries of `_meta.clipita` in the mapping, a value of None removes one, and add fields with them."""
     # Each update of a mapping replaces all of _meta.
     meta = client.indices.get_mapping(index=name)[name]["mappings"].get("_meta", {})
     ours = {key: value for key, value in {**meta.get("clipita", {}), **changes}.items() if value is not None}
-    client.indices.put_mapping(index=name, body={"_meta": {**meta, "clipita": ours}})
+    client.indices.put_mapping(index=name, body={"properties": properties or {}, "_meta": {**meta, "clipita": ours}})
 
 
 def remember(client: OpenSearch, name: str, **facts: Any) -> None:

@@ -192,7 +192,7 @@ class Targets:
             field = id_field(index["mappings"]) if present is None else present.fields.get("id", OWN_ID_FIELD)
             if present is not None:
                 check_fingerprint(present, self.bundle, self.alias)
-            self._add_fields(name, index, present)
+            self._add_fields(name, index, present, field)
             self.keep_fields(name, {} if present is None else present.fields, field)
         columns = ("attributes",) if source is None else source.attribute_columns
         attributes = AttributeFields.of_shop(index["mappings"].get("properties", {}), columns)
@@ -205,7 +205,7 @@ class Targets:
             if read(self.client, name).fields != wanted:
                 update_meta(self.client, name, fields=wanted)
 
-    def _add_fields(self, name: str, index: dict[str, Any], present: ProductIndex | None) -> None:
+    def _add_fields(self, name: str, index: dict[str, Any], present: ProductIndex | None, id_field: str) -> None:
         properties, limit = index["mappings"].get("properties", {}), fields_limit(index["settings"]["index"])
         fields = added_fields(index["mappings"], self.bundle, self.engine, self.config, self.products)
         needed = field_count({**properties, **fields})
@@ -214,14 +214,16 @@ class Targets:
                 f"The index {name} may have {limit:,} fields; with those of clipita it has {needed:,}.",
                 hint=f'Raise the limit: PUT {name}/_settings {{"index.mapping.total_fields.limit": {needed + 100}}}',
             )
-        if VECTOR_FIELD not in properties:
-            self.client.indices.put_mapping(index=name, body={"properties": fields})
+        new = {} if VECTOR_FIELD in properties else fields
         if present is not None:
+            if new:
+                self.client.indices.put_mapping(index=name, body={"properties": new})
             self._complete_mapping(present)
         else:
-            # Until the run is over, most documents list no categories.
-            kept = {"documents": "kept", "state": "complete", "nodes": None}
-            update_meta(self.client, name, **(first_meta(self.bundle) | kept))
+            # Until the run is over, most documents list no categories. All of it is one request: with the fields alone,
+            # the run after a killed one would take our id field for the shop's.
+            kept = {"documents": "kept", "state": "complete", "nodes": None, "fields": {"id": id_field}}
+            update_meta(self.client, name, properties=new, **(first_meta(self.bundle) | kept))
 
     def _attributes(self, name: str) -> AttributeFields:
         """The attributes with a field in an index of clipita's documents, those of this catalogue added.

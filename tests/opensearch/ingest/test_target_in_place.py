@@ -17,6 +17,7 @@ from clipita.config import FieldsConfig, IngestConfig
 from clipita.errors import UsageError
 from clipita.opensearch import ProductSearch
 from clipita.opensearch.index.index import remember, require
+from clipita.opensearch.ingest.target import Targets
 from clipita.opensearch.local.node import NodeStatus
 from clipita.runtime import Bundle
 
@@ -167,3 +168,29 @@ def test_documents_of_another_index_are_refused(
             config=settings,
         )  # fmt: skip
     assert documents(f"{alias}-b") == before
+
+
+@pytest.mark.parametrize("own_id", [None, {"type": "keyword"}])
+def test_a_run_killed_after_it_added_its_fields_takes_none_of_them_for_the_shops(
+    client: OpenSearch, alias: str, bundle: Bundle, settings: IngestConfig, documents: Documents,
+    own_id: dict[str, Any] | None, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    class KilledError(BaseException):
+        """Stands for SIGKILL at this moment: nothing handles it."""
+
+    def killed(*_: Any) -> None:
+        raise KilledError
+
+    names = [f"{alias}-whole", f"{alias}-killed"]
+    for name in names:
+        shop_index(client, name, own_id)
+        options: dict[str, Any] = {"cluster": client, "from_index": name, "model": bundle, "in_place": True}
+        options |= {"fields": FIELDS, "config": settings}
+        if name == names[1]:
+            with monkeypatch.context() as patch:
+                patch.setattr(Targets, "keep_fields", killed)
+                with pytest.raises(KilledError):
+                    clipita.ingest(**options)
+        clipita.ingest(**options)
+    assert documents(names[0]) == documents(names[1])
+    assert require(client, names[0]).fields == require(client, names[1]).fields
