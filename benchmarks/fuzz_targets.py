@@ -171,7 +171,7 @@ def queries(_folder: Path) -> Target:
             Cursor.decode(base64.urlsafe_b64encode(content).decode().rstrip("="))
             return
         accepted = from_query_string(content) if kind == "get" else from_json(content)
-        given = {name: value for name, value in accepted.items() if name in known}
+        given = {name: value for name, value in accepted.items() if name in known and value is not None}
         arguments = SearchArguments(accepted.get("query", "words"), [0.6, 0.8], **{
             **given,
             "facets": {name: name for name in accepted.get("facets", ())},
