@@ -77,7 +77,7 @@ def test_a_loss_above_the_bound_leaves_no_bundle(trained: TrainedModel, shop: Pa
 def test_a_bundle_records_the_towers_origin_and_its_data(tiny_bundle: Path) -> None:
     manifest = json.loads((tiny_bundle / "manifest.json").read_text())
     card = (tiny_bundle / "README.md").read_text()
-    assert manifest["schema"] == 3
+    assert manifest["schema"] == 4
     assert manifest["precision"] == "fp32"
     assert manifest["towers"]["licence"] in card
     assert manifest["towers"]["origin"] == "random weights"
