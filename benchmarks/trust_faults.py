@@ -176,7 +176,7 @@ def _kill_node(way: Way, shop: Shop, run: str, products: int, wanted: int) -> di
     thread.start()
     kills: list[int] = []
     # The last of them comes when all products are done, in what follows then.
-    for aim in [products * number // max(1, wanted - 1) for number in range(wanted)]:
+    for aim in [products * (number + 1) // wanted for number in range(wanted)]:
         while done < aim and thread.is_alive():
             time.sleep(0.01)
         if not thread.is_alive():
@@ -191,7 +191,8 @@ def _kill_node(way: Way, shop: Shop, run: str, products: int, wanted: int) -> di
         shop.local.start(heap="1g", port=int(urlsplit(shop.url).port or 0))
     thread.join()
     error = repr(errors[0]) if errors else None
-    return {"way": way.name, "killed_at": kills, "error": error, **way.difference(shop, _whole(way), run)}
+    found = {"same": False} if errors else way.difference(shop, _whole(way), run)
+    return {"way": way.name, "killed_at": kills, "error": error, **found}
 
 
 def proxy(shop: Shop, options: argparse.Namespace) -> dict[str, Any]:

@@ -320,8 +320,10 @@ def ingest(
             paths = files_in(Path(file)) if Path(file).is_dir() else [Path(file)]
             catalogues += [CatalogueFile(path, fields, image_root) for path in paths]
     index = index or from_index or OpenSearchConfig.index
-    copied = None if from_index is None else IndexSource(client, from_index, fields, image_root)
     backoff = Backoff(warn, config.patience)
+    copied = None
+    if from_index is not None:
+        copied = backoff.call(client, lambda: IndexSource(client, from_index, fields, image_root))
 
     def beside(name: str) -> Mapping[str, str]:
         language = backoff.call(client, lambda: read(client, name)).language

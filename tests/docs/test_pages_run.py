@@ -57,6 +57,7 @@ PARSED_ONLY = {
 }
 """Beginnings of lines on PAGES, and why they are not run here."""
 NOT_HERE = {
+    "engines.md": "starts nodes of other versions: tests/engines",
     "howto/amazon.md": "needs an Amazon domain",
     "howto/gpu.md": "needs a GPU",
     "howto/new-categories.md": "needs ids of a shop: tests/cli/test_categories_command.py, index/test_additions.py",
