@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import urllib3
-from opensearchpy import OpenSearch
+from opensearchpy import OpenSearch, SerializationError
+from opensearchpy.serializer import JSONSerializer
 
 from clipita.config import OpenSearchConfig
 from clipita.errors import ClusterUnavailableError, ClusterVersionError, MissingExtraError
@@ -170,12 +171,24 @@ def _client_options(config: OpenSearchConfig, addresses: list[Address]) -> dict[
         "headers": authorization(config, address),
         "http_auth": aws_signer(config),
         "timeout": config.timeout,
+        "serializer": _Json(),
         # A node that ended, or is still starting (503): the next one is asked, each once.
         "max_retries": len(addresses) - 1,
         "retry_on_timeout": False,
         # On loopback gzip at Python's level 9 takes longer than the transfer.
         "http_compress": address.host not in LOOPBACK,
     }
+
+
+class _Json(JSONSerializer):  # type: ignore[misc]
+    """opensearch-py's own, for answers of any depth."""
+
+    def loads(self, s: str) -> Any:
+        """The answer, or a SerializationError."""
+        try:
+            return super().loads(s)
+        except RecursionError as error:
+            raise SerializationError("the answer is nested too deeply") from error
 
 
 def _tls_options(config: OpenSearchConfig, address: Address) -> dict[str, Any]:

@@ -85,6 +85,9 @@ def _watched(method: str, url: str) -> Iterator[dict[str, str]]:
         except opensearchpy.TransportError as error:
             outcome = str(error.status_code)
             raise
+        except (AttributeError, RecursionError) as error:
+            # opensearch-py takes the body of an error for an object, of any depth.
+            raise opensearchpy.SerializationError("the error is no JSON object that can be read") from error
         finally:
             log.debug(
                 "request",

@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,10 @@ def root(number: str = "3.5.0", distribution: str | None = "opensearch", build_t
     return 200, {"version": version | ({"distribution": distribution} if distribution else {})}
 
 
+class RawJson(str):
+    """Sent as it is, and called JSON."""
+
+
 class FakeServer:
     """Answers by path, and keeps the headers it got. A string is sent as HTML."""
 
@@ -56,7 +61,8 @@ class FakeServer:
                 status, body = answers[self.path.partition("?")[0]]
                 data = body.encode() if isinstance(body, str) else json.dumps(body).encode()
                 self.send_response(status)
-                self.send_header("Content-Type", "text/html" if isinstance(body, str) else "application/json")
+                plain = isinstance(body, str) and not isinstance(body, RawJson)
+                self.send_header("Content-Type", "text/html" if plain else "application/json")
                 self.send_header("Content-Length", str(len(data)))
                 self.end_headers()
                 self.wfile.write(data)
@@ -303,6 +309,16 @@ def test_errors_become_ours(serve: Serve, status: int, body: Any, expected: type
     # What the cluster says of a request goes on to whoever sent it.
     assert (server.url in str(caught.value)) is (expected is not QueryError)
     assert_secret_kept(caught.value)
+    client.close()
+
+
+@pytest.mark.parametrize("status", [200, 400, 429])
+@pytest.mark.parametrize("body", ["[" * 100_000, "[1]", '{"error": ' + "[" * 100_000, "7", "null"])
+def test_no_answer_is_a_crash(serve: Serve, status: int, body: str) -> None:
+    server = serve({"/shop/_count": (status, RawJson(body))})
+    client = connect(OpenSearchConfig(url=server.url))
+    with suppress(ClipItaError), guarded(client):
+        client.count(index="shop")
     client.close()
 
 
