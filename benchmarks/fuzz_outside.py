@@ -17,13 +17,14 @@ from urllib.parse import urlsplit
 
 from fuzz_mutation import mutated, mutations
 from hypothesis import strategies as st
-from opensearchpy import OpenSearch
 from PIL import Image
 
 from clipita.catalogue.images.decode import load_image
 from clipita.catalogue.reader import CatalogueFile
+from clipita.config import OpenSearchConfig
 from clipita.errors import RequestError
 from clipita.opensearch.cluster.bulk import BulkWriter, Document
+from clipita.opensearch.cluster.connection import connect
 from clipita.opensearch.cluster.retry import Backoff
 
 Target = tuple[st.SearchStrategy[Any], Callable[[Any], None]]
@@ -87,14 +88,16 @@ def bulks(_folder: Path) -> Target:
             self.end_headers()
             self.wfile.write(content)
 
-        do_PUT = do_POST  # noqa: N815 - http.server's name
+        def do_GET(self) -> None:
+            said[0] = 200, b'{"version": {"distribution": "opensearch", "number": "3.6.0"}}'
+            self.do_POST()
 
         def log_message(self, *_: object) -> None:
             """Not to the terminal."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    client = OpenSearch(hosts=[{"host": "127.0.0.1", "port": server.server_port}], max_retries=0, timeout=5)
+    client = connect(OpenSearchConfig(url=f"http://127.0.0.1:{server.server_port}", timeout=5))
     documents = [Document(f"p{number}", b'{"title": "kurta"}') for number in range(3)]
     item = {"index": {"_index": "shop-1", "_id": "p0", "status": 201, "result": "created", "_seq_no": 1}}
     error = {"type": "mapper_parsing_exception", "reason": "failed to parse", "caused_by": {"reason": "no number"}}

@@ -39,7 +39,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=50, help="runs that are killed")
     parser.add_argument("--node-kills", type=int, default=20)
     parser.add_argument("--hostile-rows", type=int, default=10_000)
-    parser.add_argument("--inputs", type=int, default=620_000, help="fuzzed inputs, of all targets together")
+    parser.add_argument("--inputs", type=int, default=502_000, help="fuzzed inputs, of all targets together")
     parser.add_argument("--minutes", type=float, default=30, help="length of the soak")
     return ingest_shop.run_parts("trust", PARTS, parser.parse_args())
 
