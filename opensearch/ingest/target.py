@@ -344,14 +344,19 @@ def loading(client: OpenSearch, name: str, engine: str, backoff: Backoff, *, bui
 def _wait_for_copies(client: OpenSearch, name: str, backoff: Backoff) -> None:
     """Wait until every shard has its copies: with one alone, a node that ends takes products out of the search.
 
-    A cluster of too few nodes never has them; it is waited for `COPIES_SECONDS`.
+    One node alone has no room for them. Other clusters of too few nodes never have them, and are waited for
+    `COPIES_SECONDS`.
     """
     idle = time.monotonic()
     while True:
         health = backoff.call(client, lambda: client.cluster.health(index=name))
         if health["initializing_shards"]:
             idle = time.monotonic()
-        elif not health["unassigned_shards"] or time.monotonic() - idle > COPIES_SECONDS:
+        elif (
+            not health["unassigned_shards"]
+            or health["number_of_data_nodes"] < 2
+            or time.monotonic() - idle > COPIES_SECONDS
+        ):
             return
         time.sleep(0.2)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -105,11 +104,9 @@ def test_settings_of_a_new_index_are_restored_after_a_failure(
     assert interval(client, alias) is None
     (found,) = client.indices.get_settings(index=alias).values()
     assert found["settings"]["index"]["number_of_replicas"] == "1"
-    # The node is alone: there will never be a second copy, and the run does not wait for one for long.
-    monkeypatch.setattr(target, "COPIES_SECONDS", 0.5)
-    begun = time.monotonic()
+    # The node is alone: there will never be a second copy, and the run does not wait for one.
+    monkeypatch.setattr(target, "COPIES_SECONDS", 600)
     assert ingest(shop / "train.parquet").products == 120
-    assert time.monotonic() - begun > 0.5
 
 
 def test_live_index_keeps_its_settings_while_products_are_added(
