@@ -24,8 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import quality_measure as measure
 import record
-from ingest import own_bundle
-from ingest_shop import Shop, settings
+from ingest_shop import Shop, own_bundle, settings
 from PIL import Image, ImageOps
 from towers import write_towers
 from trainings import train
