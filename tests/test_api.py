@@ -93,7 +93,7 @@ def test_the_shops_synonyms_name_categories_at_ingest(
         assert [name.text for name in clipita.list_categories(model).names] == ["drachen"]
         assert ProductSearch(client, alias, model)(category="Drachen", mode="lexical").query == "Kites"
         assert ingest() == []
-        # A bundle that cannot be amended is told, and the products are in the index.
+        # The ingest warns of a bundle that cannot be amended, and writes the products.
         (model / "categories.json").unlink()
         (model / ".categories.lock").unlink()
         (model / ".categories.lock").mkdir()

@@ -53,7 +53,7 @@ def test_shapes_of_one(value: Any, expected: ImageSource | None) -> None:
         ("a.jpg|b.jpg|c.png", ["a.jpg", "b.jpg", "c.png"]),
         ("//h/a;//h/b", ["https://h/a", "https://h/b"]),
         (f"{DATA_URI}|{DATA_URI}|a.jpg", [b"jpeg bytes", "a.jpg"]),
-        # Placeholders are none, and one that repeats counts once.
+        # A placeholder is no image, and an image that repeats counts once.
         (["no_selection", "a.jpg", "N/A", "a.jpg", ""], ["a.jpg"]),
         ("http://h/a.jpg,no_selection,http://h/b.jpg,", ["http://h/a.jpg", "http://h/b.jpg"]),
         # One name with a separator in it.

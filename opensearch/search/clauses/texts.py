@@ -23,7 +23,7 @@ _NUMBER = re.compile(r"\d+(?:[.,]\d+)?")
 
 
 def asks_for_numbers(value: Any) -> bool:
-    """Whether a filter is a range with a number as a bound; a date such as 2024-05-31 is none."""
+    """Whether a filter is a range with a number as a bound. A date such as 2024-05-31 is not a number."""
     return isinstance(value, Mapping) and any(
         not isinstance(bound, bool) and (isinstance(bound, int | float) or _amount(str(bound)) is not None)
         for key, bound in value.items()
