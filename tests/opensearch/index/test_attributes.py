@@ -7,6 +7,7 @@ import json
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -299,6 +300,16 @@ SPECS = {
 }
 
 
+def ingest_of(
+    shop: str, target: str, client: OpenSearch, bundle: Bundle, settings: IngestConfig, *, in_place: bool
+) -> Callable[[], IngestReport]:
+    """Runs of one shop's index into another one, or in place."""
+    return partial(
+        clipita.ingest, cluster=client, from_index=shop, index=target, in_place=in_place, model=bundle, fields=FIELDS,
+        config=settings,
+    )  # fmt: skip
+
+
 @pytest.mark.integration
 @pytest.mark.parametrize("in_place", [False, True], ids=["copy", "in place"])
 @pytest.mark.parametrize("specs", SPECS.values(), ids=SPECS)
@@ -308,12 +319,7 @@ def test_attributes_of_a_shops_own_index(
     products = rows(120)
     shop_index(client, f"{alias}-shop", products, specs)
     target = f"{alias}-shop" if in_place else alias
-
-    def run() -> IngestReport:
-        return clipita.ingest(
-            cluster=client, from_index=f"{alias}-shop", index=target, in_place=in_place, model=bundle, fields=FIELDS,
-            config=settings,
-        )  # fmt: skip
+    run = ingest_of(f"{alias}-shop", target, client, bundle, settings, in_place=in_place)
 
     assert counts(run()) == {Outcome.WRITTEN: 120}
     search = ProductSearch(client, target, bundle)
@@ -335,12 +341,7 @@ def test_what_a_product_has_lost_is_not_found(
     products = rows(5)
     shop_index(client, f"{alias}-shop", products, SPECS["not parsed"])
     target = f"{alias}-shop" if in_place else alias
-
-    def run() -> IngestReport:
-        return clipita.ingest(
-            cluster=client, from_index=f"{alias}-shop", index=target, in_place=in_place, model=bundle, fields=FIELDS,
-            config=settings,
-        )  # fmt: skip
+    run = ingest_of(f"{alias}-shop", target, client, bundle, settings, in_place=in_place)
 
     run()
     value = products[0]["attributes"]["colour"]
@@ -360,13 +361,8 @@ def test_a_shops_index_at_its_limit_of_fields(
 ) -> None:
     full = {"properties": {f"n{number}": {"type": "keyword"} for number in range(997)}}
     shop_index(client, f"{alias}-shop", rows(3), {"dynamic": False, **full})
-
-    def run() -> IngestReport:
-        return clipita.ingest(
-            cluster=client, from_index=f"{alias}-shop", index=f"{alias}-shop" if in_place else alias, in_place=in_place,
-            model=bundle, fields=FIELDS, config=settings,
-        )  # fmt: skip
-
+    target = f"{alias}-shop" if in_place else alias
+    run = ingest_of(f"{alias}-shop", target, client, bundle, settings, in_place=in_place)
     if in_place:
         with pytest.raises(UsageError, match="may have 1,000 fields") as caught:
             run()
