@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from hypothesis import strategies as st
 
+Target = tuple[st.SearchStrategy[Any], Callable[[Any], None]]
+"""What is fuzzed: inputs, and a function that may raise a ClipItaError and nothing else."""
 INTERESTING = (b"\0", b"\xff\xfe", b"\r", b"\n", b'"', b",", b"\t", b"{", b"[" * 2000, b"]", b"9" * 400, b"-1",
                b"NaN",               b"\xed\xa0\x80", b"\xef\xbb\xbf", b"1e999", b"\\u0000", b"\\ud800", b"null",
                b" > ", b"\xff" * 8)  # fmt: skip

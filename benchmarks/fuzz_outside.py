@@ -9,13 +9,12 @@ import select
 import socket
 import threading
 from collections import Counter
-from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from fuzz_mutation import mutated, mutations
+from fuzz_mutation import Target, mutated, mutations
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -27,7 +26,6 @@ from clipita.opensearch.cluster.bulk import BulkWriter, Document
 from clipita.opensearch.cluster.connection import connect
 from clipita.opensearch.cluster.retry import Backoff
 
-Target = tuple[st.SearchStrategy[Any], Callable[[Any], None]]
 SERVER = "CLIPITA_FUZZ_SERVER"
 """The variable that names a running `clipita serve`."""
 ANSWER_SECONDS = 0.5

@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from fuzz_mutation import mutated, mutations
+from fuzz_mutation import Target, mutated, mutations
 from fuzz_outside import bulks, locations, requests
 from hypothesis import strategies as st
 from PIL import Image
@@ -30,7 +30,6 @@ from clipita.runtime.bundle import MANIFEST, REQUIRED_FILES, Bundle, fingerprint
 from clipita.runtime.preprocess import to_pixels
 from clipita.serve.query_string import OPTIONS, PARAMETERS, from_json, from_query_string
 
-Target = tuple[st.SearchStrategy[Any], Callable[[Any], None]]
 ROWS = [
     {"product_id": "p1", "title": "Red kurta", "category_path": ["Apparel", "Kurtas"], "attributes": {"colour": "Red"},
      "image": None, "price": 12.5, "tags": ["a", "b"]},

@@ -11,8 +11,6 @@ parts that were run is not reached. The whole is laid out for half an hour on tw
 
 from __future__ import annotations
 
-import argparse
-
 import ingest_memory
 import ingest_shop
 import ingest_speed
@@ -27,8 +25,7 @@ PARTS: dict[str, ingest_shop.Part] = {
 
 def main() -> int:
     """Run the parts; gives the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ingest_shop.add_options(parser, PARTS)
+    parser = ingest_shop.parser_of(__doc__, PARTS)
     parser.add_argument("--products", type=int, default=30_000, help="real products of unchanged")
     parser.add_argument("--encoder-products", type=int, default=10_000, help="real products of the encoder's ratio")
     parser.add_argument("--host-products", type=int, default=30_000, help="real products of the host side's ratio")

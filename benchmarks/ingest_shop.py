@@ -73,13 +73,15 @@ class Shop:
 Part = Callable[[Shop, argparse.Namespace], dict[str, Any]]
 
 
-def add_options(parser: argparse.ArgumentParser, parts: Mapping[str, Part]) -> None:
+def parser_of(description: str | None, parts: Mapping[str, Part]) -> argparse.ArgumentParser:
     """The options that `run_parts` reads."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bundle", type=Path, help="an exported model of this catalogue; default: make one")
     parser.add_argument("--data", type=Path, default=record.FASHION)
     parser.add_argument("--only", action="append", choices=list(parts), help="a part; may be given several times")
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--seed", type=int, default=0)
+    return parser
 
 
 def run_parts(name: str, parts: Mapping[str, Part], options: argparse.Namespace) -> int:

@@ -53,6 +53,12 @@ def machine() -> dict[str, Any]:
     }
 
 
+def memory_mib(process: int | str, field: str = "VmRSS") -> float:
+    """A process's resident memory, or with `VmHWM` its largest so far, MiB; 0 once it has ended (proc(5))."""
+    lines = [line.split() for line in _read(f"/proc/{process}/status") if line.startswith(f"{field}:")]
+    return round(int(lines[0][1]) / 1024, 1) if lines else 0.0
+
+
 def target(name: str, value: Any, reached: Any) -> dict[str, Any]:
     """An aim of a result file, what was measured, and whether that reaches it."""
     return {"target": name, "value": value, "reached": bool(reached)}
@@ -67,8 +73,10 @@ def write(name: str, content: dict[str, Any]) -> Path:
 
 
 def _read(file: str) -> list[str]:
-    path = Path(file)
-    return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    try:
+        return Path(file).read_text(encoding="utf-8").splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
 
 
 def _git(*arguments: str) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from record import memory_mib
 from runtime_sides import User, compared, export_small, refuse, turns
 
 from clipita.catalogue.images.decode import load_image
@@ -132,7 +133,7 @@ def memory(file: Path, count: int) -> dict[str, Any]:
         curve, start = {}, time.perf_counter()
         for done, _ in enumerate(encode_products(ProductEncoder(bundle), stream, on_reject=refuse), 1):
             if done % (count // 20) == 0:
-                curve[done] = round(_resident_mib(), 1)
+                curve[done] = memory_mib("self")
                 print(f"{done:>8} products {curve[done]:8.1f} MiB", flush=True)
         seconds = time.perf_counter() - start
     warm = [value for done, value in curve.items() if done >= count // WARM_UP]
@@ -157,8 +158,3 @@ def _drawn_jpeg(seed: int) -> bytes:
     stream = io.BytesIO()
     Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(stream, "JPEG", quality=90)
     return stream.getvalue()
-
-
-def _resident_mib() -> float:
-    line = next(row for row in Path("/proc/self/status").read_text().splitlines() if row.startswith("VmRSS"))
-    return int(line.split()[1]) / 1024

@@ -10,8 +10,6 @@ on two cores.
 
 from __future__ import annotations
 
-import argparse
-
 import ingest_shop
 import trust_faults
 import trust_fuzz
@@ -32,8 +30,7 @@ PARTS: dict[str, ingest_shop.Part] = {
 
 def main() -> int:
     """Run the parts; gives the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ingest_shop.add_options(parser, PARTS)
+    parser = ingest_shop.parser_of(__doc__, PARTS)
     parser.add_argument("--products", type=int, default=30_000, help="real products that hostile rows are made of")
     parser.add_argument("--fault-products", type=int, default=600, help="real products of kill, node, proxy and soak")
     parser.add_argument("--kills", type=int, default=50, help="runs that are killed")

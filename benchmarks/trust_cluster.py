@@ -9,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from record import memory_mib
+
 from clipita.config import OpenSearchConfig
 from clipita.opensearch.cluster.connection import connect
 from clipita.opensearch.local.node import LocalNode
@@ -68,7 +70,7 @@ class Cluster:
     def memory(self) -> dict[str, float]:
         """Resident memory of each node, MiB."""
         running = [node.status() for node in self._nodes]
-        return {f"node_{number}_mib": resident(one.pid) if one else 0.0 for number, one in enumerate(running)}
+        return {f"node_{number}_mib": memory_mib(one.pid) if one else 0.0 for number, one in enumerate(running)}
 
     def _start(self, number: int) -> None:
         self._nodes[number].start(heap=HEAP, port=self._ports[number])
@@ -80,15 +82,6 @@ class Cluster:
         end = time.monotonic() + GREEN_SECONDS
         while not done() and time.monotonic() < end:
             time.sleep(0.5)
-
-
-def resident(process: int) -> float:
-    """Resident memory of a process, MiB; 0 where it has ended."""
-    try:
-        lines = Path(f"/proc/{process}/status").read_text().splitlines()
-    except OSError:
-        return 0.0
-    return round(next((int(line.split()[1]) for line in lines if line.startswith("VmRSS")), 0) / 1024, 1)
 
 
 def _free_ports(count: int) -> list[int]:

@@ -28,6 +28,7 @@ from clipita.catalogue.reader import CatalogueFile
 from clipita.config import FieldsConfig, OpenSearchConfig
 from clipita.opensearch.cluster.connection import connect
 from clipita.opensearch.index.categories import SUFFIX
+from clipita.opensearch.index.index import resolve
 from clipita.opensearch.ingest.context import Progress
 
 BULK = 16
@@ -98,7 +99,7 @@ class Way:
     def difference(self, shop: Shop, whole: str, run: str) -> dict[str, Any]:
         """How products and categories of a run differ from those of an unbroken one; `same` is the verdict."""
         products = difference(shop.client, whole, run)
-        of_both = [f"{_behind(shop.client, name)}{SUFFIX}" for name in (whole, run)]
+        of_both = [f"{resolve(shop.client, name)}{SUFFIX}" for name in (whole, run)]
         vectors = difference(shop.client, *of_both, numbers=("vector", "thresholds"))
         return {"products": products, "categories": vectors, "same": is_same(products) and _alike(vectors)}
 
@@ -284,10 +285,6 @@ def _kill_one(way: Way, shop: Shop, run: str, length: float, chance: random.Rand
 
 def _remove(shop: Shop, run: str) -> None:
     shop.client.indices.delete(index=f"{run}*", ignore=[404], params={"expand_wildcards": "all"})
-
-
-def _behind(client: OpenSearch, name: str) -> str:
-    return next(iter(client.indices.get(index=name)))
 
 
 def _alike(categories: dict[str, Any]) -> bool:

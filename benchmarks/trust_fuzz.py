@@ -24,7 +24,7 @@ SLOW_INPUTS = 20_000
 
 
 def fuzz(shop: Shop, options: argparse.Namespace) -> dict[str, Any]:
-    """All targets, with an equal share of the inputs each but for the server, which takes longest."""
+    """Fuzz all targets. The server takes longest, and gets `SLOW_INPUTS`; the others share the rest equally."""
     file = first_rows(options.data / "train.parquet", options.fault_products)
     clipita.ingest(file, cluster=shop.client, index="bench-fuzz", model=shop.bundle, config=settings())
     share = -(-(options.inputs - SLOW_INPUTS) // (len(TARGETS) - 1))

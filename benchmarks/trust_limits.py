@@ -12,7 +12,6 @@ import contextlib
 import gzip
 import io
 import json
-import re
 import socket
 import subprocess
 import sys
@@ -32,7 +31,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from ingest_shop import WORK, Shop, first_rows, settings
 from PIL import Image
-from record import target
+from record import memory_mib, target
 from serve_load import Served
 
 import clipita
@@ -54,7 +53,7 @@ def limits(shop: Shop, options: argparse.Namespace) -> dict[str, Any]:
     served = Served("--url", shop.url, "--index", "bench-limits", "--model", str(shop.bundle.path))
     with served as address:
         attacks = {name: _attack(address, attack) for name, attack in ATTACKS.items()}
-        server = _peak(served.pid)
+        server = round(memory_mib(served.pid, "VmHWM"))
     files = {name: _check(name, make) for name, make in FILES.items()}
     waited = max(one["longest_s"] for name, one in attacks.items() if name != "none")
     heaviest = max(one["peak_mib"] for one in files.values())
@@ -169,7 +168,7 @@ def _check(name: str, make: Callable[[Path], Path]) -> dict[str, Any]:
         peak = 0
         # Not the peak that wait4 gives: a child's begins with its parent's.
         while process.poll() is None:
-            peak = _peak(process.pid) or peak
+            peak = round(memory_mib(process.pid, "VmHWM")) or peak
             time.sleep(0.01)
         stream.seek(0)
         said = stream.read().splitlines()
@@ -263,9 +262,3 @@ FILES: dict[str, Callable[[Path], Path]] = {
     "JSON Lines: images of 49 megapixels": _written("feed.jsonl", _bombs),
     "JSON: half a million brackets": _written("feed.json", _one_document),
 }
-
-
-def _peak(process: int) -> int:
-    """Largest resident memory of a process so far, MiB; 0 once it has ended."""
-    found = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{process}/status").read_text(encoding="ascii"))
-    return int(found[1]) // 1024 if found else 0

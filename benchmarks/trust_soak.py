@@ -3,8 +3,8 @@
 Three nodes of one cluster, two of them with data. A `clipita serve --models` before them is asked by two threads. A
 writer ingests one of two editions of the catalogue, which differ in each product's price, into a new index, every two
 minutes, each with a model of another dimension; the alias moves to and fro by rollbacks in between. One node after the
-other is stopped and started. Once the engine is told that its disks are full, so that it blocks all writing. Each
-answer is judged, see `Judge`; whatever is not status 200 is a refusal.
+other is stopped and started. In the middle the engine's disk limits are set above the free space for a minute, and it
+blocks all writing. `Judge` judges each answer; whatever is not status 200 is a refusal.
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 from ingest_shop import Shop, documents, first_rows, own_bundle, settings
-from record import target
+from record import memory_mib, target
 from serve_load import Served
-from trust_cluster import Cluster, resident
+from trust_cluster import Cluster
 
 import clipita
+from clipita.catalogue.product import nodes_on, path_text
 from clipita.config import OpenSearchConfig
 from clipita.errors import ClipItaError
 from clipita.opensearch.cluster.connection import connect
@@ -60,7 +61,7 @@ class Judge:
         self.rows = {str(row["product_id"]): row for row in rows}
         self.genders = sorted({gender for row in rows if (gender := _gender(row))})
         self.leaves = sorted({row["category_path"][-1] for row in rows})
-        self.paths = sorted({" > ".join(row["category_path"][:depth]) for row in rows for depth in (1, 2, 3)})
+        self.paths = sorted(set().union(*map(_nodes, rows)))
         self._vectors = vectors
         encoded = [TextEncoder(bundle).encode(self.leaves) for bundle in bundles]
         self._queries = [dict(zip(self.leaves, one, strict=True)) for one in encoded]
@@ -253,7 +254,8 @@ class Soak:
                 self.cluster.fill_disks(FULL_SECONDS)
                 self.counts["full disks"] += 1
                 full = 0.0
-            self.memory.append({"s": round(now - started, 1), "server_mib": resident(server), **self.cluster.memory()})
+            entry = {"s": round(now - started, 1), "server_mib": memory_mib(server)}
+            self.memory.append(entry | self.cluster.memory())
             time.sleep(2)
 
 
@@ -326,4 +328,4 @@ def _gender(row: dict[str, Any]) -> str | None:
 
 
 def _nodes(row: dict[str, Any]) -> set[str]:
-    return {" > ".join(row["category_path"][:depth]) for depth in range(1, len(row["category_path"]) + 1)}
+    return {path_text(node) for node in nodes_on([tuple(row["category_path"])])}
